@@ -1,0 +1,1 @@
+//! An embedded Stellar ledger for development.

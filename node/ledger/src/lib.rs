@@ -1,0 +1,1 @@
+//! The Stellar RPC client of a Tradepost node.

@@ -1,0 +1,5 @@
+//! The `tradepost` program.
+
+fn main() {
+    tradepost::main()
+}

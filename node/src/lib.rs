@@ -1,0 +1,4 @@
+//! Tradepost: a marketplace node without a middleman.
+
+/// Runs the program as its command line says.
+pub fn main() {}

@@ -1,0 +1,1 @@
+//! Types, rules, state machines and on-ledger shapes of Tradepost.

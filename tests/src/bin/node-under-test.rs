@@ -1,0 +1,5 @@
+//! The node as the scenarios run it: the very program, built with the tests.
+
+fn main() {
+    tradepost::main()
+}
