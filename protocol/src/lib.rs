@@ -1,1 +1,16 @@
-//! Types, rules, state machines and on-ledger shapes of Tradepost.
+//! Types, rules, state machines and on-ledger shapes of Tradepost, without I/O.
+//!
+//! Nothing here reads a clock, a socket or a disk, or draws randomness that wasn't passed in. The node and the
+//! simulated world run this same code.
+
+pub mod account;
+pub mod amount;
+pub mod asset;
+pub mod frame;
+pub mod kind;
+pub mod limits;
+pub mod message;
+pub mod network_id;
+pub mod refusal;
+pub mod step;
+pub mod time;

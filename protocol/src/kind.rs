@@ -1,0 +1,132 @@
+//! The closed registry of message kinds: number, name, form, size, topic.
+
+use core::fmt;
+
+use bincode::{Decode, Encode};
+
+/// How a kind's payload is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Signed I-JSON, for people and templates.
+    Document,
+    /// Canonical bincode.
+    Frame,
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal, $form:ident, $max:expr, gossiped: $gossip:literal;)*) => {
+        /// What a signed message is. The number goes over direct streams and into the store, the name into digests and
+        /// topics; neither ever changes its meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+        pub enum Kind {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Kind {
+            /// Every kind there is.
+            pub const ALL: &'static [Kind] = &[$(Kind::$name),*];
+
+            /// The kind's number on streams and in the store.
+            pub const fn number(self) -> u8 {
+                match self { $(Self::$name => $number),* }
+            }
+
+            /// The kind's name in digests and topics.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text),* }
+            }
+
+            /// Whether its payload is a document or a frame.
+            pub const fn form(self) -> Form {
+                match self { $(Self::$name => Form::$form),* }
+            }
+
+            /// The most bytes that a signed message of this kind may have, its signature included.
+            pub const fn max_bytes(self) -> usize {
+                match self { $(Self::$name => $max),* }
+            }
+
+            /// Whether it has a gossip topic.
+            pub const fn gossiped(self) -> bool {
+                match self { $(Self::$name => $gossip),* }
+            }
+        }
+    };
+}
+
+const DOCUMENT: usize = crate::limits::MAX_DOCUMENT_BYTES + crate::limits::SIGNATURE_BYTES;
+
+kinds! {
+    /// JSON Schema for one kind of offering.
+    Template = 1, "template", Document, DOCUMENT, gossiped: true;
+    /// The identity and version of a service.
+    ServiceRecord = 2, "service-record", Document, DOCUMENT, gossiped: true;
+    /// What a provider sells, on which terms.
+    Offering = 3, "offering", Document, DOCUMENT, gossiped: true;
+    /// What a consumer wants.
+    BindingRequest = 4, "binding-request", Document, DOCUMENT, gossiped: true;
+    /// That a serving key's node is there; covers all its series.
+    Presence = 16, "presence", Frame, 256, gossiped: true;
+    /// Free supply and withdrawal of one series.
+    Status = 17, "status", Frame, 256, gossiped: true;
+    /// The provider's signed terms for one request.
+    Agreement = 32, "agreement", Frame, 4_096, gossiped: false;
+    /// The provider's refusal of a request.
+    Reject = 33, "reject", Frame, 1_024, gossiped: false;
+    /// The signed funding envelope, handed over before it is submitted.
+    Fund = 34, "fund", Frame, 8_192, gossiped: false;
+    /// The provider has seen the funding envelope and will watch for it.
+    FundAccepted = 35, "fund-accepted", Frame, 256, gossiped: false;
+    /// The provider refuses the funding envelope.
+    FundRefused = 36, "fund-refused", Frame, 1_024, gossiped: false;
+    /// The service runs; access details sealed to the request's one-time key.
+    Started = 37, "started", Frame, 8_192, gossiped: false;
+    /// The service didn't start, and why.
+    StartFailed = 38, "start-failed", Frame, 1_024, gossiped: false;
+    /// Either side ends the session.
+    Unbind = 39, "unbind", Frame, 1_024, gossiped: false;
+    /// The provider's count says that the session is over.
+    Delivered = 40, "delivered", Frame, 1_024, gossiped: false;
+    /// Thirty-two random bytes: are you there, and who are you?
+    Ping = 48, "ping", Frame, 512, gossiped: false;
+    /// The answer to a ping, under the key that signs for that side.
+    Pong = 49, "pong", Frame, 512, gossiped: false;
+    /// The frame is understood and comes at the wrong time; the sender's state is stale.
+    NotNow = 50, "not-now", Frame, 512, gossiped: false;
+}
+
+impl Kind {
+    /// The kind with this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|k| k.number() == number)
+    }
+
+    /// The kind with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|k| k.name() == name)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn numbers_and_names_are_distinct_and_lead_back() {
+        let numbers: BTreeSet<u8> = Kind::ALL.iter().map(|k| k.number()).collect();
+        let names: BTreeSet<&str> = Kind::ALL.iter().map(|k| k.name()).collect();
+        assert_eq!((numbers.len(), names.len()), (Kind::ALL.len(), Kind::ALL.len()));
+        for &kind in Kind::ALL {
+            assert_eq!(Kind::from_number(kind.number()), Some(kind));
+            assert_eq!(Kind::from_name(kind.name()), Some(kind));
+        }
+        assert_eq!(Kind::from_number(0), None);
+    }
+}

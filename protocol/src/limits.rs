@@ -1,0 +1,144 @@
+//! Every bound on the wire and every margin of the protocol, with its unit, in one page.
+
+use core::time::Duration;
+
+use crate::amount::Stroops;
+
+/// The most bytes of a document's payload.
+pub const MAX_DOCUMENT_BYTES: usize = 16 * 1024;
+/// Bytes of the ed25519 signature that ends every signed message.
+pub const SIGNATURE_BYTES: usize = 64;
+/// The deepest nesting of a document.
+pub const MAX_JSON_DEPTH: usize = 16;
+/// The most members and array items in a document, all depths together.
+pub const MAX_JSON_MEMBERS: usize = 1_024;
+/// The largest integer in a document; the smallest is its negative.
+pub const MAX_JSON_INTEGER: i64 = (1 << 53) - 1;
+/// The most bytes that gossip carries in one message.
+pub const MAX_GOSSIP_BYTES: usize = 60 * 1024;
+
+/// The most nodes of a template's schema.
+pub const MAX_SCHEMA_NODES: usize = 256;
+/// The deepest nesting of a template's schema.
+pub const MAX_SCHEMA_DEPTH: usize = 8;
+
+/// The longest life of an offering's revision.
+pub const MAX_OFFERING_LIFE: Duration = Duration::from_secs(30 * 86_400);
+/// The longest life of a binding request.
+pub const MAX_REQUEST_LIFE: Duration = Duration::from_secs(3_600);
+/// Live binding requests an account may have.
+pub const MAX_LIVE_REQUESTS: usize = 4;
+/// How far into the future a presence or status may be dated.
+pub const MAX_FRAME_LEAD: Duration = Duration::from_secs(60);
+/// Live offering series that one author may have in the book.
+pub const MAX_SERIES_PER_AUTHOR: usize = 256;
+/// Messages a delivering peer may have in the waiting pool.
+pub const MAX_WAITING_PER_PEER: usize = 64;
+/// Messages in the waiting pool in all.
+pub const MAX_WAITING: usize = 4_096;
+/// How long a message waits for its bond, template or record.
+pub const WAITING_TIME: Duration = Duration::from_secs(600);
+/// Services known to the book.
+pub const MAX_RECORDS: usize = 100_000;
+/// Templates known to the book.
+pub const MAX_TEMPLATES: usize = 10_000;
+/// How long an offering on a service's old commit is still shown, as outdated.
+pub const OUTDATED_TIME: Duration = Duration::from_secs(7 * 86_400);
+/// Ids or messages in one page of a catch-up with a peer's book.
+pub const MAX_IDS_PER_PAGE: usize = 1_000;
+/// Ledger keys in one read (the RPC's own limit).
+pub const MAX_KEYS_PER_READ: usize = 200;
+/// Unfunded agreements a provider grants in all.
+pub const MAX_UNFUNDED_AGREEMENTS: usize = 64;
+/// The most text in a reason that goes over the wire, in bytes.
+pub const MAX_REASON_BYTES: usize = 256;
+/// The most bytes of sealed access details.
+pub const MAX_ACCESS_BYTES: usize = 4_096;
+/// How long a frame sent to a peer may wait for its answer.
+pub const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What differs between networks: reserves for a bond, and every margin of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Margins {
+    /// The least bond behind a series.
+    pub min_bond: Stroops,
+    /// How old a presence may be before its offerings are no longer live.
+    pub presence_life: Duration,
+    /// How often a serving node announces its presence.
+    pub presence_every: Duration,
+    /// From the agreement to `fund_by`.
+    pub fund_window: Duration,
+    /// From `fund_by` to `start_by`.
+    pub start_window: Duration,
+    /// The shortest window between `start_by` and `deliver_by`.
+    pub min_delivery: Duration,
+    /// The longest window between `start_by` and `deliver_by`.
+    pub max_delivery: Duration,
+    /// From `deliver_by` to T: when a `timed` escrow is collected.
+    pub collecting_window: Duration,
+    /// Claims before T carry a maxTime so much earlier.
+    pub claim_margin: Duration,
+    /// How often each side of an active binding sends a heartbeat.
+    pub heartbeat_every: Duration,
+    /// Without a heartbeat for so long, the other side is gone.
+    pub grace: Duration,
+    /// From submission to the maxTime of an ordinary transaction.
+    pub transaction_life: Duration,
+    /// How often an open question to the ledger is asked again.
+    pub poll_every: Duration,
+    /// How far the local clock may be behind the newest ledger, then ahead of it.
+    pub clock_behind: Duration,
+    /// See `clock_behind`.
+    pub clock_ahead: Duration,
+    /// Ledgers after the newest in which a created controller must appear; the bound on an early sequence number.
+    pub ledgers_ahead: u32,
+}
+
+const fn secs(s: u64) -> Duration {
+    Duration::from_secs(s)
+}
+
+impl Margins {
+    /// The margins of the embedded development ledger, scaled to its closes of about a second.
+    pub const DEVNET: Self = Self {
+        min_bond: Stroops::whole(1),
+        presence_life: secs(30),
+        presence_every: secs(8),
+        fund_window: secs(20),
+        start_window: secs(10),
+        min_delivery: secs(1),
+        max_delivery: secs(86_400),
+        collecting_window: secs(12),
+        claim_margin: secs(3),
+        heartbeat_every: secs(1),
+        grace: secs(5),
+        transaction_life: secs(15),
+        poll_every: Duration::from_millis(300),
+        clock_behind: secs(60),
+        clock_ahead: secs(30),
+        ledgers_ahead: 100,
+    };
+
+    /// The margins of Stellar's test network.
+    pub const TESTNET: Self = Self {
+        min_bond: Stroops::whole(10),
+        presence_life: secs(1_800),
+        presence_every: secs(600),
+        fund_window: secs(180),
+        start_window: secs(180),
+        min_delivery: secs(3_600),
+        max_delivery: secs(30 * 86_400),
+        collecting_window: secs(3_600),
+        claim_margin: secs(60),
+        heartbeat_every: secs(15),
+        grace: secs(120),
+        transaction_life: secs(120),
+        poll_every: secs(3),
+        clock_behind: secs(60),
+        clock_ahead: secs(30),
+        ledgers_ahead: 100,
+    };
+
+    /// The margins of Stellar's public network.
+    pub const PUBLIC: Self = Self::TESTNET;
+}
