@@ -6,6 +6,7 @@
 pub mod account;
 pub mod amount;
 pub mod asset;
+pub mod escrow;
 pub mod frame;
 pub mod kind;
 pub mod limits;
