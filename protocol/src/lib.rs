@@ -13,5 +13,6 @@ pub mod limits;
 pub mod message;
 pub mod network_id;
 pub mod refusal;
+pub mod seal;
 pub mod step;
 pub mod time;
