@@ -1,4 +1,10 @@
 //! Tradepost: a marketplace node without a middleman.
 
+pub mod config;
+pub mod home;
+pub mod keystore;
+pub mod private_file;
+pub mod process_id;
+
 /// Runs the program as its command line says.
 pub fn main() {}

@@ -1,0 +1,3 @@
+//! config
+mod network;
+pub use network::Network;
