@@ -6,13 +6,17 @@
 pub mod account;
 pub mod amount;
 pub mod asset;
+pub mod document;
 pub mod escrow;
 pub mod frame;
+pub mod json;
 pub mod kind;
 pub mod limits;
 pub mod message;
 pub mod network_id;
 pub mod refusal;
+pub mod schema;
 pub mod seal;
+pub mod status;
 pub mod step;
 pub mod time;

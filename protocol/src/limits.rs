@@ -22,6 +22,17 @@ pub const MAX_SCHEMA_NODES: usize = 256;
 /// The deepest nesting of a template's schema.
 pub const MAX_SCHEMA_DEPTH: usize = 8;
 
+/// The most characters of a title or a name, one line.
+pub const MAX_TITLE_CHARS: usize = 120;
+/// The most characters of a description.
+pub const MAX_DESCRIPTION_CHARS: usize = 4_000;
+/// The most characters of a repository's URL or of a path in it.
+pub const MAX_REPOSITORY_CHARS: usize = 256;
+/// The most peer ids in an offering.
+pub const MAX_PEER_IDS: usize = 8;
+/// The longest of an offering's windows.
+pub const MAX_WINDOW: Duration = Duration::from_secs(30 * 86_400);
+
 /// The longest life of an offering's revision.
 pub const MAX_OFFERING_LIFE: Duration = Duration::from_secs(30 * 86_400);
 /// The longest life of a binding request.
