@@ -1,5 +1,9 @@
 //! Escrow: money locked for one binding in one claimable balance.
 
+pub mod outcome;
+pub mod shape;
+pub mod timed;
+
 use core::fmt;
 
 use bincode::{Decode, Encode};

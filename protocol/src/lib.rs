@@ -6,6 +6,7 @@
 pub mod account;
 pub mod amount;
 pub mod asset;
+pub mod bond;
 pub mod document;
 pub mod escrow;
 pub mod frame;
@@ -18,5 +19,6 @@ pub mod refusal;
 pub mod schema;
 pub mod seal;
 pub mod status;
+pub mod stellar;
 pub mod step;
 pub mod time;
