@@ -22,8 +22,8 @@ mod service_record;
 mod template;
 
 pub use binding_request::BindingRequest;
-pub use field::{Commit, FieldError, InterfaceHash, Nonce, Repository, SealingKey, ServicePath};
-pub use offering::{EscrowKind, Offering, ServiceRef, Transport, Windows, series_of};
+pub use field::{Commit, FieldError, InterfaceHash, Nonce, Repository, ServicePath};
+pub use offering::{Offering, ServiceRef, Transport, Windows, series_of};
 pub use service_record::ServiceRecord;
 pub use template::{BuiltIn, Template, built_in, template_id};
 

@@ -30,6 +30,8 @@ pub const MAX_DESCRIPTION_CHARS: usize = 4_000;
 pub const MAX_REPOSITORY_CHARS: usize = 256;
 /// The most peer ids in an offering.
 pub const MAX_PEER_IDS: usize = 8;
+/// The most escrow kinds in an offering or request.
+pub const MAX_ESCROW_KINDS: usize = 4;
 /// The longest of an offering's windows.
 pub const MAX_WINDOW: Duration = Duration::from_secs(30 * 86_400);
 

@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EscrowKind, Nonce, RuleError, Rules, SealingKey};
+use super::{Nonce, RuleError, Rules};
 use crate::account::{AccountId, PeerId, ServingKey, SignerKey};
 use crate::amount::Stroops;
+use crate::escrow::EscrowKind;
 use crate::kind::Kind;
-use crate::limits::{MAX_FRAME_LEAD, MAX_REQUEST_LIFE};
+use crate::limits::{MAX_ESCROW_KINDS, MAX_FRAME_LEAD, MAX_REQUEST_LIFE};
 use crate::message::{MessageId, Payload, SeriesId};
 use crate::refusal::{Reason, Refusal};
+use crate::seal::SealingKey;
 use crate::time::Timestamp;
 
 /// What a consumer wants, directed at one offering and handed straight to its provider.
@@ -62,7 +64,7 @@ impl Rules for BindingRequest {
         if self.units == 0 {
             return Err(RuleError::new("units", "must be at least 1"));
         }
-        super::distinct("escrow", &self.escrow, EscrowKind::ALL.len())
+        super::distinct("escrow", &self.escrow, MAX_ESCROW_KINDS)
     }
 }
 

@@ -120,10 +120,6 @@ macro_rules! text_field {
 }
 
 hex_field! {
-    /// The X25519 public key that something is sealed to.
-    SealingKey, 32, "a sealing key: expected 64 lower-case hex digits of an X25519 public key"
-}
-hex_field! {
     /// The hash of a service's interface description.
     InterfaceHash, 32, "an interface hash: expected 64 lower-case hex digits"
 }
@@ -223,6 +219,6 @@ mod tests {
         }
         assert!("0a".repeat(16).parse::<Nonce>().is_ok());
         assert!("0A".repeat(16).parse::<Nonce>().is_err());
-        assert!("0a".repeat(16).parse::<SealingKey>().is_err());
+        assert!("0a".repeat(16).parse::<InterfaceHash>().is_err());
     }
 }

@@ -6,35 +6,16 @@ use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Commit, Nonce, Repository, RuleError, Rules, SealingKey, ServicePath};
+use super::{Commit, Nonce, Repository, RuleError, Rules, ServicePath};
 use crate::account::{AccountId, PeerId, ServiceKey, ServingKey, SignerKey};
 use crate::amount::{Price, Stroops};
+use crate::escrow::EscrowKind;
 use crate::kind::Kind;
-use crate::limits::{MAX_PEER_IDS, MAX_WINDOW};
+use crate::limits::{MAX_ESCROW_KINDS, MAX_PEER_IDS, MAX_WINDOW};
 use crate::message::{BalanceId, Payload, SeriesId, Signed, TemplateId};
 use crate::refusal::Refusal;
+use crate::seal::SealingKey;
 use crate::time::Timestamp;
-
-/// What protects the money of a binding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
-#[serde(rename_all = "snake_case")]
-pub enum EscrowKind {
-    /// Paid in advance, refunded unless collected before T: protects against a provider that disappears, not against
-    /// one that cheats.
-    Timed,
-}
-
-impl EscrowKind {
-    /// Every kind there is.
-    pub const ALL: &'static [Self] = &[Self::Timed];
-
-    /// The word that documents use.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Timed => "timed",
-        }
-    }
-}
 
 /// A way to reach a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -174,7 +155,7 @@ impl Rules for Offering {
         super::description("description", &self.description)?;
         self.check_amounts()?;
         self.check_windows()?;
-        super::distinct("escrow", &self.escrow, EscrowKind::ALL.len())?;
+        super::distinct("escrow", &self.escrow, MAX_ESCROW_KINDS)?;
         super::distinct("peer_ids", &self.peer_ids, MAX_PEER_IDS)?;
         super::distinct("transports", &self.transports, 2)
     }
