@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use derivation::Branch;
 pub use file::{Cost, KeyFile, KeyFileError};
 pub use mnemonic::{Mnemonic, MnemonicError, Words};
-pub use passphrase::{Passphrase, PassphraseError, PassphraseSource};
+pub use passphrase::{Passphrase, PassphraseError, PassphraseSource, VARIABLE as PASSPHRASE_VARIABLE};
 
 /// First step of the paths of Tradepost's own branches: the letters `tp` as a number. It isn't a registered purpose of
 /// BIP-43, so no wallet derives accounts there.
