@@ -10,6 +10,7 @@ pub mod bond;
 pub mod document;
 pub mod escrow;
 pub mod frame;
+pub mod intent;
 pub mod json;
 pub mod kind;
 pub mod limits;

@@ -1,0 +1,526 @@
+//! One queue an account: what is wanted, what is open, and what the ledger says about it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+
+use crate::account::AccountId;
+use crate::amount::Stroops;
+use crate::asset::Asset;
+use crate::frame::FrameError;
+use crate::intent::{Intent, IntentOutcome, IntentState, MAX_RESULT_BYTES, Purpose};
+use crate::message::TxHash;
+use crate::network_id::NetworkId;
+use crate::stellar::entry::AccountState;
+use crate::stellar::envelope::{MAX_ENVELOPE_BYTES, SignedTransaction};
+use crate::stellar::reserve::LedgerParams;
+use crate::stellar::result::ResultView;
+use crate::stellar::transaction::{Bounds, Unsigned};
+use crate::stellar::xdr::XdrError;
+use crate::stellar::{LedgerPoint, Memo, Operation};
+use crate::step::{Space, Step};
+use crate::time::Now;
+
+/// After a server took a transaction, polls until it is sent again: servers drop what no ledger includes.
+const POLLS_UNTIL_RESUBMIT: u32 = 10;
+/// After a server was busy, or the transaction came too early, polls until it is sent again.
+const POLLS_UNTIL_RETRY: u32 = 3;
+
+/// How urgent a transaction is. Within one urgency the first wanted is the first served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// It has a deadline that costs money.
+    Deadline,
+    /// Everything else.
+    Ordinary,
+}
+
+/// What an RPC server said to a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubmitAnswer {
+    /// It is in the server's queue. That is not inclusion.
+    Pending,
+    /// It is known there already.
+    Duplicate,
+    /// The server can't take it now.
+    TryAgainLater,
+    /// The ledger's node refused it.
+    Refused {
+        /// The `TransactionResult`.
+        result: Vec<u8>,
+    },
+}
+
+/// What an RPC server knows of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TxStatus {
+    /// It isn't in the ledgers that the server remembers.
+    NotFound {
+        /// The newest ledger that the server knows.
+        latest: LedgerPoint,
+        /// The oldest ledger that the server remembers.
+        oldest: u32,
+    },
+    /// It is in this ledger and took effect.
+    Success {
+        /// Which ledger.
+        at: LedgerPoint,
+        /// The `TransactionResult`.
+        result: Vec<u8>,
+    },
+    /// It is in this ledger and failed; fee and sequence number are used.
+    Failed {
+        /// Which ledger.
+        at: LedgerPoint,
+        /// The `TransactionResult`.
+        result: Vec<u8>,
+    },
+}
+
+/// What the queue asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueueEffect {
+    /// Submit it; answer with [`AccountQueue::submitted`].
+    Submit {
+        /// Its hash.
+        hash: TxHash,
+        /// Its bytes.
+        envelope: Vec<u8>,
+    },
+    /// Hand it to the counterparty; then [`AccountQueue::release`] it.
+    HandOver {
+        /// What it is for.
+        purpose: Purpose,
+        /// Its hash.
+        hash: TxHash,
+        /// Its bytes.
+        envelope: Vec<u8>,
+    },
+    /// Ask a server for its status; answer with [`AccountQueue::status`].
+    Ask {
+        /// Its hash.
+        hash: TxHash,
+    },
+    /// Read the account; answer with [`AccountQueue::account_seen`].
+    ReadAccount,
+    /// Say that the ledger's node refused it for now; it stays open until it is provably dead.
+    Refused {
+        /// What it is for.
+        purpose: Purpose,
+        /// The `TransactionResult`.
+        result: Vec<u8>,
+    },
+    /// It ended. Comes again after a restart until [`AccountQueue::forget`].
+    Finished {
+        /// What it was for.
+        purpose: Purpose,
+        /// The sequence number that it was signed for.
+        sequence: i64,
+        /// How.
+        outcome: IntentOutcome,
+    },
+}
+
+/// A transaction to be signed for a purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// What it does.
+    pub operations: Vec<Operation>,
+    /// When it may be included.
+    pub bounds: Bounds,
+    /// The most that it may cost, in stroops.
+    pub fee: u32,
+    /// Whether it is handed over instead of submitted, until [`AccountQueue::release`].
+    pub hold: bool,
+}
+
+/// Why a transaction was not signed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// Something else comes first, or the account isn't known yet.
+    #[error("it is not the turn of the {0}: wait until the account's open transaction has ended")]
+    NotItsTurn(Purpose),
+    /// A key of another account.
+    #[error("the key is {found}'s, the queue is {expected}'s")]
+    WrongKey {
+        /// The queue's account.
+        expected: AccountId,
+        /// The key's.
+        found: AccountId,
+    },
+    /// Its time is over already.
+    #[error("its time is over before it is signed")]
+    TooLate,
+    /// Larger than a transaction of ours may be.
+    #[error("a transaction of {0} bytes, at most {MAX_ENVELOPE_BYTES}")]
+    TooLarge(usize),
+    /// It can't be built.
+    #[error(transparent)]
+    Xdr(#[from] XdrError),
+    /// It can't be stored.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+#[derive(Debug)]
+struct Open {
+    intent: Intent,
+    ask_at: Now,
+    submit_at: Option<Now>,
+    /// The ledger that showed its sequence number as used.
+    passed: Option<LedgerPoint>,
+}
+
+/// The transactions of one account, one open at a time.
+#[derive(Debug)]
+pub struct AccountQueue {
+    account: AccountId,
+    network: NetworkId,
+    poll_every: Duration,
+    waiting: Vec<(Priority, Purpose)>,
+    open: BTreeMap<i64, Open>,
+    finished: BTreeMap<i64, Intent>,
+    seen: Option<(AccountState, LedgerPoint)>,
+    /// Reads of older ledgers than this don't show the last inclusion yet.
+    fresh_from: u32,
+    read_at: Now,
+}
+
+impl AccountQueue {
+    /// An empty queue. `poll_every` is the network's margin of that name.
+    pub fn new(account: AccountId, network: NetworkId, poll_every: Duration) -> Self {
+        Self {
+            account,
+            network,
+            poll_every,
+            waiting: Vec::new(),
+            open: BTreeMap::new(),
+            finished: BTreeMap::new(),
+            seen: None,
+            fresh_from: 0,
+            read_at: Now::default(),
+        }
+    }
+
+    /// Takes over the account's stored intents at start, and resumes each where it stood: the ended ones are told
+    /// again, a held one is handed over again, the others are sent or asked for.
+    pub fn restore(&mut self, intents: Vec<Intent>, now: Now) -> Step<QueueEffect> {
+        let mut step = Step::none();
+        for intent in intents.into_iter().filter(|i| i.account == self.account) {
+            if let Some(outcome) = intent.outcome() {
+                let (purpose, sequence) = (intent.purpose, intent.sequence);
+                if let IntentOutcome::Included { at, .. } = &outcome {
+                    self.fresh_from = self.fresh_from.max(at.sequence);
+                }
+                self.finished.insert(sequence, intent);
+                step.then(QueueEffect::Finished { purpose, sequence, outcome });
+                continue;
+            }
+            let (hash, purpose, envelope) = (intent.hash, intent.purpose, intent.envelope.clone());
+            let mut submit_at = None;
+            match intent.state {
+                IntentState::Signed { held: true } => step.then(QueueEffect::HandOver { purpose, hash, envelope }),
+                _ => {
+                    step.then(QueueEffect::Submit { hash, envelope });
+                    submit_at = Some(self.after(now, POLLS_UNTIL_RESUBMIT));
+                }
+            }
+            step.then(QueueEffect::Ask { hash });
+            let ask_at = now.plus(self.poll_every);
+            self.open.insert(intent.sequence, Open { intent, ask_at, submit_at, passed: None });
+        }
+        step.then(QueueEffect::ReadAccount);
+        self.read_at = now.plus(self.poll_every);
+        step
+    }
+
+    /// Wants a transaction; once is enough. A repeat can only raise its priority.
+    pub fn want(&mut self, purpose: Purpose, priority: Priority) {
+        if self.open.values().any(|open| open.intent.purpose == purpose) {
+            return;
+        }
+        match self.waiting.iter_mut().find(|(_, waiting)| *waiting == purpose) {
+            Some((known, _)) => *known = priority.min(*known),
+            None => self.waiting.push((priority, purpose)),
+        }
+    }
+
+    /// No longer wants a transaction. `false` where it was signed already: that can't be taken back, for whoever saw it
+    /// may submit it.
+    pub fn cancel(&mut self, purpose: Purpose) -> bool {
+        self.waiting.retain(|(_, waiting)| *waiting != purpose);
+        !self.open.values().any(|open| open.intent.purpose == purpose)
+    }
+
+    /// Signs the transaction whose turn it is and journals it.
+    ///
+    /// # Errors
+    /// [`SignError`]; then nothing has changed.
+    pub fn sign(&mut self, plan: Plan, key: &SigningKey, now: Now) -> Result<Step<QueueEffect>, SignError> {
+        let Plan { purpose, operations, bounds, fee, hold } = plan;
+        let Some((_, sequence)) = self.turn().filter(|(next, _)| *next == purpose) else {
+            return Err(SignError::NotItsTurn(purpose));
+        };
+        let since = self.seen.as_ref().map_or(0, |(_, at)| at.sequence);
+        if AccountId::of(key) != self.account {
+            return Err(SignError::WrongKey { expected: self.account, found: AccountId::of(key) });
+        }
+        let latest = self.seen.as_ref().map_or(now.timestamp(), |(_, at)| at.close_time.max(now.timestamp()));
+        if bounds.until <= latest {
+            return Err(SignError::TooLate);
+        }
+        let unsigned = Unsigned { source: self.account, sequence, fee, bounds, memo: Memo::None, operations };
+        let envelope = unsigned.sign(&[key], &self.network)?;
+        if envelope.bytes().len() > MAX_ENVELOPE_BYTES {
+            return Err(SignError::TooLarge(envelope.bytes().len()));
+        }
+        let intent = Intent {
+            account: self.account,
+            sequence,
+            purpose,
+            hash: envelope.hash(),
+            envelope: envelope.into_bytes(),
+            max_time: bounds.until,
+            since,
+            state: IntentState::Signed { held: hold },
+        };
+        let mut step = Step::none();
+        step.batch().put(Space::Intent, intent.key(), intent.to_bytes()?);
+        step.then(reveal(&intent));
+        let submit_at = (!hold).then(|| self.after(now, POLLS_UNTIL_RESUBMIT));
+        let ask_at = now.plus(self.poll_every);
+        self.waiting.retain(|(_, waiting)| *waiting != purpose);
+        // A dead intent of the same number gives way to this one, in the store too.
+        self.finished.remove(&sequence);
+        self.open.insert(sequence, Open { intent, ask_at, submit_at, passed: None });
+        Ok(step)
+    }
+
+    /// Submits what was held, now that the counterparty has it.
+    pub fn release(&mut self, purpose: Purpose, now: Now) -> Step<QueueEffect> {
+        let again = self.after(now, POLLS_UNTIL_RESUBMIT);
+        let mut step = Step::none();
+        for open in self.open.values_mut().filter(|open| open.intent.purpose == purpose) {
+            if open.intent.state == (IntentState::Signed { held: true }) {
+                open.intent.state = IntentState::Signed { held: false };
+                open.submit_at = Some(again);
+                store(&open.intent, &mut step);
+                step.then(reveal(&open.intent));
+            }
+        }
+        step
+    }
+
+    /// Takes a server's answer to a submission in.
+    pub fn submitted(&mut self, hash: TxHash, answer: &SubmitAnswer, now: Now) -> Step<QueueEffect> {
+        let (later, soon) = (self.after(now, POLLS_UNTIL_RESUBMIT), self.after(now, POLLS_UNTIL_RETRY));
+        let mut step = Step::none();
+        let Some(open) = self.open.values_mut().find(|open| open.intent.hash == hash) else { return step };
+        match answer {
+            SubmitAnswer::Pending | SubmitAnswer::Duplicate => {
+                open.submit_at = Some(later);
+                if open.intent.state == (IntentState::Signed { held: false }) {
+                    open.intent.state = IntentState::Submitted;
+                    store(&open.intent, &mut step);
+                }
+            }
+            SubmitAnswer::TryAgainLater => open.submit_at = Some(soon),
+            SubmitAnswer::Refused { result } => {
+                let view = ResultView::read(result).ok();
+                open.submit_at = view.as_ref().is_some_and(ResultView::is_passing).then_some(soon);
+                if view.is_some_and(|v| v.is_bad_sequence()) {
+                    step.then(QueueEffect::ReadAccount);
+                }
+                step.then(QueueEffect::Ask { hash });
+                let purpose = open.intent.purpose;
+                step.then(QueueEffect::Refused { purpose, result: kept(result) });
+            }
+        }
+        step
+    }
+
+    /// Takes a server's word on a transaction in.
+    pub fn status(&mut self, hash: TxHash, status: TxStatus) -> Step<QueueEffect> {
+        let Some(open) = self.open.values().find(|open| open.intent.hash == hash) else { return Step::none() };
+        let sequence = open.intent.sequence;
+        match status {
+            TxStatus::Success { at, result } => self.included(sequence, at, true, &result),
+            TxStatus::Failed { at, result } => self.included(sequence, at, false, &result),
+            TxStatus::NotFound { latest, oldest } => {
+                let covers = oldest <= open.intent.since.saturating_add(1);
+                let expired = latest.close_time > open.intent.max_time;
+                let passed = open.passed.is_some_and(|passed| latest.sequence >= passed.sequence);
+                if covers && (expired || passed) {
+                    self.finish(sequence, IntentState::Dead)
+                } else if passed {
+                    self.finish(sequence, IntentState::Unknown)
+                } else {
+                    let mut step = Step::none();
+                    if expired {
+                        // The history is too short to tell; the account's sequence number may.
+                        step.then(QueueEffect::ReadAccount);
+                    }
+                    step
+                }
+            }
+        }
+    }
+
+    /// Takes the account's entry in, as a ledger showed it.
+    pub fn account_seen(&mut self, state: AccountState, at: LedgerPoint) -> Step<QueueEffect> {
+        let newest = self.seen.as_ref().map_or(0, |(_, seen)| seen.sequence).max(self.fresh_from);
+        if state.id != self.account || at.sequence < newest {
+            return Step::none();
+        }
+        let mut step = Step::none();
+        let mut dead = Vec::new();
+        for (&sequence, open) in &mut self.open {
+            if state.sequence >= sequence {
+                if open.passed.is_none() {
+                    open.passed = Some(at);
+                    step.then(QueueEffect::Ask { hash: open.intent.hash });
+                }
+            } else if at.close_time > open.intent.max_time {
+                dead.push(sequence);
+            }
+        }
+        self.seen = Some((state, at));
+        for sequence in dead {
+            step.append(self.finish(sequence, IntentState::Dead));
+        }
+        step
+    }
+
+    /// Says what is due: questions, submissions, reads.
+    pub fn tick(&mut self, now: Now) -> Step<QueueEffect> {
+        let (ask_at, submit_at) = (now.plus(self.poll_every), self.after(now, POLLS_UNTIL_RESUBMIT));
+        let mut step = Step::none();
+        let mut expired = false;
+        for open in self.open.values_mut() {
+            let over = now.timestamp() > open.intent.max_time;
+            expired |= over;
+            if open.submit_at.is_some_and(|due| due <= now) {
+                open.submit_at = (!over).then_some(submit_at);
+                if !over {
+                    step.then(reveal(&open.intent));
+                }
+            }
+            if open.ask_at <= now {
+                open.ask_at = ask_at;
+                step.then(QueueEffect::Ask { hash: open.intent.hash });
+            }
+        }
+        let wanted = self.open.is_empty() && self.seen.is_none() && !self.waiting.is_empty();
+        if (wanted || expired) && self.read_at <= now {
+            self.read_at = ask_at;
+            step.then(QueueEffect::ReadAccount);
+        }
+        step
+    }
+
+    /// Deletes what is kept of a purpose's ended transactions. To be committed together with their consequence.
+    pub fn forget(&mut self, purpose: Purpose) -> Step<QueueEffect> {
+        let mut step = Step::none();
+        self.finished.retain(|_, intent| {
+            let forgotten = intent.purpose == purpose;
+            if forgotten {
+                step.batch().delete(Space::Intent, intent.key());
+            }
+            !forgotten
+        });
+        step
+    }
+
+    fn included(&mut self, sequence: i64, at: LedgerPoint, success: bool, result: &[u8]) -> Step<QueueEffect> {
+        self.fresh_from = self.fresh_from.max(at.sequence);
+        if self.seen.as_ref().is_some_and(|(_, seen)| seen.sequence < at.sequence) {
+            // Balance and sequence number have moved; what comes next is built on what the ledger shows then.
+            self.seen = None;
+        }
+        self.finish(sequence, IntentState::Included { at, success, result: kept(result) })
+    }
+
+    fn finish(&mut self, sequence: i64, state: IntentState) -> Step<QueueEffect> {
+        let mut step = Step::none();
+        let Some(Open { mut intent, .. }) = self.open.remove(&sequence) else { return step };
+        intent.state = state;
+        store(&intent, &mut step);
+        if let Some(outcome) = intent.outcome() {
+            step.then(QueueEffect::Finished { purpose: intent.purpose, sequence, outcome });
+        }
+        step.then(QueueEffect::ReadAccount);
+        self.finished.insert(sequence, intent);
+        step
+    }
+
+    fn after(&self, now: Now, polls: u32) -> Now {
+        now.plus(self.poll_every.saturating_mul(polls))
+    }
+
+    /// Whose queue it is.
+    pub const fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// Whose turn it is, and with which sequence number. `None` while a transaction is open, nothing is wanted, or the
+    /// account hasn't been read since the last one.
+    pub fn turn(&self) -> Option<(Purpose, i64)> {
+        let (state, _) = self.seen.as_ref()?;
+        if !self.open.is_empty() {
+            return None;
+        }
+        let (_, next) = self.waiting.iter().min_by_key(|(priority, _)| *priority)?;
+        Some((*next, state.sequence.checked_add(1)?))
+    }
+
+    /// The account as it was last read.
+    pub fn seen(&self) -> Option<(&AccountState, LedgerPoint)> {
+        self.seen.as_ref().map(|(state, at)| (state, *at))
+    }
+
+    /// The open or ended transaction of a purpose, the newest first.
+    pub fn intent(&self, purpose: Purpose) -> Option<&Intent> {
+        let open = self.open.values().map(|open| &open.intent).rev();
+        open.chain(self.finished.values().rev()).find(|intent| intent.purpose == purpose)
+    }
+
+    /// The transactions that the ledger hasn't decided yet.
+    pub fn open(&self) -> impl Iterator<Item = &Intent> {
+        self.open.values().map(|open| &open.intent)
+    }
+
+    /// What the open transactions may still take out of the account in `asset`, fees and reserves included.
+    pub fn committed(&self, asset: &Asset, params: &LedgerParams) -> Stroops {
+        self.open().fold(Stroops::ZERO, |sum, intent| {
+            let taken = match SignedTransaction::read(&intent.envelope, &self.network) {
+                Ok(transaction) => {
+                    let fee = Stroops::new(i64::from(transaction.fee())).filter(|_| asset.is_native());
+                    params.outflow(transaction.operations(), asset).plus(fee.unwrap_or_default())
+                }
+                // Unreadable, so nobody can say: nothing more is spent until it has ended.
+                Err(_) => None,
+            };
+            taken.and_then(|taken| sum.plus(taken)).unwrap_or(Stroops::MAX)
+        })
+    }
+}
+
+fn reveal(intent: &Intent) -> QueueEffect {
+    let (purpose, hash, envelope) = (intent.purpose, intent.hash, intent.envelope.clone());
+    match intent.state {
+        IntentState::Signed { held: true } => QueueEffect::HandOver { purpose, hash, envelope },
+        _ => QueueEffect::Submit { hash, envelope },
+    }
+}
+
+fn store(intent: &Intent, step: &mut Step<QueueEffect>) {
+    let bytes = intent.to_bytes().expect("envelope and result are bounded far below a stored value's limit");
+    step.batch().put(Space::Intent, intent.key(), bytes);
+}
+
+fn kept(result: &[u8]) -> Vec<u8> {
+    if result.len() <= MAX_RESULT_BYTES { result.to_vec() } else { Vec::new() }
+}
