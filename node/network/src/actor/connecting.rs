@@ -1,0 +1,256 @@
+//! Connections: dials, comings, goings, and who is found where.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use libp2p::core::ConnectedPoint;
+use libp2p::kad::{GetClosestPeersError, GetClosestPeersOk, QueryId, QueryResult};
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, DialError};
+use libp2p::{Multiaddr, PeerId, identify};
+use tokio::sync::oneshot;
+use tracing::{debug, info};
+
+use super::{Actor, peer_of};
+use crate::config::{DIAL_ADDRESSES, IDENTIFY_ADDRESSES, PENDING_CONNECTS, PENDING_LOOKUPS};
+use crate::event::Event;
+use crate::handle::ConnectError;
+use crate::per_ip::is_public;
+
+type Reply = oneshot::Sender<Result<(), ConnectError>>;
+
+/// Dials that somebody waits for.
+#[derive(Debug, Default)]
+pub(super) struct Connects {
+    dials: HashMap<ConnectionId, Waiting>,
+    lookups: HashMap<QueryId, Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    peer: PeerId,
+    reply: Reply,
+    /// Whether the network was asked for addresses already.
+    looked_up: bool,
+}
+
+impl Connects {
+    /// Forgets those whose callers have gone.
+    pub(super) fn forget_abandoned(&mut self) {
+        self.dials.retain(|_, waiting| !waiting.reply.is_closed());
+        self.lookups.retain(|_, waiting| !waiting.reply.is_closed());
+    }
+
+    /// Answers all who wait for this peer.
+    fn succeed(&mut self, peer: PeerId) {
+        let dials = self
+            .dials
+            .extract_if(|_, waiting| waiting.peer == peer)
+            .map(|(_, waiting)| waiting);
+        let lookups = self
+            .lookups
+            .extract_if(|_, waiting| waiting.peer == peer)
+            .map(|(_, waiting)| waiting);
+        for waiting in dials.chain(lookups) {
+            drop(waiting.reply.send(Ok(())));
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.dials.len() + self.lookups.len() >= PENDING_CONNECTS
+    }
+}
+
+impl Actor {
+    /// Connects with a peer: at the addresses given and those known; if none answers, where the network says.
+    pub(super) fn connect(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, reply: Reply) {
+        if peer == *self.swarm.local_peer_id() {
+            drop(reply.send(Err(ConnectError::Oneself)));
+        } else if self.swarm.is_connected(&peer) {
+            drop(reply.send(Ok(())));
+        } else if self.connects.is_full() {
+            drop(reply.send(Err(ConnectError::Busy)));
+        } else {
+            self.dial(
+                Waiting {
+                    peer,
+                    reply,
+                    looked_up: false,
+                },
+                addresses,
+            );
+        }
+    }
+
+    fn dial(&mut self, waiting: Waiting, mut addresses: Vec<Multiaddr>) {
+        addresses.truncate(DIAL_ADDRESSES);
+        let dial = DialOpts::peer_id(waiting.peer)
+            .condition(PeerCondition::Always)
+            .addresses(addresses)
+            .extend_addresses_through_behaviour()
+            .build();
+        let connection = dial.connection_id();
+        match self.swarm.dial(dial) {
+            Ok(()) => drop(self.connects.dials.insert(connection, waiting)),
+            Err(error) => self.look_up(waiting, &error),
+        }
+    }
+
+    /// After a failed dial, asks the network for addresses, once; else gives up.
+    fn look_up(&mut self, waiting: Waiting, error: &DialError) {
+        if self.swarm.is_connected(&waiting.peer) {
+            drop(waiting.reply.send(Ok(())));
+        } else if waiting.looked_up
+            || self.peers.len() == 0
+            || self.connects.lookups.len() >= PENDING_LOOKUPS
+        {
+            drop(waiting.reply.send(Err(connect_error(error))));
+        } else {
+            let query = self
+                .swarm
+                .behaviour_mut()
+                .kad
+                .get_closest_peers(waiting.peer);
+            self.connects.lookups.insert(
+                query,
+                Waiting {
+                    looked_up: true,
+                    ..waiting
+                },
+            );
+        }
+    }
+
+    pub(super) fn on_query(&mut self, id: QueryId, result: QueryResult, last: bool) {
+        if !last {
+            return;
+        }
+        let Some(waiting) = self.connects.lookups.remove(&id) else {
+            return;
+        };
+        let found = match result {
+            QueryResult::GetClosestPeers(
+                Ok(GetClosestPeersOk { peers, .. })
+                | Err(GetClosestPeersError::Timeout { peers, .. }),
+            ) => peers,
+            _ => Vec::new(),
+        };
+        let addresses = found
+            .into_iter()
+            .find(|info| info.peer_id == waiting.peer)
+            .map(|info| info.addrs);
+        self.dial(waiting, addresses.unwrap_or_default());
+    }
+
+    pub(super) fn on_dial_failed(&mut self, connection: ConnectionId, error: DialError) {
+        debug!(%error, "a dial failed");
+        if matches!(error, DialError::Denied { .. }) {
+            self.counters.connections_refused.increment();
+        }
+        if let Some(waiting) = self.connects.dials.remove(&connection) {
+            self.look_up(waiting, &error);
+        }
+    }
+
+    pub(super) fn on_connected(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        endpoint: &ConnectedPoint,
+    ) {
+        debug!(%peer, address = %endpoint.get_remote_address(), "connected");
+        self.peers
+            .connected(peer, connection, endpoint, Instant::now());
+        self.connects.succeed(peer);
+        self.count();
+    }
+
+    pub(super) fn on_disconnected(&mut self, peer: PeerId, connection: ConnectionId) {
+        if let Some(gone) = self.peers.disconnected(peer, connection)
+            && gone.met
+        {
+            debug!(%peer, "lost");
+            self.tell(Event::PeerLost { peer });
+        }
+        self.count();
+    }
+
+    /// Takes a peer's own account of itself; sends those of other networks away.
+    pub(super) fn on_identified(&mut self, peer: PeerId, info: &identify::Info) {
+        if info.protocol_version != self.names.version() {
+            info!(%peer, theirs = info.protocol_version, "a peer of another network is sent away");
+            self.counters.foreign_peers.increment();
+            // Not connected any more is as good.
+            let _ = self.swarm.disconnect_peer_id(peer);
+            return;
+        }
+        if info.protocols.contains(&self.names.kad()) {
+            let local = self.config.local;
+            let usable = info
+                .listen_addrs
+                .iter()
+                .filter(|address| local || is_public(address));
+            for address in usable.take(IDENTIFY_ADDRESSES) {
+                self.swarm
+                    .behaviour_mut()
+                    .kad
+                    .add_address(&peer, address.clone());
+            }
+        }
+        let speaks_ours = info.protocols.contains(&self.names.fetch());
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        known.set_agent(&info.agent_version);
+        if speaks_ours && !known.met {
+            known.met = true;
+            self.count();
+            self.tell(Event::PeerMet { peer });
+        }
+    }
+
+    /// Dials the bootstrap addresses and walks the routing table when due.
+    pub(super) fn discover(&mut self, now: Instant) {
+        let due = self.discovery.due(self.peers.met(), now);
+        if due.bootstrap {
+            for address in self.config.bootstrap.clone() {
+                self.dial_bootstrap(address);
+            }
+        }
+        if due.walk {
+            self.swarm
+                .behaviour_mut()
+                .kad
+                .get_closest_peers(PeerId::random());
+        }
+    }
+
+    fn dial_bootstrap(&mut self, address: Multiaddr) {
+        let dial = match peer_of(&address) {
+            Some(peer) if peer == *self.swarm.local_peer_id() => return,
+            Some(peer) => DialOpts::peer_id(peer)
+                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .addresses(vec![address.clone()])
+                .build(),
+            None => DialOpts::unknown_peer_id().address(address.clone()).build(),
+        };
+        match self.swarm.dial(dial) {
+            Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {}
+            Err(error) => info!(%address, %error, "a bootstrap address can't be dialled"),
+        }
+    }
+}
+
+fn connect_error(error: &DialError) -> ConnectError {
+    match error {
+        DialError::NoAddresses => ConnectError::NoAddress,
+        DialError::Transport(failures) => {
+            let each: Vec<String> = failures
+                .iter()
+                .map(|(address, error)| format!("{address}: {error}"))
+                .collect();
+            ConnectError::Failed(each.join("; "))
+        }
+        other => ConnectError::Failed(other.to_string()),
+    }
+}

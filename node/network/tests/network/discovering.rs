@@ -1,0 +1,89 @@
+use tradepost_network::Config;
+
+use crate::node::{config, start, start_with, until, within};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_find_each_other_through_one_bootstrap_node_alone() {
+    let bootstrap = start_with(&[]).await;
+    let mut nodes = Vec::new();
+    for _ in 0..4 {
+        nodes.push(start_with(&bootstrap.addresses).await);
+    }
+    for node in &nodes {
+        let others: Vec<_> = nodes
+            .iter()
+            .map(|n| n.id())
+            .filter(|id| *id != node.id())
+            .collect();
+        until(|| async {
+            let peers = node.handle.peers().await.unwrap();
+            others
+                .iter()
+                .all(|id| peers.iter().any(|peer| peer.peer == *id && peer.met))
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_known_by_its_id_alone_is_found_through_the_network() {
+    let mut middle = start_with(&[]).await;
+    let mut far = start_with(&middle.addresses).await;
+    far.met(middle.id()).await;
+    middle.met(far.id()).await;
+    let mut asking = start_with(&middle.addresses).await;
+    asking.met(middle.id()).await;
+    asking.handle.dial(far.id(), vec![]).await.unwrap();
+    asking.met(far.id()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_bootstrap_starts_later_finds_it() {
+    let place = start_with(&[]).await;
+    let seed = config().seed;
+    let listen: Vec<tradepost_network::Multiaddr> =
+        vec![place.addresses[0].iter().take(2).collect()];
+    place.handle.close(std::time::Duration::from_secs(5)).await;
+    within(10, place.actor).await.unwrap();
+    // The port alone is known: whoever listens there is the bootstrap node.
+    let address = listen[0].clone();
+    let mut early = start_with(&[address]).await;
+    let late = start(Config {
+        seed,
+        listen,
+        ..config()
+    })
+    .await;
+    early.met(late.id()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_of_another_network_are_sent_away_and_exchange_nothing() {
+    let mut ours = start_with(&[]).await;
+    let mut neighbour = start_with(&ours.addresses).await;
+    neighbour.met(ours.id()).await;
+    let mut foreign = start(Config {
+        network_prefix: "ffffffff".into(),
+        bootstrap: ours.addresses.clone(),
+        ..config()
+    })
+    .await;
+    foreign.publish("offering", "from abroad").await;
+    let handle = ours.handle.clone();
+    until(|| async { handle.stats().foreign_peers > 0 }).await;
+    let foreign_id = foreign.id();
+    until(|| async {
+        handle
+            .peers()
+            .await
+            .unwrap()
+            .iter()
+            .all(|peer| peer.peer != foreign_id)
+    })
+    .await;
+    neighbour.publish("offering", "from home").await;
+    assert_eq!(ours.hear().await.bytes, "from home");
+    assert!(foreign.heard.try_recv().is_err());
+    assert_eq!(foreign.handle.stats().published, 0);
+    assert_eq!(foreign.handle.stats().peers_met, 0);
+}

@@ -1,0 +1,10 @@
+//! Several network actors in one process, with real sockets on ports of their own.
+#![expect(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod calling;
+mod catching_up;
+mod discovering;
+mod gossiping;
+mod limiting;
+mod node;
+mod requesting;
