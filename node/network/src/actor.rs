@@ -74,29 +74,20 @@ pub(crate) struct Actor {
 ///
 /// # Errors
 /// The configuration breaks a rule, or an address can't be listened on.
-pub fn spawn(
-    config: Config,
-) -> Result<(Handle, EventReceiver, BoxFuture<'static, ()>), NetworkError> {
+pub fn spawn(config: Config) -> Result<(Handle, EventReceiver, BoxFuture<'static, ()>), NetworkError> {
     config.check()?;
     let names = Names::new(&config.network_prefix);
     let kinds: Arc<[KindConfig]> = config.kinds.clone().into();
     // A kind without a topic keeps its place, so that one index serves all tables.
     let topics: Vec<_> = kinds.iter().map(|kind| names.topic(kind.name)).collect();
-    let gossiped: Vec<_> = kinds
-        .iter()
-        .zip(&topics)
-        .filter(|(kind, _)| kind.gossiped)
-        .map(|(_, topic)| topic.clone())
-        .collect();
+    let gossiped: Vec<_> =
+        kinds.iter().zip(&topics).filter(|(kind, _)| kind.gossiped).map(|(_, topic)| topic.clone()).collect();
     let salt = Salt::default();
     let mut swarm = behaviour::swarm(&config, &names, &gossiped, &salt)?;
     for address in &config.listen {
         swarm
             .listen_on(address.clone())
-            .map_err(|e| NetworkError::Listen {
-                address: address.clone(),
-                why: e.to_string(),
-            })?;
+            .map_err(|e| NetworkError::Listen { address: address.clone(), why: e.to_string() })?;
     }
     for address in &config.external {
         swarm.add_external_address(address.clone());
@@ -105,14 +96,8 @@ pub fn spawn(
     let mut control = swarm.behaviour().call.new_control();
     let call_server = match &config.call_handler {
         Some(handler) => Some(
-            CallServer::new(
-                &mut control,
-                names.call(),
-                handler.clone(),
-                &config.limits,
-                counters.clone(),
-            )
-            .map_err(NetworkError::Transport)?,
+            CallServer::new(&mut control, names.call(), handler.clone(), &config.limits, counters.clone())
+                .map_err(NetworkError::Transport)?,
         ),
         None => None,
     };
@@ -121,14 +106,8 @@ pub fn spawn(
     let (verdicts, verdict_inbox) = mpsc::channel(PENDING_VERDICTS);
     let (events, receiver) = event::channel();
     let local = *swarm.local_peer_id();
-    let handle = Handle {
-        local,
-        kinds: kinds.clone(),
-        commands,
-        verdicts,
-        counters: counters.clone(),
-        calls: calls.clone(),
-    };
+    let handle =
+        Handle { local, kinds: kinds.clone(), commands, verdicts, counters: counters.clone(), calls: calls.clone() };
     let hashes: Vec<_> = topics.iter().map(|topic| topic.hash()).collect();
     let now = Instant::now();
     let actor = Actor {
@@ -161,10 +140,7 @@ pub fn spawn(
 
 impl Actor {
     async fn run(mut self) {
-        let server = self
-            .call_server
-            .take()
-            .map(|server| tokio::spawn(server.run(self.calls.closing())));
+        let server = self.call_server.take().map(|server| tokio::spawn(server.run(self.calls.closing())));
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pump = tokio::time::interval(PUMP_TICK);
@@ -188,36 +164,18 @@ impl Actor {
 
     fn on_command(&mut self, command: Command) {
         match command {
-            Command::Publish { kind, bytes, reply } => {
-                drop(reply.send(self.publish(kind, bytes, Instant::now())))
-            }
-            Command::Connect {
-                peer,
-                addresses,
-                reply,
-            } => self.connect(peer, addresses, reply),
+            Command::Publish { kind, bytes, reply } => drop(reply.send(self.publish(kind, bytes, Instant::now()))),
+            Command::Connect { peer, addresses, reply } => self.connect(peer, addresses, reply),
             Command::Disconnect { peer, reply } => {
                 let _ = reply.send(self.swarm.disconnect_peer_id(peer).is_ok());
             }
-            Command::Request {
-                protocol,
-                peer,
-                bytes,
-                reply,
-            } => self.request(protocol, peer, bytes, reply),
+            Command::Request { protocol, peer, bytes, reply } => self.request(protocol, peer, bytes, reply),
             Command::Blame { peer, fault } => self.blame(peer, fault, Instant::now()),
             Command::Peers { reply } => {
                 let gossip = &self.swarm.behaviour().gossip;
-                drop(
-                    reply.send(
-                        self.peers
-                            .list(|peer| gossip.peer_score(peer).unwrap_or(0.0)),
-                    ),
-                );
+                drop(reply.send(self.peers.list(|peer| gossip.peer_score(peer).unwrap_or(0.0))));
             }
-            Command::ListenAddresses { reply } => {
-                drop(reply.send(self.swarm.listeners().cloned().collect()))
-            }
+            Command::ListenAddresses { reply } => drop(reply.send(self.swarm.listeners().cloned().collect())),
             Command::Close { .. } => unreachable!("the loop takes it"),
         }
     }
@@ -250,26 +208,13 @@ impl Actor {
                 info!(%address, "listening");
                 self.tell(Event::Listening(address));
             }
-            SwarmEvent::ConnectionEstablished {
-                peer_id,
-                connection_id,
-                endpoint,
-                ..
-            } => {
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.on_connected(peer_id, connection_id, &endpoint);
             }
-            SwarmEvent::ConnectionClosed {
-                peer_id,
-                connection_id,
-                ..
-            } => {
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
                 self.on_disconnected(peer_id, connection_id);
             }
-            SwarmEvent::OutgoingConnectionError {
-                connection_id,
-                error,
-                ..
-            } => {
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 self.on_dial_failed(connection_id, error);
             }
             SwarmEvent::IncomingConnectionError { error, .. } => {
@@ -281,11 +226,7 @@ impl Actor {
             SwarmEvent::ListenerError { error, .. } => {
                 tracing::warn!(%error, "a listener has trouble")
             }
-            SwarmEvent::ListenerClosed {
-                addresses,
-                reason: Err(error),
-                ..
-            } => {
+            SwarmEvent::ListenerClosed { addresses, reason: Err(error), .. } => {
                 tracing::warn!(?addresses, %error, "a listener has ended: peers can't reach us there any more");
             }
             _ => {}
@@ -300,26 +241,15 @@ impl Actor {
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.on_identified(peer_id, &info);
             }
-            BehaviourEvent::Ping(ping::Event {
-                peer,
-                connection,
-                result,
-            }) => self.on_ping(peer, connection, result),
-            BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed {
-                id, result, step, ..
-            }) => {
+            BehaviourEvent::Ping(ping::Event { peer, connection, result }) => self.on_ping(peer, connection, result),
+            BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed { id, result, step, .. }) => {
                 self.on_query(id, result, step.last);
             }
             _ => {}
         }
     }
 
-    fn on_ping(
-        &mut self,
-        peer: PeerId,
-        connection: ConnectionId,
-        result: Result<Duration, ping::Failure>,
-    ) {
+    fn on_ping(&mut self, peer: PeerId, connection: ConnectionId, result: Result<Duration, ping::Failure>) {
         match result {
             Ok(rtt) => {
                 if let Some(peer) = self.peers.get_mut(&peer) {
@@ -343,23 +273,17 @@ impl Actor {
 
     fn on_gossip(&mut self, event: gossipsub::Event) {
         match event {
-            gossipsub::Event::Message {
-                propagation_source,
-                message_id,
-                message,
-            } => {
+            gossipsub::Event::Message { propagation_source, message_id, message } => {
                 self.on_message(propagation_source, message_id, message, Instant::now());
             }
-            gossipsub::Event::Subscribed { topic, .. } => {
+            gossipsub::Event::Subscribed { topic, peer_id } => {
+                self.on_subscribed(peer_id);
                 if let Some(kind) = self.topics.get(&topic) {
                     self.outbox.wake(*kind);
                     self.pump(Instant::now());
                 }
             }
-            gossipsub::Event::SlowPeer {
-                peer_id,
-                failed_messages,
-            } => {
+            gossipsub::Event::SlowPeer { peer_id, failed_messages } => {
                 let lost = failed_messages.non_priority;
                 self.counters.slow_peer_drops.add(lost as u64);
                 debug!(peer = %peer_id, lost, "a slow peer missed messages");

@@ -6,8 +6,8 @@ use libp2p::kad::store::MemoryStore;
 use libp2p::request_response::{self, ProtocolSupport};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{
-    PeerId, StreamProtocol, Swarm, SwarmBuilder, connection_limits, identify, kad,
-    memory_connection_limits, noise, ping, tcp, yamux,
+    PeerId, StreamProtocol, Swarm, SwarmBuilder, connection_limits, identify, kad, memory_connection_limits, noise,
+    ping, tcp, yamux,
 };
 
 use crate::config::{
@@ -46,16 +46,11 @@ pub(crate) fn swarm(
     topics: &[IdentTopic],
     salt: &Salt,
 ) -> Result<Swarm<Behaviour>, NetworkError> {
-    let keypair =
-        Keypair::ed25519_from_bytes(config.seed).map_err(|e| NetworkError::Key(e.to_string()))?;
+    let keypair = Keypair::ed25519_from_bytes(config.seed).map_err(|e| NetworkError::Key(e.to_string()))?;
     let gossip = gossip::behaviour(topics, salt, config.local, config.limits.peer_queue)?;
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
-        .with_tcp(
-            tcp::Config::default().nodelay(true),
-            noise::Config::new,
-            yamux::Config::default,
-        )
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
         .map_err(|e| NetworkError::Transport(e.to_string()))?
         .with_quic()
         .with_dns()
@@ -63,9 +58,7 @@ pub(crate) fn swarm(
         .with_behaviour(|keypair| behaviour(config, names, gossip, keypair))
         .map_err(|e| NetworkError::Transport(e.to_string()))?
         .with_swarm_config(|swarm| {
-            swarm
-                .with_idle_connection_timeout(IDLE_TIMEOUT)
-                .with_max_negotiating_inbound_streams(NEGOTIATING_STREAMS)
+            swarm.with_idle_connection_timeout(IDLE_TIMEOUT).with_max_negotiating_inbound_streams(NEGOTIATING_STREAMS)
         })
         .build();
     Ok(swarm)
@@ -87,11 +80,7 @@ fn behaviour(config: &Config, names: &Names, gossip: Gossip, keypair: &Keypair) 
         memory: memory_connection_limits::Behaviour::with_max_bytes(limits.memory),
         per_ip: PerIp::new(limits.per_ip, config.local),
         identify: identify::Behaviour::new(identify),
-        ping: ping::Behaviour::new(
-            ping::Config::new()
-                .with_interval(PING_INTERVAL)
-                .with_timeout(PING_TIMEOUT),
-        ),
+        ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT)),
         kad: routing(config, names, keypair.public().to_peer_id()),
         gossip,
         direct: requests(names.direct(), MAX_DIRECT, MAX_DIRECT),
@@ -123,9 +112,6 @@ fn requests(
     let config = request_response::Config::default()
         .with_request_timeout(REQUEST_TIMEOUT_MAX)
         .with_max_concurrent_streams(REQUEST_STREAMS);
-    let codec = FrameCodec {
-        max_request,
-        max_response,
-    };
+    let codec = FrameCodec { max_request, max_response };
     request_response::Behaviour::with_codec(codec, [(protocol, ProtocolSupport::Full)], config)
 }

@@ -34,9 +34,7 @@ pub type CallBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// A body with these bytes.
 pub fn full_body(bytes: impl Into<Bytes>) -> CallBody {
-    Full::new(bytes.into())
-        .map_err(|never| match never {})
-        .boxed_unsync()
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body with nothing in it.
@@ -48,11 +46,7 @@ pub fn empty_body() -> CallBody {
 pub trait CallHandler: Send + Sync + 'static {
     /// Answers one call of a peer. Runs beside others, at most [`Limits::calls_per_peer`](crate::Limits) of one peer
     /// at once; a response whose header takes longer than [`Limits::call_response`](crate::Limits) is cut off.
-    fn call(
-        &self,
-        peer: PeerId,
-        request: Request<CallBody>,
-    ) -> BoxFuture<'static, Response<CallBody>>;
+    fn call(&self, peer: PeerId, request: Request<CallBody>) -> BoxFuture<'static, Response<CallBody>>;
 }
 
 impl fmt::Debug for dyn CallHandler {
@@ -80,9 +74,7 @@ pub enum CallError {
     #[error("no response in time: the peer may or may not have got the request")]
     Timeout,
     /// The stream broke; the peer may have got the request.
-    #[error(
-        "the stream broke before the response: the peer may or may not have got the request: {0}"
-    )]
+    #[error("the stream broke before the response: the peer may or may not have got the request: {0}")]
     Broken(String),
     /// The request's address can't be sent.
     #[error("the request can't be sent: {0}")]

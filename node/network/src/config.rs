@@ -85,7 +85,7 @@ pub const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(30);
 /// How long a fetch waits for its page.
 pub const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 /// Streams of one request protocol that one connection may hold open.
-pub const REQUEST_STREAMS: usize = 32;
+pub const REQUEST_STREAMS: usize = 64;
 /// How long a dial may take, with the search for addresses.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Own dials that callers wait for, count.
@@ -263,10 +263,7 @@ impl Config {
                 return Err(ConfigError::KindName(kind.name));
             }
             if kind.max_bytes == 0 || kind.max_bytes > MAX_PAYLOAD {
-                return Err(ConfigError::KindSize {
-                    kind: kind.name,
-                    max_bytes: kind.max_bytes,
-                });
+                return Err(ConfigError::KindSize { kind: kind.name, max_bytes: kind.max_bytes });
             }
             let same = |other: &KindConfig| other.name == kind.name || other.number == kind.number;
             if self.kinds.iter().skip(index + 1).any(same) {
@@ -298,14 +295,10 @@ impl fmt::Debug for Config {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// The prefix isn't 8 lower-case hex digits.
-    #[error(
-        "network prefix {0:?} isn't 8 lower-case hex digits: take the first 8 of the network's id"
-    )]
+    #[error("network prefix {0:?} isn't 8 lower-case hex digits: take the first 8 of the network's id")]
     NetworkPrefix(String),
     /// Peers would refuse the subscription.
-    #[error(
-        "{0} kinds are over the limit of {MAX_KINDS}: peers would refuse all topics; use one topic a class"
-    )]
+    #[error("{0} kinds are over the limit of {MAX_KINDS}: peers would refuse all topics; use one topic a class")]
     TooManyKinds(usize),
     /// The name can't be part of a topic.
     #[error("kind name {0:?} may only have lower-case letters, digits and _")]
@@ -328,35 +321,21 @@ mod tests {
     use super::*;
 
     fn kind(number: u8, name: &'static str) -> KindConfig {
-        KindConfig {
-            number,
-            name,
-            max_bytes: 1_024,
-            gossiped: true,
-        }
+        KindConfig { number, name, max_bytes: 1_024, gossiped: true }
     }
 
     #[test]
     fn a_network_prefix_is_eight_hex_digits() {
         for bad in ["", "1234567", "123456789", "1234567G", "ABCDEF01"] {
-            assert!(
-                matches!(
-                    Config::new([1; 32], bad, vec![]).check(),
-                    Err(ConfigError::NetworkPrefix(_))
-                ),
-                "{bad}"
-            );
+            assert!(matches!(Config::new([1; 32], bad, vec![]).check(), Err(ConfigError::NetworkPrefix(_))), "{bad}");
         }
         assert_eq!(Config::new([1; 32], "0123abcd", vec![]).check(), Ok(()));
     }
 
     #[test]
     fn more_kinds_than_peers_would_subscribe_to_are_refused() {
-        const NAMES: &str =
-            "abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz0123456789";
-        let kinds = (0..=MAX_KINDS)
-            .map(|i| kind(i as u8, &NAMES[i..=i]))
-            .collect();
+        const NAMES: &str = "abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz0123456789";
+        let kinds = (0..=MAX_KINDS).map(|i| kind(i as u8, &NAMES[i..=i])).collect();
         let refused = Config::new([1; 32], "0123abcd", kinds).check();
         assert_eq!(refused, Err(ConfigError::TooManyKinds(MAX_KINDS + 1)));
     }
@@ -364,26 +343,11 @@ mod tests {
     #[test]
     fn kinds_have_their_own_names_numbers_and_a_size_that_passes() {
         let check = |kinds| Config::new([1; 32], "0123abcd", kinds).check();
-        assert_eq!(
-            check(vec![kind(1, "a"), kind(1, "b")]),
-            Err(ConfigError::KindTwice("a"))
-        );
-        assert_eq!(
-            check(vec![kind(1, "a"), kind(2, "a")]),
-            Err(ConfigError::KindTwice("a"))
-        );
-        assert_eq!(
-            check(vec![kind(1, "a/b")]),
-            Err(ConfigError::KindName("a/b"))
-        );
-        let large = KindConfig {
-            max_bytes: MAX_PAYLOAD + 1,
-            ..kind(1, "a")
-        };
-        assert!(matches!(
-            check(vec![large]),
-            Err(ConfigError::KindSize { .. })
-        ));
+        assert_eq!(check(vec![kind(1, "a"), kind(1, "b")]), Err(ConfigError::KindTwice("a")));
+        assert_eq!(check(vec![kind(1, "a"), kind(2, "a")]), Err(ConfigError::KindTwice("a")));
+        assert_eq!(check(vec![kind(1, "a/b")]), Err(ConfigError::KindName("a/b")));
+        let large = KindConfig { max_bytes: MAX_PAYLOAD + 1, ..kind(1, "a") };
+        assert!(matches!(check(vec![large]), Err(ConfigError::KindSize { .. })));
     }
 
     #[test]

@@ -3,9 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use crate::config::{
-    BOOTSTRAP_PAUSE, BOOTSTRAP_PAUSE_MAX, ENOUGH_PEERS, WALK_INTERVAL, WALK_INTERVAL_LONELY,
-};
+use crate::config::{BOOTSTRAP_PAUSE, BOOTSTRAP_PAUSE_MAX, ENOUGH_PEERS, WALK_INTERVAL, WALK_INTERVAL_LONELY};
 
 /// What is due.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,11 +25,7 @@ pub(crate) struct Discovery {
 impl Discovery {
     /// Creates one for which everything is due at once.
     pub(crate) fn new(now: Instant) -> Self {
-        Self {
-            pause: BOOTSTRAP_PAUSE,
-            bootstrap_at: now,
-            walk_at: now,
-        }
+        Self { pause: BOOTSTRAP_PAUSE, bootstrap_at: now, walk_at: now }
     }
 
     /// Says what is due with so many peers met.
@@ -47,12 +41,7 @@ impl Discovery {
         }
         if peers > 0 && now >= self.walk_at {
             due.walk = true;
-            self.walk_at = now
-                + jitter(if peers < ENOUGH_PEERS {
-                    WALK_INTERVAL_LONELY
-                } else {
-                    WALK_INTERVAL
-                });
+            self.walk_at = now + jitter(if peers < ENOUGH_PEERS { WALK_INTERVAL_LONELY } else { WALK_INTERVAL });
         }
         due
     }
@@ -87,29 +76,11 @@ mod tests {
     fn a_node_with_peers_walks_and_leaves_the_bootstrap_alone() {
         let now = Instant::now();
         let mut discovery = Discovery::new(now);
-        assert_eq!(
-            discovery.due(1, now),
-            Due {
-                bootstrap: false,
-                walk: true
-            }
-        );
+        assert_eq!(discovery.due(1, now), Due { bootstrap: false, walk: true });
         assert_eq!(discovery.due(1, now), Due::default());
         let later = now + WALK_INTERVAL_LONELY;
-        assert_eq!(
-            discovery.due(ENOUGH_PEERS, later),
-            Due {
-                bootstrap: false,
-                walk: true
-            }
-        );
-        assert_eq!(
-            discovery.due(1, later + WALK_INTERVAL_LONELY),
-            Due::default()
-        );
-        assert!(
-            discovery.due(0, later + WALK_INTERVAL).bootstrap,
-            "and comes back when all are gone"
-        );
+        assert_eq!(discovery.due(ENOUGH_PEERS, later), Due { bootstrap: false, walk: true });
+        assert_eq!(discovery.due(1, later + WALK_INTERVAL_LONELY), Due::default());
+        assert!(discovery.due(0, later + WALK_INTERVAL).bootstrap, "and comes back when all are gone");
     }
 }

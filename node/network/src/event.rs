@@ -56,7 +56,8 @@ pub enum Event {
         /// What it asks for, in its order; at most 2,000, none twice.
         ids: Vec<ItemId>,
     },
-    /// A peer is connected and speaks our protocols on our network.
+    /// A peer is connected, speaks our protocols on our network and listens to our gossip: what is published from
+    /// now on reaches it.
     PeerMet {
         /// Who.
         peer: PeerId,
@@ -100,46 +101,21 @@ pub(crate) struct EventSender {
 pub(crate) fn channel() -> (EventSender, EventReceiver) {
     let (sender, receiver) = mpsc::channel(EVENTS);
     let bytes = Arc::new(AtomicUsize::new(0));
-    let sender = EventSender {
-        events: sender,
-        bytes: bytes.clone(),
-        lifecycle: VecDeque::new(),
-    };
-    (
-        sender,
-        EventReceiver {
-            events: receiver,
-            bytes,
-        },
-    )
+    let sender = EventSender { events: sender, bytes: bytes.clone(), lifecycle: VecDeque::new() };
+    (sender, EventReceiver { events: receiver, bytes })
 }
 
 impl EventSender {
     /// Whether a gossiped message of this size may be handed over now.
     pub(crate) fn has_room_for_gossip(&self, bytes: usize) -> bool {
-        self.events.capacity() > EVENTS_RESERVED
-            && self.bytes.load(Ordering::Relaxed) + bytes <= EVENT_BYTES
+        self.events.capacity() > EVENTS_RESERVED && self.bytes.load(Ordering::Relaxed) + bytes <= EVENT_BYTES
     }
 
     /// Hands over a gossiped message; call after [`Self::has_room_for_gossip`].
-    pub(crate) fn gossip(
-        &self,
-        token: MessageToken,
-        kind: &'static str,
-        bytes: Bytes,
-        from: PeerId,
-    ) -> bool {
+    pub(crate) fn gossip(&self, token: MessageToken, kind: &'static str, bytes: Bytes, from: PeerId) -> bool {
         let size = bytes.len();
         self.bytes.fetch_add(size, Ordering::Relaxed);
-        let sent = self
-            .events
-            .try_send(Event::Gossip {
-                token,
-                kind,
-                bytes,
-                from,
-            })
-            .is_ok();
+        let sent = self.events.try_send(Event::Gossip { token, kind, bytes, from }).is_ok();
         if !sent {
             self.bytes.fetch_sub(size, Ordering::Relaxed);
         }
@@ -184,9 +160,7 @@ mod tests {
     use super::*;
 
     fn lost() -> Event {
-        Event::PeerLost {
-            peer: PeerId::random(),
-        }
+        Event::PeerLost { peer: PeerId::random() }
     }
 
     #[tokio::test]
@@ -194,12 +168,7 @@ mod tests {
         let (sender, mut receiver) = channel();
         let mut handed = 0;
         while sender.has_room_for_gossip(1_000) {
-            assert!(sender.gossip(
-                MessageToken::new(handed),
-                "k",
-                vec![0; 1_000].into(),
-                PeerId::random()
-            ));
+            assert!(sender.gossip(MessageToken::new(handed), "k", vec![0; 1_000].into(), PeerId::random()));
             handed += 1;
         }
         assert_eq!(handed as usize, EVENTS - EVENTS_RESERVED);
@@ -220,15 +189,11 @@ mod tests {
             assert!(sender.lifecycle(lost()));
         }
         let last = PeerId::random();
-        assert!(
-            !sender.lifecycle(Event::PeerMet { peer: last }),
-            "one was dropped"
-        );
+        assert!(!sender.lifecycle(Event::PeerMet { peer: last }), "one was dropped");
         let mut met = false;
         for _ in 0..EVENTS + LIFECYCLE_BACKLOG {
             sender.flush();
-            met |=
-                matches!(receiver.recv().await.unwrap(), Event::PeerMet { peer } if peer == last);
+            met |= matches!(receiver.recv().await.unwrap(), Event::PeerMet { peer } if peer == last);
         }
         assert!(met);
     }

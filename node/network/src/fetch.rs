@@ -63,10 +63,7 @@ pub struct IdsToken(pub(crate) Answerer);
 impl IdsToken {
     pub(crate) fn serve(self, page: &IdPage) -> Result<(), AnswerError> {
         if page.ids.len() > MAX_IDS {
-            return Err(AnswerError::TooLarge {
-                size: page.ids.len() * 33,
-                max: MAX_IDS * 33,
-            });
+            return Err(AnswerError::TooLarge { size: page.ids.len() * 33, max: MAX_IDS * 33 });
         }
         self.0.answer(wire::encode_ids(page), MAX_RESPONSE)
     }
@@ -78,8 +75,7 @@ pub struct FetchToken(pub(crate) Answerer);
 
 impl FetchToken {
     pub(crate) fn serve(self, answer: FetchAnswer) -> Result<(), AnswerError> {
-        self.0
-            .answer(wire::encode_fetched(&answer.page), MAX_RESPONSE)
+        self.0.answer(wire::encode_fetched(&answer.page), MAX_RESPONSE)
     }
 }
 
@@ -115,11 +111,7 @@ impl FetchAnswer {
 }
 
 /// Checks a page of ids against what was asked.
-pub(crate) fn check_ids(
-    asked: Option<&Cursor>,
-    page: &IdPage,
-    known: impl Fn(u8) -> bool,
-) -> Result<(), PeerFault> {
+pub(crate) fn check_ids(asked: Option<&Cursor>, page: &IdPage, known: impl Fn(u8) -> bool) -> Result<(), PeerFault> {
     if page.ids.iter().any(|id| !known(id.kind)) {
         return Err(PeerFault::Unasked);
     }
@@ -166,10 +158,7 @@ mod tests {
     use super::*;
 
     fn id(n: u8) -> ItemId {
-        ItemId {
-            kind: 1,
-            id: [n; 32],
-        }
+        ItemId { kind: 1, id: [n; 32] }
     }
 
     fn max(kind: u8) -> Option<usize> {
@@ -177,10 +166,7 @@ mod tests {
     }
 
     fn fetched(items: &[(u8, &'static str)], processed: usize) -> FetchPage {
-        let items = items
-            .iter()
-            .map(|(n, text)| (id(*n), Bytes::from_static(text.as_bytes())))
-            .collect();
+        let items = items.iter().map(|(n, text)| (id(*n), Bytes::from_static(text.as_bytes()))).collect();
         FetchPage { items, processed }
     }
 
@@ -191,64 +177,28 @@ mod tests {
         assert_eq!(check(fetched(&[(1, "a"), (3, "c")], 3)), Ok(()));
         assert_eq!(check(fetched(&[], 1)), Ok(()));
         assert_eq!(check(fetched(&[(4, "a")], 3)), Err(PeerFault::Unasked));
-        assert_eq!(
-            check(fetched(&[(3, "a")], 2)),
-            Err(PeerFault::Unasked),
-            "not looked at, by its own word"
-        );
-        assert_eq!(
-            check(fetched(&[(1, "a"), (1, "a")], 3)),
-            Err(PeerFault::Repeated)
-        );
-        assert_eq!(
-            check(fetched(&[(1, "12345678901")], 3)),
-            Err(PeerFault::WrongSize)
-        );
+        assert_eq!(check(fetched(&[(3, "a")], 2)), Err(PeerFault::Unasked), "not looked at, by its own word");
+        assert_eq!(check(fetched(&[(1, "a"), (1, "a")], 3)), Err(PeerFault::Repeated));
+        assert_eq!(check(fetched(&[(1, "12345678901")], 3)), Err(PeerFault::WrongSize));
         assert_eq!(check(fetched(&[(1, "")], 3)), Err(PeerFault::WrongSize));
         assert_eq!(check(fetched(&[], 4)), Err(PeerFault::TooMany));
         assert_eq!(check(fetched(&[], 0)), Err(PeerFault::NoProgress));
-        let strange = ItemId {
-            kind: 9,
-            id: [1; 32],
-        };
-        let page = FetchPage {
-            items: vec![(strange, Bytes::from_static(b"a"))],
-            processed: 1,
-        };
-        assert_eq!(
-            check_fetched(&[strange], &page, max),
-            Err(PeerFault::WrongSize)
-        );
+        let strange = ItemId { kind: 9, id: [1; 32] };
+        let page = FetchPage { items: vec![(strange, Bytes::from_static(b"a"))], processed: 1 };
+        assert_eq!(check_fetched(&[strange], &page, max), Err(PeerFault::WrongSize));
     }
 
     #[test]
     fn pages_of_ids_get_ahead_and_repeat_nothing() {
         let cursor = |text: &'static str| Cursor::new(Bytes::from_static(text.as_bytes()));
-        let page = |ids: &[u8], next| IdPage {
-            ids: ids.iter().map(|n| id(*n)).collect(),
-            next,
-        };
-        let check = |asked: Option<Cursor>, page: IdPage| {
-            check_ids(asked.as_ref(), &page, |kind| kind == 1)
-        };
+        let page = |ids: &[u8], next| IdPage { ids: ids.iter().map(|n| id(*n)).collect(), next };
+        let check = |asked: Option<Cursor>, page: IdPage| check_ids(asked.as_ref(), &page, |kind| kind == 1);
         assert_eq!(check(None, page(&[1, 2], cursor("2"))), Ok(()));
         assert_eq!(check(cursor("2"), page(&[], None)), Ok(()));
         assert_eq!(check(None, page(&[1, 1], None)), Err(PeerFault::Repeated));
-        assert_eq!(
-            check(None, page(&[], cursor("2"))),
-            Err(PeerFault::NoProgress)
-        );
-        assert_eq!(
-            check(cursor("2"), page(&[3], cursor("2"))),
-            Err(PeerFault::NoProgress)
-        );
-        let strange = IdPage {
-            ids: vec![ItemId {
-                kind: 9,
-                id: [0; 32],
-            }],
-            next: None,
-        };
+        assert_eq!(check(None, page(&[], cursor("2"))), Err(PeerFault::NoProgress));
+        assert_eq!(check(cursor("2"), page(&[3], cursor("2"))), Err(PeerFault::NoProgress));
+        let strange = IdPage { ids: vec![ItemId { kind: 9, id: [0; 32] }], next: None };
         assert_eq!(check(None, strange), Err(PeerFault::Unasked));
     }
 
@@ -260,10 +210,7 @@ mod tests {
         while answer.found(id(taken), message.clone()) {
             taken += 1;
         }
-        assert_eq!(
-            usize::from(taken),
-            MAX_FETCH_BYTES / crate::config::MAX_PAYLOAD
-        );
+        assert_eq!(usize::from(taken), MAX_FETCH_BYTES / crate::config::MAX_PAYLOAD);
         assert_eq!(answer.page.processed, usize::from(taken));
         assert!(wire::encode_fetched(&answer.page).len() <= MAX_RESPONSE);
     }

@@ -55,24 +55,14 @@ impl request_response::Codec for FrameCodec {
         }
     }
 
-    async fn write_request<T>(
-        &mut self,
-        _: &StreamProtocol,
-        io: &mut T,
-        request: Bytes,
-    ) -> io::Result<()>
+    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, request: Bytes) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
         write_frame(io, &request).await
     }
 
-    async fn write_response<T>(
-        &mut self,
-        _: &StreamProtocol,
-        io: &mut T,
-        reply: Reply,
-    ) -> io::Result<()>
+    async fn write_response<T>(&mut self, _: &StreamProtocol, io: &mut T, reply: Reply) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
@@ -92,9 +82,7 @@ async fn read_frame(io: &mut (impl AsyncRead + Unpin), max: usize) -> io::Result
     io.read_exact(&mut length).await?;
     let length = u32::from_be_bytes(length) as usize;
     if length > max {
-        return Err(invalid(format!(
-            "{length} bytes are over the limit of {max}"
-        )));
+        return Err(invalid(format!("{length} bytes are over the limit of {max}")));
     }
     // Grows with what arrives: a claimed length alone takes no memory.
     let mut bytes = Vec::new();
@@ -127,10 +115,7 @@ mod tests {
     const PROTOCOL: StreamProtocol = StreamProtocol::new("/test");
 
     fn codec() -> FrameCodec {
-        FrameCodec {
-            max_request: 4,
-            max_response: 8,
-        }
+        FrameCodec { max_request: 4, max_response: 8 }
     }
 
     fn read_request(bytes: &[u8]) -> io::Result<Bytes> {
@@ -143,36 +128,19 @@ mod tests {
         block_on(codec().write_request(&PROTOCOL, &mut wire, Bytes::from_static(b"abcd"))).unwrap();
         assert_eq!(wire, b"\0\0\0\x04abcd");
         assert_eq!(read_request(&wire).unwrap(), "abcd");
-        for reply in [
-            Reply::Answer(Bytes::from_static(b"12345678")),
-            Reply::Busy,
-            Reply::Unanswered,
-        ] {
+        for reply in [Reply::Answer(Bytes::from_static(b"12345678")), Reply::Busy, Reply::Unanswered] {
             let mut wire = Vec::new();
             block_on(codec().write_response(&PROTOCOL, &mut wire, reply.clone())).unwrap();
-            assert_eq!(
-                block_on(codec().read_response(&PROTOCOL, &mut Cursor::new(wire))).unwrap(),
-                reply
-            );
+            assert_eq!(block_on(codec().read_response(&PROTOCOL, &mut Cursor::new(wire))).unwrap(), reply);
         }
     }
 
     #[test]
     fn too_long_cut_short_and_unknown_are_errors() {
-        assert_eq!(
-            read_request(b"\0\0\0\x05abcde").unwrap_err().kind(),
-            io::ErrorKind::InvalidData
-        );
-        assert_eq!(
-            read_request(b"\xff\xff\xff\xff").unwrap_err().kind(),
-            io::ErrorKind::InvalidData
-        );
-        assert_eq!(
-            read_request(b"\0\0\0\x04abc").unwrap_err().kind(),
-            io::ErrorKind::UnexpectedEof
-        );
-        let response =
-            block_on(codec().read_response(&PROTOCOL, &mut Cursor::new(b"\x09".to_vec())));
+        assert_eq!(read_request(b"\0\0\0\x05abcde").unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(read_request(b"\xff\xff\xff\xff").unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(read_request(b"\0\0\0\x04abc").unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let response = block_on(codec().read_response(&PROTOCOL, &mut Cursor::new(b"\x09".to_vec())));
         assert_eq!(response.unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }

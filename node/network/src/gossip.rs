@@ -9,15 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use libp2p::gossipsub::{
-    self, ConfigBuilder, IdentTopic, IdentityTransform, MaxCountSubscriptionFilter, Message,
-    MessageAuthenticity, MessageId, PeerScoreParams, PeerScoreThresholds, TopicHash,
-    TopicScoreParams, ValidationMode, WhitelistSubscriptionFilter, score_parameter_decay,
+    self, ConfigBuilder, IdentTopic, IdentityTransform, MaxCountSubscriptionFilter, Message, MessageAuthenticity,
+    MessageId, PeerScoreParams, PeerScoreThresholds, TopicHash, TopicScoreParams, ValidationMode,
+    WhitelistSubscriptionFilter, score_parameter_decay,
 };
 use sha2::{Digest, Sha256};
 
 use crate::config::{
-    DUPLICATE_TIME, FORWARD_QUEUE_TIME, HEARTBEAT, HISTORY_HEARTBEATS, MAX_PAYLOAD,
-    PUBLISH_QUEUE_TIME, TRANSMIT_MARGIN,
+    DUPLICATE_TIME, FORWARD_QUEUE_TIME, HEARTBEAT, HISTORY_HEARTBEATS, MAX_PAYLOAD, PUBLISH_QUEUE_TIME, TRANSMIT_MARGIN,
 };
 use crate::handle::NetworkError;
 
@@ -29,10 +28,8 @@ const INVALID_DECAY: Duration = Duration::from_secs(600);
 const PEER_TOPICS: usize = 100;
 
 /// The gossipsub behaviour in our shape.
-pub(crate) type Gossip = gossipsub::Behaviour<
-    IdentityTransform,
-    MaxCountSubscriptionFilter<WhitelistSubscriptionFilter>,
->;
+pub(crate) type Gossip =
+    gossipsub::Behaviour<IdentityTransform, MaxCountSubscriptionFilter<WhitelistSubscriptionFilter>>;
 
 /// The owner's word on a gossiped message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,9 +86,7 @@ pub enum PublishError {
     #[error("a message of 0 bytes can't be published")]
     Empty,
     /// Too much waits to be sent already.
-    #[error(
-        "{messages} messages wait to be sent: no peer takes them fast enough; publish again later"
-    )]
+    #[error("{messages} messages wait to be sent: no peer takes them fast enough; publish again later")]
     OutboxFull {
         /// How many wait.
         messages: usize,
@@ -146,9 +141,7 @@ pub(crate) fn behaviour(
     let config = ConfigBuilder::default()
         .validation_mode(ValidationMode::Anonymous)
         .validate_messages()
-        .message_id_fn(move |message: &Message| {
-            message_id(&message.topic, &message.data, salt.get())
-        })
+        .message_id_fn(move |message: &Message| message_id(&message.topic, &message.data, salt.get()))
         .max_transmit_size(MAX_PAYLOAD + TRANSMIT_MARGIN)
         .history_length(HISTORY_HEARTBEATS)
         .heartbeat_interval(HEARTBEAT)
@@ -165,13 +158,10 @@ pub(crate) fn behaviour(
         max_subscribed_topics: PEER_TOPICS,
         max_subscriptions_per_request: PEER_TOPICS,
     };
-    let mut gossip =
-        Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)
-            .map_err(|e| refused(&e))?;
-    // A wrong sign here would switch all scoring off without a word.
-    gossip
-        .with_peer_score(score(&hashes, local), PeerScoreThresholds::default())
+    let mut gossip = Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)
         .map_err(|e| refused(&e))?;
+    // A wrong sign here would switch all scoring off without a word.
+    gossip.with_peer_score(score(&hashes, local), PeerScoreThresholds::default()).map_err(|e| refused(&e))?;
     for topic in topics {
         gossip.subscribe(topic).map_err(|e| refused(&e))?;
     }
@@ -197,10 +187,7 @@ fn score(topics: &HashSet<TopicHash>, local: bool) -> PeerScoreParams {
         ..TopicScoreParams::default()
     };
     PeerScoreParams {
-        topics: topics
-            .iter()
-            .map(|hash| (hash.clone(), topic.clone()))
-            .collect::<HashMap<_, _>>(),
+        topics: topics.iter().map(|hash| (hash.clone(), topic.clone())).collect::<HashMap<_, _>>(),
         topic_score_cap: 10.0,
         app_specific_weight: 1.0,
         ip_colocation_factor_weight: if local { 0.0 } else { -5.0 },
@@ -231,9 +218,7 @@ mod tests {
 
     #[test]
     fn scores_are_valid_and_only_faults_count_below_zero() {
-        let topics: HashSet<_> = (0..8)
-            .map(|i| IdentTopic::new(format!("t{i}")).hash())
-            .collect();
+        let topics: HashSet<_> = (0..8).map(|i| IdentTopic::new(format!("t{i}")).hash()).collect();
         for local in [true, false] {
             let params = score(&topics, local);
             params.validate().unwrap();
@@ -247,10 +232,6 @@ mod tests {
             let three_lies = INVALID_WEIGHT * 9.0;
             assert!(best + three_lies < PeerScoreThresholds::default().graylist_threshold);
         }
-        assert_eq!(
-            score(&topics, true).ip_colocation_factor_weight,
-            0.0,
-            "15 nodes on localhost are no attack"
-        );
+        assert_eq!(score(&topics, true).ip_colocation_factor_weight, 0.0, "15 nodes on localhost are no attack");
     }
 }

@@ -11,12 +11,9 @@ use tokio::time::timeout;
 
 use crate::call::{CallBody, CallError, Calls};
 use crate::config::{
-    ASK_TIMEOUT, CONNECT_TIMEOUT, ConfigError, FETCH_TIMEOUT, KindConfig, MAX_DIRECT, MAX_IDS,
-    REQUEST_TIMEOUT_MAX,
+    ASK_TIMEOUT, CONNECT_TIMEOUT, ConfigError, FETCH_TIMEOUT, KindConfig, MAX_DIRECT, MAX_IDS, REQUEST_TIMEOUT_MAX,
 };
-use crate::fetch::{
-    self, Cursor, FetchAnswer, FetchPage, FetchToken, IdPage, IdsToken, ItemId, wire,
-};
+use crate::fetch::{self, Cursor, FetchAnswer, FetchPage, FetchToken, IdPage, IdsToken, ItemId, wire};
 use crate::gossip::{MessageToken, PublishError, Verdict};
 use crate::peers::{PeerFault, PeerInfo};
 use crate::request::{AnswerError, DirectToken, RequestError};
@@ -89,40 +86,14 @@ pub(crate) enum Protocol {
 /// What the handle asks the actor.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Publish {
-        kind: usize,
-        bytes: Bytes,
-        reply: oneshot::Sender<Result<(), PublishError>>,
-    },
-    Connect {
-        peer: PeerId,
-        addresses: Vec<Multiaddr>,
-        reply: oneshot::Sender<Result<(), ConnectError>>,
-    },
-    Disconnect {
-        peer: PeerId,
-        reply: oneshot::Sender<bool>,
-    },
-    Request {
-        protocol: Protocol,
-        peer: PeerId,
-        bytes: Bytes,
-        reply: oneshot::Sender<Result<Bytes, RequestError>>,
-    },
-    Blame {
-        peer: PeerId,
-        fault: PeerFault,
-    },
-    Peers {
-        reply: oneshot::Sender<Vec<PeerInfo>>,
-    },
-    ListenAddresses {
-        reply: oneshot::Sender<Vec<Multiaddr>>,
-    },
-    Close {
-        within: Duration,
-        reply: oneshot::Sender<()>,
-    },
+    Publish { kind: usize, bytes: Bytes, reply: oneshot::Sender<Result<(), PublishError>> },
+    Connect { peer: PeerId, addresses: Vec<Multiaddr>, reply: oneshot::Sender<Result<(), ConnectError>> },
+    Disconnect { peer: PeerId, reply: oneshot::Sender<bool> },
+    Request { protocol: Protocol, peer: PeerId, bytes: Bytes, reply: oneshot::Sender<Result<Bytes, RequestError>> },
+    Blame { peer: PeerId, fault: PeerFault },
+    Peers { reply: oneshot::Sender<Vec<PeerInfo>> },
+    ListenAddresses { reply: oneshot::Sender<Vec<Multiaddr>> },
+    Close { within: Duration, reply: oneshot::Sender<()> },
 }
 
 /// The way to the actor; cheap to clone. Every call has a deadline. When the last handle is dropped the actor ends.
@@ -148,11 +119,7 @@ impl Handle {
     /// # Errors
     /// The message is empty or too large, too many wait already, or the actor doesn't answer.
     pub async fn publish(&self, kind: &str, bytes: Bytes) -> Result<(), PublishError> {
-        let found = self
-            .kinds
-            .iter()
-            .enumerate()
-            .find(|(_, config)| config.name == kind && config.gossiped);
+        let found = self.kinds.iter().enumerate().find(|(_, config)| config.name == kind && config.gossiped);
         let Some((index, config)) = found else {
             return Err(PublishError::UnknownKind(kind.to_owned()));
         };
@@ -160,20 +127,9 @@ impl Handle {
             return Err(PublishError::Empty);
         }
         if bytes.len() > config.max_bytes {
-            return Err(PublishError::TooLarge {
-                kind: config.name,
-                size: bytes.len(),
-                max: config.max_bytes,
-            });
+            return Err(PublishError::TooLarge { kind: config.name, size: bytes.len(), max: config.max_bytes });
         }
-        match self
-            .ask(|reply| Command::Publish {
-                kind: index,
-                bytes,
-                reply,
-            })
-            .await
-        {
+        match self.ask(|reply| Command::Publish { kind: index, bytes, reply }).await {
             Ok(published) => published,
             Err(NetworkError::Timeout) => Err(PublishError::Timeout),
             Err(_) => Err(PublishError::Closed),
@@ -199,13 +155,9 @@ impl Handle {
         within: Duration,
     ) -> Result<Bytes, RequestError> {
         if bytes.len() > MAX_DIRECT {
-            return Err(RequestError::TooLarge {
-                size: bytes.len(),
-                max: MAX_DIRECT,
-            });
+            return Err(RequestError::TooLarge { size: bytes.len(), max: MAX_DIRECT });
         }
-        self.request(Protocol::Direct, peer, addresses, bytes, within)
-            .await
+        self.request(Protocol::Direct, peer, addresses, bytes, within).await
     }
 
     /// Answers a direct request with at most 64 KiB.
@@ -220,20 +172,11 @@ impl Handle {
     ///
     /// # Errors
     /// See [`RequestError`]; a page that breaks the rules is the peer's fault and counted against it.
-    pub async fn list_ids(
-        &self,
-        peer: PeerId,
-        cursor: Option<Cursor>,
-    ) -> Result<IdPage, RequestError> {
+    pub async fn list_ids(&self, peer: PeerId, cursor: Option<Cursor>) -> Result<IdPage, RequestError> {
         let request = fetch::Request::Ids(cursor.clone()).encode();
-        let bytes = self
-            .request(Protocol::Fetch, peer, Vec::new(), request, FETCH_TIMEOUT)
-            .await?;
+        let bytes = self.request(Protocol::Fetch, peer, Vec::new(), request, FETCH_TIMEOUT).await?;
         let page = wire::decode_ids(bytes).and_then(|page| {
-            fetch::check_ids(cursor.as_ref(), &page, |kind| {
-                self.max_bytes(kind).is_some()
-            })
-            .map(|()| page)
+            fetch::check_ids(cursor.as_ref(), &page, |kind| self.max_bytes(kind).is_some()).map(|()| page)
         });
         self.blamed(peer, page)
     }
@@ -255,18 +198,12 @@ impl Handle {
             return Ok(FetchPage::default());
         }
         if ids.len() > MAX_IDS {
-            return Err(RequestError::TooManyIds {
-                ids: ids.len(),
-                max: MAX_IDS,
-            });
+            return Err(RequestError::TooManyIds { ids: ids.len(), max: MAX_IDS });
         }
         let request = fetch::Request::Fetch(ids.to_vec()).encode();
-        let bytes = self
-            .request(Protocol::Fetch, peer, Vec::new(), request, FETCH_TIMEOUT)
-            .await?;
-        let page = wire::decode_fetched(bytes).and_then(|page| {
-            fetch::check_fetched(ids, &page, |kind| self.max_bytes(kind)).map(|()| page)
-        });
+        let bytes = self.request(Protocol::Fetch, peer, Vec::new(), request, FETCH_TIMEOUT).await?;
+        let page = wire::decode_fetched(bytes)
+            .and_then(|page| fetch::check_fetched(ids, &page, |kind| self.max_bytes(kind)).map(|()| page));
         self.blamed(peer, page)
     }
 
@@ -303,14 +240,7 @@ impl Handle {
     /// # Errors
     /// See [`ConnectError`].
     pub async fn dial(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<(), ConnectError> {
-        match self
-            .ask_within(CONNECT_TIMEOUT, |reply| Command::Connect {
-                peer,
-                addresses,
-                reply,
-            })
-            .await
-        {
+        match self.ask_within(CONNECT_TIMEOUT, |reply| Command::Connect { peer, addresses, reply }).await {
             Ok(connected) => connected,
             Err(NetworkError::Timeout) => Err(ConnectError::Timeout),
             Err(_) => Err(ConnectError::Closed),
@@ -351,12 +281,7 @@ impl Handle {
     pub async fn close(&self, within: Duration) {
         let closed = async {
             let (reply, done) = oneshot::channel();
-            if self
-                .commands
-                .send(Command::Close { within, reply })
-                .await
-                .is_ok()
-            {
+            if self.commands.send(Command::Close { within, reply }).await.is_ok() {
                 let _ = done.await;
             }
         };
@@ -374,27 +299,14 @@ impl Handle {
         let exchange = async {
             self.dial(peer, addresses).await?;
             let (reply, response) = oneshot::channel();
-            let command = Command::Request {
-                protocol,
-                peer,
-                bytes,
-                reply,
-            };
-            self.commands
-                .send(command)
-                .await
-                .map_err(|_| RequestError::Closed)?;
+            let command = Command::Request { protocol, peer, bytes, reply };
+            self.commands.send(command).await.map_err(|_| RequestError::Closed)?;
             response.await.map_err(|_| RequestError::Closed)?
         };
-        timeout(within.min(REQUEST_TIMEOUT_MAX), exchange)
-            .await
-            .map_err(|_| RequestError::Timeout)?
+        timeout(within.min(REQUEST_TIMEOUT_MAX), exchange).await.map_err(|_| RequestError::Timeout)?
     }
 
-    async fn ask<T>(
-        &self,
-        command: impl FnOnce(oneshot::Sender<T>) -> Command,
-    ) -> Result<T, NetworkError> {
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, NetworkError> {
         self.ask_within(ASK_TIMEOUT, command).await
     }
 
@@ -405,22 +317,14 @@ impl Handle {
     ) -> Result<T, NetworkError> {
         let exchange = async {
             let (reply, answer) = oneshot::channel();
-            self.commands
-                .send(command(reply))
-                .await
-                .map_err(|_| NetworkError::Closed)?;
+            self.commands.send(command(reply)).await.map_err(|_| NetworkError::Closed)?;
             answer.await.map_err(|_| NetworkError::Closed)
         };
-        timeout(within, exchange)
-            .await
-            .map_err(|_| NetworkError::Timeout)?
+        timeout(within, exchange).await.map_err(|_| NetworkError::Timeout)?
     }
 
     fn max_bytes(&self, kind: u8) -> Option<usize> {
-        self.kinds
-            .iter()
-            .find(|config| config.number == kind)
-            .map(|config| config.max_bytes)
+        self.kinds.iter().find(|config| config.number == kind).map(|config| config.max_bytes)
     }
 
     fn blamed<T>(&self, peer: PeerId, checked: Result<T, PeerFault>) -> Result<T, RequestError> {

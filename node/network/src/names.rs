@@ -12,9 +12,7 @@ pub(crate) struct Names {
 impl Names {
     /// Takes a prefix that [`Config::check`](crate::Config::check) has passed.
     pub(crate) fn new(network_prefix: &str) -> Self {
-        Self {
-            prefix: format!("tradepost/1/{network_prefix}"),
-        }
+        Self { prefix: format!("tradepost/1/{network_prefix}") }
     }
 
     /// The topic of a kind; the last field is room for shards.
@@ -44,8 +42,7 @@ impl Names {
     }
 
     fn protocol(&self, name: &str) -> StreamProtocol {
-        StreamProtocol::try_from_owned(format!("/{}/{name}", self.prefix))
-            .expect("begins with a slash")
+        StreamProtocol::try_from_owned(format!("/{}/{name}", self.prefix)).expect("begins with a slash")
     }
 }
 
@@ -56,15 +53,9 @@ mod tests {
     #[test]
     fn every_name_carries_the_network() {
         let names = Names::new("0123abcd");
-        assert_eq!(
-            names.topic("offering").hash().as_str(),
-            "tradepost/1/0123abcd/offering/0"
-        );
+        assert_eq!(names.topic("offering").hash().as_str(), "tradepost/1/0123abcd/offering/0");
         for protocol in [names.kad(), names.direct(), names.fetch(), names.call()] {
-            assert!(
-                protocol.as_ref().starts_with("/tradepost/1/0123abcd/"),
-                "{protocol}"
-            );
+            assert!(protocol.as_ref().starts_with("/tradepost/1/0123abcd/"), "{protocol}");
         }
     }
 }

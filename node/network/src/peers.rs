@@ -8,8 +8,7 @@ use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 
 use crate::config::{
-    BAN_POINTS, FAULT_HALF_LIFE, GOSSIP_RATE, GOSSIP_RATE_BYTES, MAX_AGENT,
-    PENDING_ANSWERS_PER_PEER, REQUEST_RATE,
+    BAN_POINTS, FAULT_HALF_LIFE, GOSSIP_RATE, GOSSIP_RATE_BYTES, MAX_AGENT, PENDING_ANSWERS_PER_PEER, REQUEST_RATE,
 };
 use crate::rate::Bucket;
 
@@ -37,7 +36,7 @@ pub struct PeerInfo {
     pub agent: Option<String>,
     /// The last ping's round trip.
     pub rtt: Option<Duration>,
-    /// Whether it speaks our protocols on our network.
+    /// Whether it speaks our protocols on our network and listens to our gossip.
     pub met: bool,
     /// Its gossip score; below -80 it isn't heard.
     pub score: f64,
@@ -91,7 +90,10 @@ pub(crate) struct Peer {
     connections: Vec<(ConnectionId, Multiaddr, Direction)>,
     pub(crate) agent: Option<String>,
     pub(crate) rtt: Option<Duration>,
-    pub(crate) met: bool,
+    /// Whether it said that it speaks our protocols on our network.
+    pub(crate) identified: bool,
+    /// Whether it listens to our gossip.
+    pub(crate) subscribed: bool,
     /// Requests that wait for the owner's answer.
     pub(crate) unanswered: usize,
     gossip: Bucket,
@@ -110,15 +112,9 @@ impl Peers {
         endpoint: &ConnectedPoint,
         now: Instant,
     ) -> bool {
-        let direction = if endpoint.is_dialer() {
-            Direction::Outbound
-        } else {
-            Direction::Inbound
-        };
+        let direction = if endpoint.is_dialer() { Direction::Outbound } else { Direction::Inbound };
         let entry = self.peers.entry(peer).or_insert_with(|| Peer::new(now));
-        entry
-            .connections
-            .push((connection, endpoint.get_remote_address().clone(), direction));
+        entry.connections.push((connection, endpoint.get_remote_address().clone(), direction));
         entry.connections.len() == 1
     }
 
@@ -126,11 +122,7 @@ impl Peers {
     pub(crate) fn disconnected(&mut self, peer: PeerId, connection: ConnectionId) -> Option<Peer> {
         let entry = self.peers.get_mut(&peer)?;
         entry.connections.retain(|(id, ..)| *id != connection);
-        if entry.connections.is_empty() {
-            self.peers.remove(&peer)
-        } else {
-            None
-        }
+        if entry.connections.is_empty() { self.peers.remove(&peer) } else { None }
     }
 
     pub(crate) fn get_mut(&mut self, peer: &PeerId) -> Option<&mut Peer> {
@@ -142,7 +134,7 @@ impl Peers {
     }
 
     pub(crate) fn met(&self) -> usize {
-        self.peers.values().filter(|peer| peer.met).count()
+        self.peers.values().filter(|peer| peer.met()).count()
     }
 
     /// Lists all peers, the ids in order.
@@ -159,7 +151,7 @@ impl Peers {
                     connections: peer.connections.len(),
                     agent: peer.agent.clone(),
                     rtt: peer.rtt,
-                    met: peer.met,
+                    met: peer.met(),
                     score: score(id),
                 })
             })
@@ -175,7 +167,8 @@ impl Peer {
             connections: Vec::new(),
             agent: None,
             rtt: None,
-            met: false,
+            identified: false,
+            subscribed: false,
             unanswered: 0,
             gossip: Bucket::new(GOSSIP_RATE, now),
             gossip_bytes: Bucket::new(GOSSIP_RATE_BYTES, now),
@@ -183,6 +176,11 @@ impl Peer {
             points: 0,
             points_at: now,
         }
+    }
+
+    /// Whether it is one of us and hears us.
+    pub(crate) fn met(&self) -> bool {
+        self.identified && self.subscribed
     }
 
     /// Keeps what the peer calls itself, made fit to show.
@@ -203,19 +201,12 @@ impl Peer {
 
     /// Holds a fault against the peer and gives its points now.
     pub(crate) fn blame(&mut self, fault: PeerFault, now: Instant) -> u32 {
-        let halvings =
-            now.saturating_duration_since(self.points_at).as_secs() / FAULT_HALF_LIFE.as_secs();
+        let halvings = now.saturating_duration_since(self.points_at).as_secs() / FAULT_HALF_LIFE.as_secs();
         if halvings > 0 {
-            self.points = self
-                .points
-                .checked_shr(u32::try_from(halvings).unwrap_or(u32::MAX))
-                .unwrap_or(0);
+            self.points = self.points.checked_shr(u32::try_from(halvings).unwrap_or(u32::MAX)).unwrap_or(0);
             self.points_at = now;
         }
-        self.points = self
-            .points
-            .saturating_add(fault.points())
-            .min(BAN_POINTS * 2);
+        self.points = self.points.saturating_add(fault.points()).min(BAN_POINTS * 2);
         self.points
     }
 }
@@ -234,10 +225,7 @@ mod tests {
         assert_eq!(peer.blame(PeerFault::Unasked, now + FAULT_HALF_LIFE), 68);
         let later = now + FAULT_HALF_LIFE * 100;
         assert_eq!(peer.blame(PeerFault::Malformed, later), 25);
-        let fourth = (0..3)
-            .map(|_| peer.blame(PeerFault::Malformed, later))
-            .last()
-            .unwrap();
+        let fourth = (0..3).map(|_| peer.blame(PeerFault::Malformed, later)).last().unwrap();
         assert!(fourth >= BAN_POINTS);
     }
 
@@ -254,15 +242,11 @@ mod tests {
     fn a_peer_that_floods_is_cut_off_and_comes_back() {
         let now = Instant::now();
         let mut peer = Peer::new(now);
-        let passed = (0..GOSSIP_RATE.0 * 2)
-            .filter(|_| peer.may_gossip(100, now))
-            .count();
+        let passed = (0..GOSSIP_RATE.0 * 2).filter(|_| peer.may_gossip(100, now)).count();
         assert_eq!(passed as u64, GOSSIP_RATE.0);
         assert!(peer.may_gossip(100, now + Duration::from_secs(1)));
         let mut large = Peer::new(now);
-        let passed = (0..1_000)
-            .filter(|_| large.may_gossip(60 * 1024, now))
-            .count();
+        let passed = (0..1_000).filter(|_| large.may_gossip(60 * 1024, now)).count();
         assert_eq!(passed as u64, GOSSIP_RATE_BYTES.0 / (60 * 1024));
     }
 }

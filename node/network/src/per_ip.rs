@@ -11,8 +11,8 @@ use libp2p::core::transport::PortUse;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::behaviour::{ConnectionClosed, ConnectionEstablished};
 use libp2p::swarm::{
-    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
-    THandlerOutEvent, ToSwarm, dummy,
+    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+    dummy,
 };
 use libp2p::{Multiaddr, PeerId};
 
@@ -39,23 +39,14 @@ pub(crate) struct PerIp {
 
 impl PerIp {
     pub(crate) fn new(limit: u32, local: bool) -> Self {
-        Self {
-            limit,
-            local,
-            counts: HashMap::new(),
-            banned: HashMap::new(),
-        }
+        Self { limit, local, counts: HashMap::new(), banned: HashMap::new() }
     }
 
     /// Refuses a peer for a while.
     pub(crate) fn ban(&mut self, peer: PeerId, now: Instant) {
         self.banned.retain(|_, until| now < *until);
         if self.banned.len() >= BANS
-            && let Some(first) = self
-                .banned
-                .iter()
-                .min_by_key(|(_, until)| **until)
-                .map(|(peer, _)| *peer)
+            && let Some(first) = self.banned.iter().min_by_key(|(_, until)| **until).map(|(peer, _)| *peer)
         {
             self.banned.remove(&first);
         }
@@ -89,11 +80,7 @@ impl PerIp {
             },
             v4 => v4,
         };
-        if self.local && !is_public(address) {
-            None
-        } else {
-            Some(place)
-        }
+        if self.local && !is_public(address) { None } else { Some(place) }
     }
 }
 
@@ -174,16 +161,12 @@ impl NetworkBehaviour for PerIp {
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
         match event {
-            FromSwarm::ConnectionEstablished(ConnectionEstablished { endpoint, .. })
-                if endpoint.is_listener() =>
-            {
+            FromSwarm::ConnectionEstablished(ConnectionEstablished { endpoint, .. }) if endpoint.is_listener() => {
                 if let Some(place) = self.place(endpoint.get_remote_address()) {
                     *self.counts.entry(place).or_default() += 1;
                 }
             }
-            FromSwarm::ConnectionClosed(ConnectionClosed { endpoint, .. })
-                if endpoint.is_listener() =>
-            {
+            FromSwarm::ConnectionClosed(ConnectionClosed { endpoint, .. }) if endpoint.is_listener() => {
                 if let Some(place) = self.place(endpoint.get_remote_address())
                     && let Some(count) = self.counts.get_mut(&place)
                 {
@@ -197,12 +180,7 @@ impl NetworkBehaviour for PerIp {
         }
     }
 
-    fn on_connection_handler_event(
-        &mut self,
-        _: PeerId,
-        _: ConnectionId,
-        event: THandlerOutEvent<Self>,
-    ) {
+    fn on_connection_handler_event(&mut self, _: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
         match event {}
     }
 
@@ -232,11 +210,7 @@ mod tests {
         ] {
             assert!(!is_public(&private.parse().unwrap()), "{private}");
         }
-        for public in [
-            "/ip4/8.8.8.8/tcp/1",
-            "/ip6/2a00::1/tcp/1",
-            "/dns4/example.org/tcp/1",
-        ] {
+        for public in ["/ip4/8.8.8.8/tcp/1", "/ip6/2a00::1/tcp/1", "/dns4/example.org/tcp/1"] {
             assert!(is_public(&public.parse().unwrap()), "{public}");
         }
     }
@@ -245,26 +219,13 @@ mod tests {
     fn one_ipv6_customer_is_one_place_and_local_ranges_are_none() {
         let everywhere = PerIp::new(1, false);
         let place = |text: &str| everywhere.place(&text.parse().unwrap());
-        assert_eq!(
-            place("/ip6/2a00:1:2:3::1/tcp/1"),
-            place("/ip6/2a00:1:2:3:ffff::2/tcp/9")
-        );
-        assert_ne!(
-            place("/ip6/2a00:1:2:3::1/tcp/1"),
-            place("/ip6/2a00:1:2:4::1/tcp/1")
-        );
-        assert_eq!(
-            place("/ip6/::ffff:8.8.8.8/tcp/1"),
-            place("/ip4/8.8.8.8/tcp/1")
-        );
+        assert_eq!(place("/ip6/2a00:1:2:3::1/tcp/1"), place("/ip6/2a00:1:2:3:ffff::2/tcp/9"));
+        assert_ne!(place("/ip6/2a00:1:2:3::1/tcp/1"), place("/ip6/2a00:1:2:4::1/tcp/1"));
+        assert_eq!(place("/ip6/::ffff:8.8.8.8/tcp/1"), place("/ip4/8.8.8.8/tcp/1"));
         assert!(place("/ip4/127.0.0.1/tcp/1").is_some());
         let local = PerIp::new(1, true);
         assert_eq!(local.place(&"/ip4/127.0.0.1/tcp/1".parse().unwrap()), None);
-        assert!(
-            local
-                .place(&"/ip4/8.8.8.8/tcp/1".parse().unwrap())
-                .is_some()
-        );
+        assert!(local.place(&"/ip4/8.8.8.8/tcp/1".parse().unwrap()).is_some());
     }
 
     #[test]

@@ -20,10 +20,7 @@ pub(crate) struct Answerer(pub(crate) oneshot::Sender<Bytes>);
 impl Answerer {
     pub(crate) fn answer(self, bytes: Bytes, max: usize) -> Result<(), AnswerError> {
         if bytes.len() > max {
-            return Err(AnswerError::TooLarge {
-                size: bytes.len(),
-                max,
-            });
+            return Err(AnswerError::TooLarge { size: bytes.len(), max });
         }
         self.0.send(bytes).map_err(|_| AnswerError::TooLate)
     }
@@ -61,9 +58,7 @@ pub enum RequestError {
     #[error("no response in time: the peer may or may not have got the request; ask again")]
     Timeout,
     /// The connection broke; the peer may have got the request.
-    #[error(
-        "the connection broke before the response: the peer may or may not have got the request; ask again"
-    )]
+    #[error("the connection broke before the response: the peer may or may not have got the request; ask again")]
     Broken,
     /// The request is larger than any peer accepts.
     #[error("a request of {size} bytes is over the limit of {max}: make it smaller")]
@@ -101,9 +96,7 @@ pub enum RequestError {
 impl RequestError {
     pub(crate) fn from_failure(failure: &OutboundFailure) -> Self {
         match failure {
-            OutboundFailure::DialFailure => {
-                Self::Unreachable(ConnectError::Failed("dialling failed".to_owned()))
-            }
+            OutboundFailure::DialFailure => Self::Unreachable(ConnectError::Failed("dialling failed".to_owned())),
             OutboundFailure::Timeout => Self::Timeout,
             OutboundFailure::ConnectionClosed => Self::Broken,
             OutboundFailure::UnsupportedProtocols => Self::Unsupported,

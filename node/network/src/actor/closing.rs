@@ -20,9 +20,7 @@ impl Actor {
         asked: Option<(Duration, oneshot::Sender<()>)>,
         server: Option<JoinHandle<()>>,
     ) {
-        let (within, reply) = asked.map_or((UNASKED_CLOSE, None), |(within, reply)| {
-            (within, Some(reply))
-        });
+        let (within, reply) = asked.map_or((UNASKED_CLOSE, None), |(within, reply)| (within, Some(reply)));
         self.commands.close();
         let _ = timeout(within / 2, self.send_the_rest()).await;
         self.calls.close();

@@ -43,14 +43,8 @@ impl Connects {
 
     /// Answers all who wait for this peer.
     fn succeed(&mut self, peer: PeerId) {
-        let dials = self
-            .dials
-            .extract_if(|_, waiting| waiting.peer == peer)
-            .map(|(_, waiting)| waiting);
-        let lookups = self
-            .lookups
-            .extract_if(|_, waiting| waiting.peer == peer)
-            .map(|(_, waiting)| waiting);
+        let dials = self.dials.extract_if(|_, waiting| waiting.peer == peer).map(|(_, waiting)| waiting);
+        let lookups = self.lookups.extract_if(|_, waiting| waiting.peer == peer).map(|(_, waiting)| waiting);
         for waiting in dials.chain(lookups) {
             drop(waiting.reply.send(Ok(())));
         }
@@ -71,14 +65,7 @@ impl Actor {
         } else if self.connects.is_full() {
             drop(reply.send(Err(ConnectError::Busy)));
         } else {
-            self.dial(
-                Waiting {
-                    peer,
-                    reply,
-                    looked_up: false,
-                },
-                addresses,
-            );
+            self.dial(Waiting { peer, reply, looked_up: false }, addresses);
         }
     }
 
@@ -100,24 +87,11 @@ impl Actor {
     fn look_up(&mut self, waiting: Waiting, error: &DialError) {
         if self.swarm.is_connected(&waiting.peer) {
             drop(waiting.reply.send(Ok(())));
-        } else if waiting.looked_up
-            || self.peers.len() == 0
-            || self.connects.lookups.len() >= PENDING_LOOKUPS
-        {
+        } else if waiting.looked_up || self.peers.len() == 0 || self.connects.lookups.len() >= PENDING_LOOKUPS {
             drop(waiting.reply.send(Err(connect_error(error))));
         } else {
-            let query = self
-                .swarm
-                .behaviour_mut()
-                .kad
-                .get_closest_peers(waiting.peer);
-            self.connects.lookups.insert(
-                query,
-                Waiting {
-                    looked_up: true,
-                    ..waiting
-                },
-            );
+            let query = self.swarm.behaviour_mut().kad.get_closest_peers(waiting.peer);
+            self.connects.lookups.insert(query, Waiting { looked_up: true, ..waiting });
         }
     }
 
@@ -130,15 +104,11 @@ impl Actor {
         };
         let found = match result {
             QueryResult::GetClosestPeers(
-                Ok(GetClosestPeersOk { peers, .. })
-                | Err(GetClosestPeersError::Timeout { peers, .. }),
+                Ok(GetClosestPeersOk { peers, .. }) | Err(GetClosestPeersError::Timeout { peers, .. }),
             ) => peers,
             _ => Vec::new(),
         };
-        let addresses = found
-            .into_iter()
-            .find(|info| info.peer_id == waiting.peer)
-            .map(|info| info.addrs);
+        let addresses = found.into_iter().find(|info| info.peer_id == waiting.peer).map(|info| info.addrs);
         self.dial(waiting, addresses.unwrap_or_default());
     }
 
@@ -152,22 +122,16 @@ impl Actor {
         }
     }
 
-    pub(super) fn on_connected(
-        &mut self,
-        peer: PeerId,
-        connection: ConnectionId,
-        endpoint: &ConnectedPoint,
-    ) {
+    pub(super) fn on_connected(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
         debug!(%peer, address = %endpoint.get_remote_address(), "connected");
-        self.peers
-            .connected(peer, connection, endpoint, Instant::now());
+        self.peers.connected(peer, connection, endpoint, Instant::now());
         self.connects.succeed(peer);
         self.count();
     }
 
     pub(super) fn on_disconnected(&mut self, peer: PeerId, connection: ConnectionId) {
         if let Some(gone) = self.peers.disconnected(peer, connection)
-            && gone.met
+            && gone.met()
         {
             debug!(%peer, "lost");
             self.tell(Event::PeerLost { peer });
@@ -186,15 +150,9 @@ impl Actor {
         }
         if info.protocols.contains(&self.names.kad()) {
             let local = self.config.local;
-            let usable = info
-                .listen_addrs
-                .iter()
-                .filter(|address| local || is_public(address));
+            let usable = info.listen_addrs.iter().filter(|address| local || is_public(address));
             for address in usable.take(IDENTIFY_ADDRESSES) {
-                self.swarm
-                    .behaviour_mut()
-                    .kad
-                    .add_address(&peer, address.clone());
+                self.swarm.behaviour_mut().kad.add_address(&peer, address.clone());
             }
         }
         let speaks_ours = info.protocols.contains(&self.names.fetch());
@@ -202,11 +160,29 @@ impl Actor {
             return;
         };
         known.set_agent(&info.agent_version);
-        if speaks_ours && !known.met {
-            known.met = true;
-            self.count();
-            self.tell(Event::PeerMet { peer });
+        let met = known.met();
+        known.identified |= speaks_ours;
+        // Without topics there is no subscription to wait for.
+        known.subscribed |= self.kinds.iter().all(|kind| !kind.gossiped);
+        if !met && known.met() {
+            self.on_met(peer);
         }
+    }
+
+    /// A peer listens to one of our topics.
+    pub(super) fn on_subscribed(&mut self, peer: PeerId) {
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        let met = known.met();
+        known.subscribed = true;
+        if !met && known.met() {
+            self.on_met(peer);
+        }
+    }
+
+    fn on_met(&mut self, peer: PeerId) {
+        debug!(%peer, "met");
+        self.count();
+        self.tell(Event::PeerMet { peer });
     }
 
     /// Dials the bootstrap addresses and walks the routing table when due.
@@ -218,10 +194,7 @@ impl Actor {
             }
         }
         if due.walk {
-            self.swarm
-                .behaviour_mut()
-                .kad
-                .get_closest_peers(PeerId::random());
+            self.swarm.behaviour_mut().kad.get_closest_peers(PeerId::random());
         }
     }
 
@@ -245,10 +218,7 @@ fn connect_error(error: &DialError) -> ConnectError {
     match error {
         DialError::NoAddresses => ConnectError::NoAddress,
         DialError::Transport(failures) => {
-            let each: Vec<String> = failures
-                .iter()
-                .map(|(address, error)| format!("{address}: {error}"))
-                .collect();
+            let each: Vec<String> = failures.iter().map(|(address, error)| format!("{address}: {error}")).collect();
             ConnectError::Failed(each.join("; "))
         }
         other => ConnectError::Failed(other.to_string()),

@@ -13,16 +13,9 @@ use crate::gossip::{MessageToken, PublishError, Verdict, message_id};
 
 impl Actor {
     /// Takes a message into the outbox and sends what can be sent.
-    pub(super) fn publish(
-        &mut self,
-        kind: usize,
-        bytes: Bytes,
-        now: Instant,
-    ) -> Result<(), PublishError> {
+    pub(super) fn publish(&mut self, kind: usize, bytes: Bytes, now: Instant) -> Result<(), PublishError> {
         if !self.outbox.push(kind, bytes, now) {
-            return Err(PublishError::OutboxFull {
-                messages: self.outbox.messages(),
-            });
+            return Err(PublishError::OutboxFull { messages: self.outbox.messages() });
         }
         self.pump(now);
         Ok(())
@@ -87,29 +80,15 @@ impl Actor {
     }
 
     /// Hands a received message to the owner, or settles it where that can't be.
-    pub(super) fn on_message(
-        &mut self,
-        from: PeerId,
-        id: MessageId,
-        message: gossipsub::Message,
-        now: Instant,
-    ) {
-        let Some(kind) = self
-            .topics
-            .get(&message.topic)
-            .map(|index| self.kinds[*index])
-        else {
+    pub(super) fn on_message(&mut self, from: PeerId, id: MessageId, message: gossipsub::Message, now: Instant) {
+        let Some(kind) = self.topics.get(&message.topic).map(|index| self.kinds[*index]) else {
             return self.settle(&id, &from, Verdict::Ignore);
         };
         if message.data.is_empty() || message.data.len() > kind.max_bytes {
             self.counters.gossip_oversized.increment();
             return self.settle(&id, &from, Verdict::Reject);
         }
-        if self
-            .peers
-            .get_mut(&from)
-            .is_none_or(|peer| !peer.may_gossip(message.data.len(), now))
-        {
+        if self.peers.get_mut(&from).is_none_or(|peer| !peer.may_gossip(message.data.len(), now)) {
             self.counters.gossip_dropped_rate.increment();
             return self.settle(&id, &from, Verdict::Ignore);
         }
@@ -118,10 +97,7 @@ impl Actor {
         } else {
             None
         };
-        let handed = token.is_some_and(|token| {
-            self.events
-                .gossip(token, kind.name, message.data.into(), from)
-        });
+        let handed = token.is_some_and(|token| self.events.gossip(token, kind.name, message.data.into(), from));
         if handed {
             self.counters.gossip_received.increment();
         } else {
@@ -155,9 +131,7 @@ impl Actor {
 
     fn settle(&mut self, id: &MessageId, from: &PeerId, verdict: Verdict) {
         let gossip = &mut self.swarm.behaviour_mut().gossip;
-        if !gossip.report_message_validation_result(id, from, verdict.into())
-            && verdict == Verdict::Accept
-        {
+        if !gossip.report_message_validation_result(id, from, verdict.into()) && verdict == Verdict::Accept {
             warn!(message = %id, "accepted too late to be passed on");
             self.counters.verdicts_late.increment();
         }

@@ -49,34 +49,15 @@ impl Actor {
 
     pub(super) fn on_request_event(&mut self, protocol: Protocol, event: Exchange<Bytes, Reply>) {
         match event {
-            Exchange::Message {
-                peer,
-                message:
-                    Message::Request {
-                        request, channel, ..
-                    },
-                ..
-            } => {
+            Exchange::Message { peer, message: Message::Request { request, channel, .. }, .. } => {
                 self.on_request(protocol, peer, request, channel, Instant::now());
             }
-            Exchange::Message {
-                message:
-                    Message::Response {
-                        request_id,
-                        response,
-                    },
-                ..
-            } => {
+            Exchange::Message { message: Message::Response { request_id, response }, .. } => {
                 if let Some(reply) = self.requests.remove(&(protocol, request_id)) {
                     drop(reply.send(outcome(response)));
                 }
             }
-            Exchange::OutboundFailure {
-                peer,
-                request_id,
-                error,
-                ..
-            } => {
+            Exchange::OutboundFailure { peer, request_id, error, .. } => {
                 let error = RequestError::from_failure(&error);
                 if let RequestError::Fault(fault) = error {
                     self.blame(peer, fault, Instant::now());
@@ -102,12 +83,7 @@ impl Actor {
     ) {
         self.counters.requests_received.increment();
         let full = self.answers.len() >= PENDING_ANSWERS;
-        if full
-            || self
-                .peers
-                .get_mut(&peer)
-                .is_none_or(|known| !known.may_request(now))
-        {
+        if full || self.peers.get_mut(&peer).is_none_or(|known| !known.may_request(now)) {
             self.counters.requests_refused.increment();
             return self.respond(protocol, channel, Reply::Busy);
         }
@@ -125,16 +101,8 @@ impl Actor {
             known.unanswered += 1;
         }
         self.answers.push(Box::pin(async move {
-            let answer = timeout(ANSWER_DEADLINE, answer)
-                .await
-                .ok()
-                .and_then(Result::ok);
-            Answered {
-                protocol,
-                peer,
-                channel,
-                answer,
-            }
+            let answer = timeout(ANSWER_DEADLINE, answer).await.ok().and_then(Result::ok);
+            Answered { protocol, peer, channel, answer }
         }));
     }
 
@@ -169,9 +137,7 @@ impl Actor {
         let points = known.blame(fault, now);
         debug!(%peer, %fault, points, "a peer's fault");
         let behaviour = self.swarm.behaviour_mut();
-        behaviour
-            .gossip
-            .set_application_score(&peer, -f64::from(points));
+        behaviour.gossip.set_application_score(&peer, -f64::from(points));
         if points >= BAN_POINTS {
             self.counters.peers_banned.increment();
             behaviour.per_ip.ban(peer, now);
@@ -181,29 +147,12 @@ impl Actor {
     }
 }
 
-fn request_event(
-    protocol: Protocol,
-    peer: PeerId,
-    bytes: Bytes,
-    answerer: Answerer,
-) -> Result<Event, PeerFault> {
+fn request_event(protocol: Protocol, peer: PeerId, bytes: Bytes, answerer: Answerer) -> Result<Event, PeerFault> {
     if protocol == Protocol::Direct {
-        return Ok(Event::Direct {
-            token: DirectToken(answerer),
-            peer,
-            bytes,
-        });
+        return Ok(Event::Direct { token: DirectToken(answerer), peer, bytes });
     }
     Ok(match Request::decode(bytes)? {
-        Request::Ids(cursor) => Event::IdsWanted {
-            token: IdsToken(answerer),
-            peer,
-            cursor,
-        },
-        Request::Fetch(ids) => Event::FetchWanted {
-            token: FetchToken(answerer),
-            peer,
-            ids,
-        },
+        Request::Ids(cursor) => Event::IdsWanted { token: IdsToken(answerer), peer, cursor },
+        Request::Fetch(ids) => Event::FetchWanted { token: FetchToken(answerer), peer, ids },
     })
 }

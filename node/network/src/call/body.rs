@@ -25,12 +25,7 @@ pub(crate) struct Watched<B, G> {
 
 impl<B, G> Watched<B, G> {
     pub(crate) fn new(body: B, idle: Duration, guard: G) -> Self {
-        Self {
-            body,
-            idle,
-            timer: Box::pin(sleep(idle)),
-            guard: Some(guard),
-        }
+        Self { body, idle, timer: Box::pin(sleep(idle)), guard: Some(guard) }
     }
 }
 
@@ -43,10 +38,7 @@ where
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -88,14 +80,10 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_stands_still_fails_and_lets_its_guard_go() {
         let guard = Arc::new(());
-        let one =
-            futures::stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"a")))]);
+        let one = futures::stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"a")))]);
         let body = StreamBody::new(one.chain(futures::stream::pending()));
         let mut body = Watched::new(body, Duration::from_millis(20), guard.clone());
-        assert_eq!(
-            body.frame().await.unwrap().unwrap().into_data().unwrap(),
-            "a"
-        );
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "a");
         assert_eq!(Arc::strong_count(&guard), 2);
         let error = body.frame().await.unwrap().unwrap_err();
         assert!(error.to_string().contains("stood still"));

@@ -23,8 +23,8 @@ use tracing::debug;
 use super::body::Watched;
 use super::{CallBody, CallError, READY};
 use crate::config::{
-    CALL_CONNECTION_WINDOW, CALL_HEADER_BYTES, CALL_OPEN_ATTEMPTS, CALL_OPEN_PAUSE,
-    CALL_OPEN_TIMEOUT, CALL_PING_INTERVAL, CALL_PING_TIMEOUT, CALL_STREAM_WINDOW, Limits,
+    CALL_CONNECTION_WINDOW, CALL_HEADER_BYTES, CALL_OPEN_ATTEMPTS, CALL_OPEN_PAUSE, CALL_OPEN_TIMEOUT,
+    CALL_PING_INTERVAL, CALL_PING_TIMEOUT, CALL_STREAM_WINDOW, Limits,
 };
 use crate::discovery::jitter;
 use crate::handle::Handle;
@@ -60,12 +60,7 @@ impl fmt::Debug for Calls {
 }
 
 impl Calls {
-    pub(crate) fn new(
-        control: Control,
-        protocol: StreamProtocol,
-        limits: &Limits,
-        counters: Arc<Counters>,
-    ) -> Self {
+    pub(crate) fn new(control: Control, protocol: StreamProtocol, limits: &Limits, counters: Arc<Counters>) -> Self {
         Self(Arc::new(Shared {
             control,
             protocol,
@@ -99,15 +94,8 @@ impl Calls {
         let line = self.line(peer)?;
         let exchange = async {
             // The semaphore is never closed.
-            let permit = line
-                .permits
-                .clone()
-                .acquire_owned()
-                .await
-                .map_err(|_| CallError::Closed)?;
-            let response = self
-                .exchange(handle, &line, peer, addresses, request)
-                .await?;
+            let permit = line.permits.clone().acquire_owned().await.map_err(|_| CallError::Closed)?;
+            let response = self.exchange(handle, &line, peer, addresses, request).await?;
             Ok(self.watched(response, permit))
         };
         tokio::select! {
@@ -184,33 +172,17 @@ impl Calls {
     }
 
     async fn open_once(&self, peer: PeerId) -> Result<Stream, Opening> {
-        let opened = self
-            .0
-            .control
-            .clone()
-            .open_stream(peer, self.0.protocol.clone())
-            .await;
+        let opened = self.0.control.clone().open_stream(peer, self.0.protocol.clone()).await;
         let mut stream = opened.map_err(|error| match error {
             OpenStreamError::UnsupportedProtocol(_) => Opening::Final(CallError::Unsupported),
             other => Opening::Lost(other.to_string()),
         })?;
         let mut word = [0];
-        stream
-            .read_exact(&mut word)
-            .await
-            .map_err(|error| Opening::Lost(error.to_string()))?;
-        if word[0] == READY {
-            Ok(stream)
-        } else {
-            Err(Opening::Final(CallError::Busy))
-        }
+        stream.read_exact(&mut word).await.map_err(|error| Opening::Lost(error.to_string()))?;
+        if word[0] == READY { Ok(stream) } else { Err(Opening::Final(CallError::Busy)) }
     }
 
-    async fn handshake(
-        &self,
-        peer: PeerId,
-        stream: Stream,
-    ) -> Result<SendRequest<CallBody>, CallError> {
+    async fn handshake(&self, peer: PeerId, stream: Stream) -> Result<SendRequest<CallBody>, CallError> {
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_header_list_size(CALL_HEADER_BYTES)
@@ -219,9 +191,7 @@ impl Calls {
             .keep_alive_interval(CALL_PING_INTERVAL)
             .keep_alive_timeout(CALL_PING_TIMEOUT)
             .handshake(TokioIo::new(stream.compat()));
-        let shaken = timeout(CALL_OPEN_TIMEOUT, handshake)
-            .await
-            .map_err(|_| CallError::Timeout)?;
+        let shaken = timeout(CALL_OPEN_TIMEOUT, handshake).await.map_err(|_| CallError::Timeout)?;
         let (sender, connection) = shaken.map_err(|error| CallError::Stream(error.to_string()))?;
         let closing = self.closing();
         tokio::spawn(async move {
@@ -233,11 +203,7 @@ impl Calls {
         Ok(sender)
     }
 
-    fn watched(
-        &self,
-        response: Response<Incoming>,
-        permit: OwnedSemaphorePermit,
-    ) -> Response<CallBody> {
+    fn watched(&self, response: Response<Incoming>, permit: OwnedSemaphorePermit) -> Response<CallBody> {
         let idle: Duration = self.0.limits.call_body_idle;
         response.map(|body| Watched::new(body, idle, permit).boxed_unsync())
     }
@@ -250,18 +216,13 @@ impl Calls {
         }
         if peers.len() >= self.0.limits.call_peers {
             let all = self.0.limits.calls_per_peer;
-            peers.retain(|_, line| {
-                Arc::strong_count(line) > 1 || line.permits.available_permits() < all
-            });
+            peers.retain(|_, line| Arc::strong_count(line) > 1 || line.permits.available_permits() < all);
             if peers.len() >= self.0.limits.call_peers {
                 return Err(CallError::Busy);
             }
         }
         let permits = Arc::new(Semaphore::new(self.0.limits.calls_per_peer));
-        let line = Arc::new(Line {
-            sender: tokio::sync::Mutex::new(None),
-            permits,
-        });
+        let line = Arc::new(Line { sender: tokio::sync::Mutex::new(None), permits });
         peers.insert(peer, line.clone());
         Ok(line)
     }
@@ -288,15 +249,12 @@ enum Opening {
 fn addressed(peer: PeerId, mut request: Request<CallBody>) -> Result<Request<CallBody>, CallError> {
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     if parts.authority.is_none() {
-        let host =
-            Authority::try_from(peer.to_base58()).map_err(|e| CallError::Request(e.to_string()))?;
+        let host = Authority::try_from(peer.to_base58()).map_err(|e| CallError::Request(e.to_string()))?;
         parts.authority = Some(host);
         parts.scheme = None;
     }
     parts.scheme.get_or_insert(Scheme::HTTP);
-    parts
-        .path_and_query
-        .get_or_insert(PathAndQuery::from_static("/"));
+    parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
     *request.uri_mut() = Uri::from_parts(parts).map_err(|e| CallError::Request(e.to_string()))?;
     *request.version_mut() = hyper::Version::HTTP_2;
     Ok(request)

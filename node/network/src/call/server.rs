@@ -24,8 +24,8 @@ use tracing::debug;
 use super::body::Watched;
 use super::{BUSY, CallBody, CallHandler, READY, empty_body};
 use crate::config::{
-    CALL_CONNECTION_WINDOW, CALL_HEADER_BYTES, CALL_IDLE, CALL_OPEN_TIMEOUT, CALL_PING_INTERVAL,
-    CALL_PING_TIMEOUT, CALL_STREAM_WINDOW, Limits,
+    CALL_CONNECTION_WINDOW, CALL_HEADER_BYTES, CALL_IDLE, CALL_OPEN_TIMEOUT, CALL_PING_INTERVAL, CALL_PING_TIMEOUT,
+    CALL_STREAM_WINDOW, Limits,
 };
 use crate::stats::Counters;
 
@@ -74,16 +74,8 @@ impl CallServer {
         counters: Arc<Counters>,
     ) -> Result<Self, String> {
         let incoming = control.accept(protocol).map_err(|e| e.to_string())?;
-        let serving = Serving {
-            handler,
-            limits: limits.clone(),
-            counters,
-        };
-        Ok(Self {
-            incoming,
-            serving,
-            open: Arc::default(),
-        })
+        let serving = Serving { handler, limits: limits.clone(), counters };
+        Ok(Self { incoming, serving, open: Arc::default() })
     }
 
     /// Serves until `closing`. The streams end with it.
@@ -102,10 +94,7 @@ impl CallServer {
                 }
             }
         }
-        let _ = timeout(Duration::from_secs(1), async {
-            while streams.join_next().await.is_some() {}
-        })
-        .await;
+        let _ = timeout(Duration::from_secs(1), async { while streams.join_next().await.is_some() {} }).await;
     }
 
     fn place(&self, peer: PeerId) -> Option<Place> {
@@ -118,11 +107,7 @@ impl CallServer {
         }
         *open.entry(peer).or_default() += 1;
         self.serving.counters.calls_serving.increment();
-        Some(Place {
-            open: self.open.clone(),
-            counters: self.serving.counters.clone(),
-            peer,
-        })
+        Some(Place { open: self.open.clone(), counters: self.serving.counters.clone(), peer })
     }
 }
 
@@ -159,11 +144,7 @@ impl Serving {
         let peer = place.peer;
         let activity = Arc::new(Activity::new());
         let (serving, active) = (self.clone(), activity.clone());
-        let service = service_fn(move |request| {
-            serving
-                .clone()
-                .answer(peer, request, Active::begin(&active))
-        });
+        let service = service_fn(move |request| serving.clone().answer(peer, request, Active::begin(&active)));
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(u32::try_from(self.limits.calls_per_peer).unwrap_or(u32::MAX))
@@ -218,20 +199,14 @@ impl Serving {
 
 impl Activity {
     fn new() -> Self {
-        Self {
-            calls: AtomicUsize::new(0),
-            idle_since: Mutex::new(Instant::now()),
-        }
+        Self { calls: AtomicUsize::new(0), idle_since: Mutex::new(Instant::now()) }
     }
 
     fn idle_for(&self) -> Duration {
         if self.calls.load(Ordering::Acquire) > 0 {
             return Duration::ZERO;
         }
-        self.idle_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .elapsed()
+        self.idle_since.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 }
 
@@ -244,11 +219,7 @@ impl Active {
 
 impl Drop for Active {
     fn drop(&mut self) {
-        *self
-            .0
-            .idle_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.0.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.0.calls.fetch_sub(1, Ordering::AcqRel);
     }
 }

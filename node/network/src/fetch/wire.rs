@@ -83,10 +83,7 @@ pub(crate) fn decode_ids(mut bytes: Bytes) -> Result<IdPage, PeerFault> {
     if get_u8(&mut bytes)? != IDS {
         return Err(PeerFault::Malformed);
     }
-    let page = IdPage {
-        ids: get_ids(&mut bytes)?,
-        next: get_cursor(&mut bytes)?,
-    };
+    let page = IdPage { ids: get_ids(&mut bytes)?, next: get_cursor(&mut bytes)? };
     end(&bytes)?;
     Ok(page)
 }
@@ -145,19 +142,13 @@ fn get_u8(bytes: &mut Bytes) -> Result<u8, PeerFault> {
 
 fn get_count(bytes: &mut Bytes) -> Result<usize, PeerFault> {
     let count = usize::from(bytes.try_get_u16().map_err(|_| PeerFault::Malformed)?);
-    if count > MAX_IDS {
-        Err(PeerFault::TooMany)
-    } else {
-        Ok(count)
-    }
+    if count > MAX_IDS { Err(PeerFault::TooMany) } else { Ok(count) }
 }
 
 fn get_id(bytes: &mut Bytes) -> Result<ItemId, PeerFault> {
     let kind = get_u8(bytes)?;
     let mut id = [0; 32];
-    bytes
-        .try_copy_to_slice(&mut id)
-        .map_err(|_| PeerFault::Malformed)?;
+    bytes.try_copy_to_slice(&mut id).map_err(|_| PeerFault::Malformed)?;
     Ok(ItemId { kind, id })
 }
 
@@ -174,21 +165,14 @@ fn get_cursor(bytes: &mut Bytes) -> Result<Option<Cursor>, PeerFault> {
     if length > bytes.remaining() {
         return Err(PeerFault::Malformed);
     }
-    Cursor::new(bytes.split_to(length))
-        .map(Some)
-        .ok_or(PeerFault::TooMany)
+    Cursor::new(bytes.split_to(length)).map(Some).ok_or(PeerFault::TooMany)
 }
 
 fn end(bytes: &Bytes) -> Result<(), PeerFault> {
-    if bytes.is_empty() {
-        Ok(())
-    } else {
-        Err(PeerFault::Malformed)
-    }
+    if bytes.is_empty() { Ok(()) } else { Err(PeerFault::Malformed) }
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -207,34 +191,18 @@ mod tests {
     }
 
     fn fetched() -> FetchPage {
-        let items = ids(3)
-            .into_iter()
-            .map(|id| (id, Bytes::from_static(b"message")))
-            .collect();
-        FetchPage {
-            items,
-            processed: 5,
-        }
+        let items = ids(3).into_iter().map(|id| (id, Bytes::from_static(b"message"))).collect();
+        FetchPage { items, processed: 5 }
     }
 
     #[test]
     fn everything_comes_back_as_it_went() {
-        for request in [
-            Request::Ids(None),
-            Request::Ids(cursor()),
-            Request::Fetch(ids(MAX_IDS)),
-        ] {
+        for request in [Request::Ids(None), Request::Ids(cursor()), Request::Fetch(ids(MAX_IDS))] {
             let wire = request.encode();
             assert!(wire.len() <= MAX_REQUEST);
             assert_eq!(Request::decode(wire), Ok(request));
         }
-        for page in [
-            IdPage::default(),
-            IdPage {
-                ids: ids(MAX_IDS),
-                next: cursor(),
-            },
-        ] {
+        for page in [IdPage::default(), IdPage { ids: ids(MAX_IDS), next: cursor() }] {
             let wire = encode_ids(&page);
             assert!(wire.len() <= MAX_RESPONSE);
             assert_eq!(decode_ids(wire), Ok(page));
@@ -245,25 +213,16 @@ mod tests {
     #[test]
     fn what_is_cut_short_or_goes_on_is_malformed() {
         let request = Request::Fetch(ids(2)).encode();
-        let list = encode_ids(&IdPage {
-            ids: ids(2),
-            next: cursor(),
-        });
+        let list = encode_ids(&IdPage { ids: ids(2), next: cursor() });
         let messages = encode_fetched(&fetched());
         for length in 0..request.len() {
-            assert_eq!(
-                Request::decode(request.slice(..length)),
-                Err(PeerFault::Malformed)
-            );
+            assert_eq!(Request::decode(request.slice(..length)), Err(PeerFault::Malformed));
         }
         for length in 0..list.len() {
             assert_eq!(decode_ids(list.slice(..length)), Err(PeerFault::Malformed));
         }
         for length in 0..messages.len() {
-            assert_eq!(
-                decode_fetched(messages.slice(..length)),
-                Err(PeerFault::Malformed)
-            );
+            assert_eq!(decode_fetched(messages.slice(..length)), Err(PeerFault::Malformed));
         }
         let longer = |bytes: &Bytes| Bytes::from([&bytes[..], b"x"].concat());
         assert_eq!(Request::decode(longer(&request)), Err(PeerFault::Malformed));
@@ -273,31 +232,13 @@ mod tests {
 
     #[test]
     fn bounds_hold_for_what_arrives() {
-        assert_eq!(
-            Request::decode(Request::Fetch(ids(MAX_IDS + 1)).encode()),
-            Err(PeerFault::TooMany)
-        );
-        assert_eq!(
-            Request::decode(Request::Fetch(vec![]).encode()),
-            Err(PeerFault::Malformed)
-        );
-        assert_eq!(
-            Request::decode(Request::Fetch([ids(1), ids(1)].concat()).encode()),
-            Err(PeerFault::Repeated)
-        );
-        let list = encode_ids(&IdPage {
-            ids: ids(MAX_IDS + 1),
-            next: None,
-        });
+        assert_eq!(Request::decode(Request::Fetch(ids(MAX_IDS + 1)).encode()), Err(PeerFault::TooMany));
+        assert_eq!(Request::decode(Request::Fetch(vec![]).encode()), Err(PeerFault::Malformed));
+        assert_eq!(Request::decode(Request::Fetch([ids(1), ids(1)].concat()).encode()), Err(PeerFault::Repeated));
+        let list = encode_ids(&IdPage { ids: ids(MAX_IDS + 1), next: None });
         assert_eq!(decode_ids(list), Err(PeerFault::TooMany));
-        let items = ids(2)
-            .into_iter()
-            .map(|id| (id, Bytes::from(vec![0; MAX_FETCH_BYTES / 2 + 1])))
-            .collect();
-        let large = encode_fetched(&FetchPage {
-            items,
-            processed: 2,
-        });
+        let items = ids(2).into_iter().map(|id| (id, Bytes::from(vec![0; MAX_FETCH_BYTES / 2 + 1]))).collect();
+        let large = encode_fetched(&FetchPage { items, processed: 2 });
         assert_eq!(decode_fetched(large), Err(PeerFault::TooMany));
         let mut long = vec![IDS, 65];
         long.extend([0; 65]);

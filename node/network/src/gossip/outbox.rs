@@ -47,13 +47,7 @@ struct Pause {
 
 impl Outbox {
     pub(crate) fn new(kinds: usize) -> Self {
-        Self {
-            queues: (0..kinds).map(|_| Queue::default()).collect(),
-            messages: 0,
-            bytes: 0,
-            turn: 0,
-            paused: None,
-        }
+        Self { queues: (0..kinds).map(|_| Queue::default()).collect(), messages: 0, bytes: 0, turn: 0, paused: None }
     }
 
     /// Takes a message in; `false` if there is no place.
@@ -62,12 +56,7 @@ impl Outbox {
             return false;
         }
         self.count(&bytes);
-        self.queues[kind].unsent.push_back(Unsent {
-            kind,
-            bytes,
-            attempt: 0,
-            queued: now,
-        });
+        self.queues[kind].unsent.push_back(Unsent { kind, bytes, attempt: 0, queued: now });
         true
     }
 
@@ -102,14 +91,8 @@ impl Outbox {
     pub(crate) fn pause(&mut self, mut unsent: Unsent, now: Instant) {
         unsent.attempt += 1;
         self.put_back(unsent);
-        let length = self
-            .paused
-            .as_ref()
-            .map_or(SEND_PAUSE, |pause| (pause.length * 2).min(SEND_PAUSE_MAX));
-        self.paused = Some(Pause {
-            until: now + length,
-            length,
-        });
+        let length = self.paused.as_ref().map_or(SEND_PAUSE, |pause| (pause.length * 2).min(SEND_PAUSE_MAX));
+        self.paused = Some(Pause { until: now + length, length });
     }
 
     /// A message has left: queues have room again.
@@ -130,9 +113,7 @@ impl Outbox {
 
     /// Tries all kinds again.
     pub(crate) fn wake_all(&mut self) {
-        self.queues
-            .iter_mut()
-            .for_each(|queue| queue.parked = false);
+        self.queues.iter_mut().for_each(|queue| queue.parked = false);
     }
 
     /// Drops what got too old and says how many that were.
@@ -153,9 +134,7 @@ impl Outbox {
 
     /// Whether some message has a chance to leave, now or after the pause.
     pub(crate) fn has_work(&self) -> bool {
-        self.queues
-            .iter()
-            .any(|queue| !queue.parked && !queue.unsent.is_empty())
+        self.queues.iter().any(|queue| !queue.parked && !queue.unsent.is_empty())
     }
 
     pub(crate) fn messages(&self) -> usize {
@@ -240,9 +219,7 @@ mod tests {
             assert!(push(&mut outbox, 0, text, now));
         }
         assert!(push(&mut outbox, 1, "x", now));
-        let order: Vec<Bytes> = std::iter::from_fn(|| outbox.pop(now))
-            .map(|unsent| unsent.bytes)
-            .collect();
+        let order: Vec<Bytes> = std::iter::from_fn(|| outbox.pop(now)).map(|unsent| unsent.bytes).collect();
         assert_eq!(order, ["a", "x", "b", "c"]);
     }
 }

@@ -26,12 +26,7 @@ pub(crate) struct PendingVerdicts {
 
 impl PendingVerdicts {
     /// Gives a token for a message; `None` if too many wait.
-    pub(crate) fn open(
-        &mut self,
-        id: MessageId,
-        from: PeerId,
-        now: Instant,
-    ) -> Option<MessageToken> {
+    pub(crate) fn open(&mut self, id: MessageId, from: PeerId, now: Instant) -> Option<MessageToken> {
         // Decided ones stay in `deadlines` until their time: bounded with the rate at which messages come.
         if self.pending.len() >= PENDING_VERDICTS {
             return None;
@@ -91,22 +86,10 @@ mod tests {
         let peer = PeerId::random();
         let first = verdicts.open(id(1), peer, now).unwrap();
         let second = verdicts.open(id(2), peer, now).unwrap();
-        assert_eq!(
-            verdicts.close(&first),
-            Some(Pending {
-                id: id(1),
-                from: peer
-            })
-        );
+        assert_eq!(verdicts.close(&first), Some(Pending { id: id(1), from: peer }));
         assert_eq!(verdicts.close(&first), None);
         assert!(verdicts.expire(now).is_empty());
-        assert_eq!(
-            verdicts.expire(now + VERDICT_DEADLINE),
-            [Pending {
-                id: id(2),
-                from: peer
-            }]
-        );
+        assert_eq!(verdicts.expire(now + VERDICT_DEADLINE), [Pending { id: id(2), from: peer }]);
         assert_eq!(verdicts.close(&second), None);
         assert_eq!(verdicts.deadlines.len(), 0);
     }

@@ -8,9 +8,7 @@ use futures::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use hyper::{Request, Response, StatusCode};
-use tradepost_network::{
-    CallBody, CallError, CallHandler, Config, Limits, PeerId, empty_body, full_body,
-};
+use tradepost_network::{CallBody, CallError, CallHandler, Config, Limits, PeerId, empty_body, full_body};
 
 use crate::node::{Change, Node, config, start, start_with, until, within};
 
@@ -18,28 +16,19 @@ use crate::node::{Change, Node, config, start, start_with, until, within};
 struct Echo;
 
 impl CallHandler for Echo {
-    fn call(
-        &self,
-        peer: PeerId,
-        request: Request<CallBody>,
-    ) -> BoxFuture<'static, Response<CallBody>> {
+    fn call(&self, peer: PeerId, request: Request<CallBody>) -> BoxFuture<'static, Response<CallBody>> {
         Box::pin(async move {
             match request.uri().path() {
                 "/slow" => std::future::pending().await,
                 "/stuck" => {
-                    let first = stream::iter([Ok::<_, Infallible>(Frame::data(
-                        Bytes::from_static(b"begun"),
-                    ))]);
+                    let first = stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"begun")))]);
                     let body = StreamBody::new(first.chain(stream::pending()));
                     Response::new(body.map_err(|never| match never {}).boxed_unsync())
                 }
                 "/who" => Response::new(full_body(peer.to_base58())),
                 path => {
                     let path = path.to_owned();
-                    Response::builder()
-                        .header("x-path", path)
-                        .body(request.into_body())
-                        .unwrap()
+                    Response::builder().header("x-path", path).body(request.into_body()).unwrap()
                 }
             }
         })
@@ -47,19 +36,11 @@ impl CallHandler for Echo {
 }
 
 fn limits() -> Limits {
-    Limits {
-        call_response: Duration::from_secs(20),
-        call_body_idle: Duration::from_secs(20),
-        ..Limits::default()
-    }
+    Limits { call_response: Duration::from_secs(20), call_body_idle: Duration::from_secs(20), ..Limits::default() }
 }
 
 fn serving() -> Config {
-    Config {
-        call_handler: Some(Arc::new(Echo)),
-        limits: limits(),
-        ..config()
-    }
+    Config { call_handler: Some(Arc::new(Echo)), limits: limits(), ..config() }
 }
 
 fn get(path: &str) -> Request<CallBody> {
@@ -68,34 +49,16 @@ fn get(path: &str) -> Request<CallBody> {
 
 /// A body of so many pieces, each with its number.
 fn streamed(pieces: u32) -> CallBody {
-    let frames = stream::iter(0..pieces)
-        .map(|n| Ok::<_, Infallible>(Frame::data(n.to_be_bytes().repeat(256).into())));
-    StreamBody::new(frames)
-        .map_err(|never| match never {})
-        .boxed_unsync()
+    let frames = stream::iter(0..pieces).map(|n| Ok::<_, Infallible>(Frame::data(n.to_be_bytes().repeat(256).into())));
+    StreamBody::new(frames).map_err(|never| match never {}).boxed_unsync()
 }
 
-async fn call(
-    from: &Node,
-    to: &Node,
-    request: Request<CallBody>,
-) -> Result<Response<CallBody>, CallError> {
-    from.handle
-        .call(to.id(), to.addresses.clone(), request)
-        .await
+async fn call(from: &Node, to: &Node, request: Request<CallBody>) -> Result<Response<CallBody>, CallError> {
+    from.handle.call(to.id(), to.addresses.clone(), request).await
 }
 
 async fn text(response: Response<CallBody>) -> String {
-    String::from_utf8(
-        response
-            .into_body()
-            .collect()
-            .await
-            .unwrap()
-            .to_bytes()
-            .to_vec(),
-    )
-    .unwrap()
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,9 +68,7 @@ async fn fifty_calls_with_streamed_bodies_share_one_stream() {
     let calls = (0..50).map(|n| {
         let (client, server) = (&client, &server);
         async move {
-            let request = Request::post(format!("/echo/{n}"))
-                .body(streamed(64 + n))
-                .unwrap();
+            let request = Request::post(format!("/echo/{n}")).body(streamed(64 + n)).unwrap();
             let response = call(client, server, request).await.unwrap();
             assert_eq!(response.headers()["x-path"], format!("/echo/{n}"));
             let echoed = response.into_body().collect().await.unwrap().to_bytes();
@@ -136,10 +97,7 @@ async fn after_a_peers_restart_the_next_call_works() {
     client.met(server.id()).await;
     server.handle.close(Duration::from_secs(5)).await;
     client.change(Change::Lost(server.id())).await;
-    assert!(matches!(
-        call(&client, &server, get("/b")).await,
-        Err(CallError::Unreachable(_))
-    ));
+    assert!(matches!(call(&client, &server, get("/b")).await, Err(CallError::Unreachable(_))));
     let again = start(config).await;
     assert_eq!(again.id(), server.id());
     let response = call(&client, &again, get("/c")).await.unwrap();
@@ -153,16 +111,10 @@ async fn streams_that_many_peers_open_at_once_are_all_served() {
     let mut clients = Vec::new();
     for _ in 0..12 {
         let client = start_with(&[]).await;
-        client
-            .handle
-            .dial(server.id(), server.addresses.clone())
-            .await
-            .unwrap();
+        client.handle.dial(server.id(), server.addresses.clone()).await.unwrap();
         clients.push(client);
     }
-    let calls = clients
-        .iter()
-        .map(|client| call(client, &server, get("/at-once")));
+    let calls = clients.iter().map(|client| call(client, &server, get("/at-once")));
     for response in within(60, futures::future::join_all(calls)).await {
         assert_eq!(response.unwrap().status(), StatusCode::OK);
     }
@@ -174,11 +126,7 @@ async fn a_call_that_gets_no_answer_ends_on_both_sides() {
     let mut config = serving();
     config.limits.call_response = Duration::from_secs(2);
     let server = start(config.clone()).await;
-    let client = start(Config {
-        seed: crate::node::config().seed,
-        ..config
-    })
-    .await;
+    let client = start(Config { seed: crate::node::config().seed, ..config }).await;
     // Whichever side is first: both have the same patience.
     match call(&client, &server, get("/slow")).await {
         Ok(response) => assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT),
@@ -193,14 +141,8 @@ async fn a_body_that_stands_still_is_given_up() {
     let mut config = config();
     config.limits.call_body_idle = Duration::from_secs(1);
     let client = start(config).await;
-    let mut body = call(&client, &server, get("/stuck"))
-        .await
-        .unwrap()
-        .into_body();
-    assert_eq!(
-        body.frame().await.unwrap().unwrap().into_data().unwrap(),
-        "begun"
-    );
+    let mut body = call(&client, &server, get("/stuck")).await.unwrap().into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "begun");
     let error = within(10, body.frame()).await.unwrap().unwrap_err();
     assert!(error.to_string().contains("stood still"), "{error}");
 }
@@ -216,10 +158,7 @@ async fn places_for_calling_peers_are_limited_and_get_free() {
     }
     assert!(call(&clients[0], &server, get("/")).await.is_ok());
     assert!(call(&clients[1], &server, get("/")).await.is_ok());
-    assert_eq!(
-        call(&clients[2], &server, get("/")).await.err(),
-        Some(CallError::Busy)
-    );
+    assert_eq!(call(&clients[2], &server, get("/")).await.err(), Some(CallError::Busy));
     clients[0].handle.disconnect(server.id()).await.unwrap();
     until(|| async { server.handle.stats().calls_serving == 1 }).await;
     assert!(call(&clients[2], &server, get("/")).await.is_ok());
@@ -229,18 +168,11 @@ async fn places_for_calling_peers_are_limited_and_get_free() {
 async fn calls_at_once_to_one_peer_are_limited_and_wait_their_turn() {
     let server = start(serving()).await;
     let mut config = config();
-    config.limits = Limits {
-        calls_per_peer: 2,
-        call_response: Duration::from_secs(3),
-        ..limits()
-    };
+    config.limits = Limits { calls_per_peer: 2, call_response: Duration::from_secs(3), ..limits() };
     let client = start(config).await;
     let first = call(&client, &server, get("/stuck")).await.unwrap();
     let _second = call(&client, &server, get("/stuck")).await.unwrap();
-    assert_eq!(
-        call(&client, &server, get("/third")).await.err(),
-        Some(CallError::Timeout)
-    );
+    assert_eq!(call(&client, &server, get("/third")).await.err(), Some(CallError::Timeout));
     drop(first);
     assert!(call(&client, &server, get("/third")).await.is_ok());
 }
@@ -249,26 +181,16 @@ async fn calls_at_once_to_one_peer_are_limited_and_wait_their_turn() {
 async fn a_peer_without_a_handler_says_so() {
     let server = start_with(&[]).await;
     let client = start_with(&[]).await;
-    assert_eq!(
-        call(&client, &server, get("/")).await.err(),
-        Some(CallError::Unsupported)
-    );
+    assert_eq!(call(&client, &server, get("/")).await.err(), Some(CallError::Unsupported));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_head_over_the_limit_is_refused_and_the_stream_lives() {
     let server = start(serving()).await;
     let client = start_with(&[]).await;
-    let large = Request::builder()
-        .uri("/")
-        .header("x-large", "x".repeat(64 * 1024))
-        .body(empty_body())
-        .unwrap();
+    let large = Request::builder().uri("/").header("x-large", "x".repeat(64 * 1024)).body(empty_body()).unwrap();
     match call(&client, &server, large).await {
-        Ok(response) => assert_eq!(
-            response.status(),
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-        ),
+        Ok(response) => assert_eq!(response.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
         Err(error) => assert!(matches!(error, CallError::Broken(_)), "{error:?}"),
     }
     assert!(call(&client, &server, get("/next")).await.is_ok());

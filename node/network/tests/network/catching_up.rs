@@ -1,18 +1,13 @@
 use bytes::Bytes;
 use libp2p::PeerId;
-use tradepost_network::{
-    Cursor, Event, Handle, IdPage, ItemId, PeerFault, RequestError, config, spawn,
-};
+use tradepost_network::{Cursor, Event, Handle, IdPage, ItemId, PeerFault, RequestError, config, spawn};
 
-use crate::node::{Node, PAGE, config, start, start_with, within};
+use crate::node::{Node, PAGE, config, start, start_with, until};
 
 fn id(n: u32) -> ItemId {
     let mut id = [0; 32];
     id[..4].copy_from_slice(&n.to_be_bytes());
-    ItemId {
-        kind: if n.is_multiple_of(2) { 1 } else { 3 },
-        id,
-    }
+    ItemId { kind: if n.is_multiple_of(2) { 1 } else { 3 }, id }
 }
 
 /// Fetches all that a peer has, page by page and batch by batch.
@@ -40,13 +35,14 @@ async fn catch_up(handle: &Handle, peer: PeerId) -> Vec<(ItemId, Bytes)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sixth_node_that_starts_later_fetches_what_five_have_gossiped() {
-    let first = start_with(&[]).await;
+    let mut first = start_with(&[]).await;
     let mut others = Vec::new();
     for _ in 0..4 {
         others.push(start_with(&first.addresses).await);
     }
     for other in &mut others {
         other.met(first.id()).await;
+        first.met(other.id()).await;
     }
     for n in 0..20 {
         first.publish("offering", format!("message {n}")).await;
@@ -60,10 +56,8 @@ async fn a_sixth_node_that_starts_later_fetches_what_five_have_gossiped() {
     let mut sixth = start_with(&others[0].addresses).await;
     sixth.met(others[0].id()).await;
     let fetched = catch_up(&sixth.handle, others[0].id()).await;
-    let mut messages: Vec<String> = fetched
-        .iter()
-        .map(|(_, bytes)| String::from_utf8(bytes.to_vec()).unwrap())
-        .collect();
+    let mut messages: Vec<String> =
+        fetched.iter().map(|(_, bytes)| String::from_utf8(bytes.to_vec()).unwrap()).collect();
     messages.sort();
     let mut wanted: Vec<String> = (0..20).map(|n| format!("message {n}")).collect();
     wanted.sort();
@@ -90,25 +84,12 @@ async fn what_a_peer_lacks_is_missing_and_no_fault() {
     server.keep(id(2), "two");
     let mut client = start_with(&[]).await;
     client.meet(&mut server).await;
-    let page = client
-        .handle
-        .fetch(server.id(), &[id(1), id(2), id(3)])
-        .await
-        .unwrap();
-    assert_eq!(
-        (page.items, page.processed),
-        (vec![(id(2), Bytes::from_static(b"two"))], 3)
-    );
+    let page = client.handle.fetch(server.id(), &[id(1), id(2), id(3)]).await.unwrap();
+    assert_eq!((page.items, page.processed), (vec![(id(2), Bytes::from_static(b"two"))], 3));
     assert_eq!(client.handle.stats().peer_faults, 0);
     let many: Vec<ItemId> = (0..=config::MAX_IDS as u32).map(id).collect();
     let refused = client.handle.fetch(server.id(), &many).await;
-    assert_eq!(
-        refused,
-        Err(RequestError::TooManyIds {
-            ids: many.len(),
-            max: config::MAX_IDS
-        })
-    );
+    assert_eq!(refused, Err(RequestError::TooManyIds { ids: many.len(), max: config::MAX_IDS }));
 }
 
 /// A peer whose owner breaks the rules of lists and fetches.
@@ -120,15 +101,7 @@ async fn liar(victim: &mut Node) -> Handle {
         while let Some(event) = events.recv().await {
             match event {
                 Event::IdsWanted { token, cursor, .. } => {
-                    answering
-                        .serve_ids(
-                            token,
-                            &IdPage {
-                                ids: vec![id(0)],
-                                next: cursor,
-                            },
-                        )
-                        .unwrap();
+                    answering.serve_ids(token, &IdPage { ids: vec![id(0)], next: cursor }).unwrap();
                 }
                 Event::FetchWanted { token, .. } => {
                     let mut answer = tradepost_network::FetchAnswer::new();
@@ -139,10 +112,7 @@ async fn liar(victim: &mut Node) -> Handle {
             }
         }
     });
-    handle
-        .dial(victim.id(), victim.addresses.clone())
-        .await
-        .unwrap();
+    handle.dial(victim.id(), victim.addresses.clone()).await.unwrap();
     victim.met(handle.local_peer_id()).await;
     handle
 }
@@ -161,7 +131,7 @@ async fn answers_that_break_the_rules_are_the_peers_fault_and_end_in_a_ban() {
     victim.change(crate::node::Change::Lost(peer)).await;
     let stats = victim.handle.stats();
     assert_eq!((stats.peer_faults, stats.peers_banned), (3, 1));
-    within(20, async { while liar.peers().await.unwrap().len() > 0 {} }).await;
+    until(|| async { liar.peers().await.unwrap().is_empty() }).await;
     let _ = liar.dial(victim.id(), victim.addresses.clone()).await;
     assert!(victim.handle.fetch(peer, &[id(1)]).await.is_err());
     assert_eq!(victim.handle.stats().peers_met, 0);

@@ -10,16 +10,10 @@ async fn nodes_find_each_other_through_one_bootstrap_node_alone() {
         nodes.push(start_with(&bootstrap.addresses).await);
     }
     for node in &nodes {
-        let others: Vec<_> = nodes
-            .iter()
-            .map(|n| n.id())
-            .filter(|id| *id != node.id())
-            .collect();
+        let others: Vec<_> = nodes.iter().map(|n| n.id()).filter(|id| *id != node.id()).collect();
         until(|| async {
             let peers = node.handle.peers().await.unwrap();
-            others
-                .iter()
-                .all(|id| peers.iter().any(|peer| peer.peer == *id && peer.met))
+            others.iter().all(|id| peers.iter().any(|peer| peer.peer == *id && peer.met))
         })
         .await;
     }
@@ -41,19 +35,13 @@ async fn a_peer_known_by_its_id_alone_is_found_through_the_network() {
 async fn a_node_whose_bootstrap_starts_later_finds_it() {
     let place = start_with(&[]).await;
     let seed = config().seed;
-    let listen: Vec<tradepost_network::Multiaddr> =
-        vec![place.addresses[0].iter().take(2).collect()];
+    let listen: Vec<tradepost_network::Multiaddr> = vec![place.addresses[0].iter().take(2).collect()];
     place.handle.close(std::time::Duration::from_secs(5)).await;
     within(10, place.actor).await.unwrap();
     // The port alone is known: whoever listens there is the bootstrap node.
     let address = listen[0].clone();
     let mut early = start_with(&[address]).await;
-    let late = start(Config {
-        seed,
-        listen,
-        ..config()
-    })
-    .await;
+    let late = start(Config { seed, listen, ..config() }).await;
     early.met(late.id()).await;
 }
 
@@ -62,25 +50,13 @@ async fn nodes_of_another_network_are_sent_away_and_exchange_nothing() {
     let mut ours = start_with(&[]).await;
     let mut neighbour = start_with(&ours.addresses).await;
     neighbour.met(ours.id()).await;
-    let mut foreign = start(Config {
-        network_prefix: "ffffffff".into(),
-        bootstrap: ours.addresses.clone(),
-        ..config()
-    })
-    .await;
+    let mut foreign =
+        start(Config { network_prefix: "ffffffff".into(), bootstrap: ours.addresses.clone(), ..config() }).await;
     foreign.publish("offering", "from abroad").await;
     let handle = ours.handle.clone();
     until(|| async { handle.stats().foreign_peers > 0 }).await;
     let foreign_id = foreign.id();
-    until(|| async {
-        handle
-            .peers()
-            .await
-            .unwrap()
-            .iter()
-            .all(|peer| peer.peer != foreign_id)
-    })
-    .await;
+    until(|| async { handle.peers().await.unwrap().iter().all(|peer| peer.peer != foreign_id) }).await;
     neighbour.publish("offering", "from home").await;
     assert_eq!(ours.hear().await.bytes, "from home");
     assert!(foreign.heard.try_recv().is_err());

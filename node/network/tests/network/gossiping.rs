@@ -35,14 +35,12 @@ async fn what_one_of_five_gossips_is_delivered_once_to_each() {
     }
     for other in &mut others {
         other.met(first.id()).await;
+        first.met(other.id()).await;
     }
     others[0].publish("offering", "from the second").await;
     first.publish("status", "from the first").await;
     let heard = first.hear().await;
-    assert_eq!(
-        (heard.kind, &heard.bytes[..]),
-        ("offering", &b"from the second"[..])
-    );
+    assert_eq!((heard.kind, &heard.bytes[..]), ("offering", &b"from the second"[..]));
     for (index, other) in others.iter_mut().enumerate() {
         let mut heard = HashSet::new();
         let wanted = if index == 0 { 1 } else { 2 };
@@ -54,8 +52,7 @@ async fn what_one_of_five_gossips_is_delivered_once_to_each() {
     }
     // Whatever comes after the last message came after all copies of the ones before.
     for node in others.iter().chain([&first]) {
-        node.publish("status", format!("end of {}", node.id()))
-            .await;
+        node.publish("status", format!("end of {}", node.id())).await;
     }
     for node in others.iter_mut().chain([&mut first]) {
         let mut ends = HashSet::new();
@@ -90,21 +87,9 @@ async fn a_relayer_of_invalid_messages_is_silenced_and_an_honest_quiet_one_is_no
     }
     let (liar_node, victim) = nodes.split_at_mut(1);
     let handle = victim[0].handle.clone();
-    until(|| async {
-        handle
-            .peers()
-            .await
-            .unwrap()
-            .iter()
-            .any(|p| p.peer == liar && p.score < -80.0)
-    })
-    .await;
+    until(|| async { handle.peers().await.unwrap().iter().any(|p| p.peer == liar && p.score < -80.0) }).await;
     let theirs = liar_node[0].handle.peers().await.unwrap();
-    assert!(
-        theirs[0].score >= 0.0,
-        "who was lied to is not worse off: {}",
-        theirs[0].score
-    );
+    assert!(theirs[0].score >= 0.0, "who was lied to is not worse off: {}", theirs[0].score);
     liar_node[0].publish("status", "hear me").await;
     let mut quiet = start_with(&[]).await;
     quiet.meet(&mut victim[0]).await;
@@ -115,31 +100,13 @@ async fn a_relayer_of_invalid_messages_is_silenced_and_an_honest_quiet_one_is_no
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_largest_payload_passes_and_the_link_survives() {
     let mut nodes = line(2).await;
-    nodes[0]
-        .publish("offering", numbered(1, config::MAX_PAYLOAD))
-        .await;
+    nodes[0].publish("offering", numbered(1, config::MAX_PAYLOAD)).await;
     assert_eq!(nodes[1].hear().await.bytes.len(), config::MAX_PAYLOAD);
-    let refused = nodes[0]
-        .handle
-        .publish("offering", numbered(2, config::MAX_PAYLOAD + 1))
-        .await;
+    let refused = nodes[0].handle.publish("offering", numbered(2, config::MAX_PAYLOAD + 1)).await;
     let size = config::MAX_PAYLOAD + 1;
-    assert_eq!(
-        refused,
-        Err(PublishError::TooLarge {
-            kind: OFFERING.name,
-            size,
-            max: config::MAX_PAYLOAD
-        })
-    );
-    assert_eq!(
-        nodes[0].handle.publish("status", Bytes::new()).await,
-        Err(PublishError::Empty)
-    );
-    assert!(matches!(
-        nodes[0].handle.publish("status", numbered(1, 1_025)).await,
-        Err(PublishError::TooLarge { .. })
-    ));
+    assert_eq!(refused, Err(PublishError::TooLarge { kind: OFFERING.name, size, max: config::MAX_PAYLOAD }));
+    assert_eq!(nodes[0].handle.publish("status", Bytes::new()).await, Err(PublishError::Empty));
+    assert!(matches!(nodes[0].handle.publish("status", numbered(1, 1_025)).await, Err(PublishError::TooLarge { .. })));
     assert_eq!(
         nodes[0].handle.publish("record", numbered(1, 9)).await,
         Err(PublishError::UnknownKind("record".into()))
@@ -151,10 +118,7 @@ async fn the_largest_payload_passes_and_the_link_survives() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_over_its_kinds_size_is_held_against_the_relayer() {
     let mut wide = config();
-    wide.kinds[1] = tradepost_network::KindConfig {
-        max_bytes: 2_048,
-        ..STATUS
-    };
+    wide.kinds[1] = tradepost_network::KindConfig { max_bytes: 2_048, ..STATUS };
     let mut sender = start(wide).await;
     let mut receiver = start_with(&[]).await;
     sender.meet(&mut receiver).await;
@@ -201,10 +165,7 @@ async fn a_burst_of_two_thousand_arrives_whole() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_through_a_tiny_queue_arrives_whole_and_once() {
     let mut tiny = config();
-    tiny.limits = Limits {
-        peer_queue: 8,
-        ..Limits::default()
-    };
+    tiny.limits = Limits { peer_queue: 8, ..Limits::default() };
     let mut sender = start(tiny).await;
     let mut receiver = start_with(&[]).await;
     sender.meet(&mut receiver).await;
@@ -218,10 +179,7 @@ async fn a_burst_through_a_tiny_queue_arrives_whole_and_once() {
         }
     })
     .await;
-    assert!(
-        sender.handle.stats().publish_retries > 0,
-        "the queue was never full: the test shows nothing"
-    );
+    assert!(sender.handle.stats().publish_retries > 0, "the queue was never full: the test shows nothing");
 }
 
 /// By default libp2p forgets a message after 5 s.
@@ -263,19 +221,10 @@ async fn quic_carries_gossip_too() {
     let mut quic = config();
     quic.listen = vec!["/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap()];
     let mut a = start(quic.clone()).await;
-    let mut b = start(tradepost_network::Config {
-        seed: config().seed,
-        ..quic
-    })
-    .await;
+    let mut b = start(tradepost_network::Config { seed: config().seed, ..quic }).await;
     a.meet(&mut b).await;
     let peers = a.handle.peers().await.unwrap();
-    assert!(
-        peers[0].address.to_string().contains("quic"),
-        "{}",
-        peers[0].address
-    );
-    a.publish("offering", numbered(1, config::MAX_PAYLOAD))
-        .await;
+    assert!(peers[0].address.to_string().contains("quic"), "{}", peers[0].address);
+    a.publish("offering", numbered(1, config::MAX_PAYLOAD)).await;
     assert_eq!(b.hear().await.bytes.len(), config::MAX_PAYLOAD);
 }

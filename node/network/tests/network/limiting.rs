@@ -10,26 +10,17 @@ async fn crowd(target: &Node, count: usize) -> (Vec<Node>, usize) {
     for _ in 0..count {
         let node = start_with(&[]).await;
         // A refusal may show only after the handshake.
-        let _ = node
-            .handle
-            .dial(target.id(), target.addresses.clone())
-            .await;
+        let _ = node.handle.dial(target.id(), target.addresses.clone()).await;
         nodes.push(node);
     }
-    until(|| async {
-        target.handle.stats().peers + target.handle.stats().connections_refused >= count as u64
-    })
-    .await;
+    until(|| async { target.handle.stats().peers + target.handle.stats().connections_refused >= count as u64 }).await;
     let connected = target.handle.peers().await.unwrap().len();
     (nodes, connected)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_are_limited_in_all() {
-    let limits = Limits {
-        inbound: 3,
-        ..Limits::default()
-    };
+    let limits = Limits { inbound: 3, ..Limits::default() };
     let target = start(Config { limits, ..config() }).await;
     let (_nodes, connected) = crowd(&target, 6).await;
     assert_eq!(connected, 3);
@@ -37,16 +28,8 @@ async fn connections_are_limited_in_all() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_from_one_address_are_limited() {
-    let limits = Limits {
-        per_ip: 2,
-        ..Limits::default()
-    };
-    let strict = start(Config {
-        limits: limits.clone(),
-        local: false,
-        ..config()
-    })
-    .await;
+    let limits = Limits { per_ip: 2, ..Limits::default() };
+    let strict = start(Config { limits: limits.clone(), local: false, ..config() }).await;
     let (mut nodes, connected) = crowd(&strict, 4).await;
     assert_eq!(connected, 2);
     // A place that gets free can be taken.
@@ -54,19 +37,13 @@ async fn connections_from_one_address_are_limited() {
     gone.handle.close(Duration::from_secs(5)).await;
     until(|| async { strict.handle.stats().peers == 1 }).await;
     let next = start_with(&[]).await;
-    next.handle
-        .dial(strict.id(), strict.addresses.clone())
-        .await
-        .unwrap();
+    next.handle.dial(strict.id(), strict.addresses.clone()).await.unwrap();
     until(|| async { strict.handle.stats().peers == 2 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_local_network_one_address_has_many_nodes() {
-    let limits = Limits {
-        per_ip: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { per_ip: 2, ..Limits::default() };
     let local = start(Config { limits, ..config() }).await;
     let (_nodes, connected) = crowd(&local, 4).await;
     assert_eq!(connected, 4);
@@ -76,10 +53,7 @@ async fn on_a_local_network_one_address_has_many_nodes() {
 async fn a_port_in_use_is_an_error_that_names_it() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().unwrap().port());
-    let refused = spawn(Config {
-        listen: vec![address.parse().unwrap()],
-        ..config()
-    });
+    let refused = spawn(Config { listen: vec![address.parse().unwrap()], ..config() });
     assert!(
         matches!(&refused.err(), Some(NetworkError::Listen { address: named, .. }) if named.to_string() == address)
     );
@@ -88,16 +62,8 @@ async fn a_port_in_use_is_an_error_that_names_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dialling_oneself_or_nobody_is_an_error_at_once() {
     let node = start_with(&[]).await;
-    assert_eq!(
-        node.handle.dial(node.id(), vec![]).await,
-        Err(ConnectError::Oneself)
-    );
-    assert_eq!(
-        node.handle
-            .dial(tradepost_network::PeerId::random(), vec![])
-            .await,
-        Err(ConnectError::NoAddress)
-    );
+    assert_eq!(node.handle.dial(node.id(), vec![]).await, Err(ConnectError::Oneself));
+    assert_eq!(node.handle.dial(tradepost_network::PeerId::random(), vec![]).await, Err(ConnectError::NoAddress));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,9 +76,7 @@ async fn closing_ends_the_actor_in_time_and_every_call_after_it() {
     within(1, node.actor).await.unwrap();
     assert_eq!(other.hear().await.bytes, "last words");
     assert_eq!(node.handle.peers().await, Err(NetworkError::Closed));
-    other
-        .change(crate::node::Change::Lost(node.handle.local_peer_id()))
-        .await;
+    other.change(crate::node::Change::Lost(node.handle.local_peer_id())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,5 @@
 //! Several network actors in one process, with real sockets on ports of their own.
-#![expect(clippy::unwrap_used, missing_docs, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod calling;
 mod catching_up;

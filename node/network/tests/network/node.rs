@@ -11,28 +11,14 @@ use libp2p::multiaddr::Protocol;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tradepost_network::{
-    Config, Cursor, Event, EventReceiver, FetchAnswer, Handle, IdPage, ItemId, KindConfig,
-    Multiaddr, PeerId, Verdict, config, spawn,
+    Config, Cursor, Event, EventReceiver, FetchAnswer, Handle, IdPage, ItemId, KindConfig, Multiaddr, PeerId, Verdict,
+    config, spawn,
 };
 
-pub const OFFERING: KindConfig = KindConfig {
-    number: 1,
-    name: "offering",
-    max_bytes: config::MAX_PAYLOAD,
-    gossiped: true,
-};
-pub const STATUS: KindConfig = KindConfig {
-    number: 2,
-    name: "status",
-    max_bytes: 1_024,
-    gossiped: true,
-};
-pub const RECORD: KindConfig = KindConfig {
-    number: 3,
-    name: "record",
-    max_bytes: 16_384,
-    gossiped: false,
-};
+pub const OFFERING: KindConfig =
+    KindConfig { number: 1, name: "offering", max_bytes: config::MAX_PAYLOAD, gossiped: true };
+pub const STATUS: KindConfig = KindConfig { number: 2, name: "status", max_bytes: 1_024, gossiped: true };
+pub const RECORD: KindConfig = KindConfig { number: 3, name: "record", max_bytes: 16_384, gossiped: false };
 pub const NETWORK: &str = "0123abcd";
 
 /// Ids in one page of the owner's lists.
@@ -56,7 +42,9 @@ pub enum Change {
 pub struct Node {
     pub handle: Handle,
     pub heard: UnboundedReceiver<Heard>,
-    pub changes: UnboundedReceiver<Change>,
+    changes: UnboundedReceiver<Change>,
+    /// Comings and goings that nobody waited for yet.
+    unclaimed: Vec<Change>,
     pub store: Store,
     /// Where it listens, with its id.
     pub addresses: Vec<Multiaddr>,
@@ -89,30 +77,14 @@ pub async fn start(config: Config) -> Node {
     let (heard_sender, heard) = unbounded_channel();
     let (change_sender, changes) = unbounded_channel();
     let store = Store::default();
-    let owner = Owner {
-        handle: handle.clone(),
-        heard: heard_sender,
-        changes: change_sender,
-        store: store.clone(),
-    };
+    let owner = Owner { handle: handle.clone(), heard: heard_sender, changes: change_sender, store: store.clone() };
     tokio::spawn(owner.run(events));
-    Node {
-        handle,
-        heard,
-        changes,
-        store,
-        addresses,
-        actor,
-    }
+    Node { handle, heard, changes, unclaimed: Vec::new(), store, addresses, actor }
 }
 
 /// Starts a node on localhost that knows the bootstrap addresses.
 pub async fn start_with(bootstrap: &[Multiaddr]) -> Node {
-    start(Config {
-        bootstrap: bootstrap.to_vec(),
-        ..config()
-    })
-    .await
+    start(Config { bootstrap: bootstrap.to_vec(), ..config() }).await
 }
 
 impl Node {
@@ -122,10 +94,7 @@ impl Node {
 
     /// Connects with another and waits until both have met.
     pub async fn meet(&mut self, other: &mut Self) {
-        self.handle
-            .dial(other.id(), other.addresses.clone())
-            .await
-            .unwrap();
+        self.handle.dial(other.id(), other.addresses.clone()).await.unwrap();
         self.met(other.id()).await;
         other.met(self.id()).await;
     }
@@ -135,8 +104,17 @@ impl Node {
     }
 
     pub async fn change(&mut self, wanted: Change) {
+        if let Some(index) = self.unclaimed.iter().position(|change| *change == wanted) {
+            self.unclaimed.remove(index);
+            return;
+        }
         within(20, async {
-            while self.changes.recv().await.unwrap() != wanted {}
+            loop {
+                match self.changes.recv().await.unwrap() {
+                    change if change == wanted => return,
+                    other => self.unclaimed.push(other),
+                }
+            }
         })
         .await;
     }
@@ -156,9 +134,7 @@ impl Node {
 
 /// Fails the test if `future` takes longer.
 pub async fn within<T>(seconds: u64, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(seconds), future)
-        .await
-        .expect("in time")
+    tokio::time::timeout(Duration::from_secs(seconds), future).await.expect("in time")
 }
 
 /// Waits until a state that nobody announces is there.
@@ -185,12 +161,7 @@ impl Owner {
         let mut never_answered = Vec::new();
         while let Some(event) = events.recv().await {
             match event {
-                Event::Gossip {
-                    token,
-                    kind,
-                    bytes,
-                    from,
-                } => {
+                Event::Gossip { token, kind, bytes, from } => {
                     let handle = self.handle.clone();
                     match &bytes[..bytes.len().min(6)] {
                         b"reject" => handle.verdict(token, Verdict::Reject),
@@ -199,7 +170,7 @@ impl Owner {
                             tokio::time::sleep(Duration::from_secs(7)).await;
                             handle.verdict(token, Verdict::Accept);
                         })),
-                        b"never." => drop(token),
+                        b"never." => {}
                         _ => handle.verdict(token, Verdict::Accept),
                     }
                     let _ = self.heard.send(Heard { kind, bytes, from });
@@ -208,9 +179,7 @@ impl Owner {
                     b"silent" => never_answered.push(token),
                     b"refuse" => drop(token),
                     b"large." => {
-                        self.handle
-                            .respond(token, vec![0; config::MAX_DIRECT + 1].into())
-                            .unwrap_err();
+                        self.handle.respond(token, vec![0; config::MAX_DIRECT + 1].into()).unwrap_err();
                     }
                     _ => self.handle.respond(token, bytes).unwrap(),
                 },
@@ -230,13 +199,10 @@ impl Owner {
 
     fn page(&self, cursor: Option<Cursor>) -> IdPage {
         let store = self.store.lock().unwrap();
-        let from = cursor.map_or(0, |c| {
-            usize::from(c.as_bytes()[0]) * 256 + usize::from(c.as_bytes()[1])
-        });
+        let from = cursor.map_or(0, |c| usize::from(c.as_bytes()[0]) * 256 + usize::from(c.as_bytes()[1]));
         let ids: Vec<ItemId> = store.keys().skip(from).take(PAGE).copied().collect();
         let end = from + ids.len();
-        let next = (end < store.len())
-            .then(|| Cursor::new(vec![(end / 256) as u8, (end % 256) as u8]).unwrap());
+        let next = (end < store.len()).then(|| Cursor::new(vec![(end / 256) as u8, (end % 256) as u8]).unwrap());
         IdPage { ids, next }
     }
 
