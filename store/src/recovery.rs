@@ -1,0 +1,159 @@
+//! Opening a store: locks, checks, and the replay of the journal.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+
+use tradepost_protocol::frame;
+use tradepost_protocol::network_id::NetworkId;
+use tradepost_protocol::step::{Batch, Space};
+
+use crate::database::Database;
+use crate::error::StoreError;
+use crate::group::{Counts, Stage, position_bytes, position_of};
+use crate::journal::record::Place;
+use crate::journal::{Journal, sync_parent};
+use crate::keyspace::{FORMAT_KEY, NETWORK_KEY, POSITION_KEY, count_key, disk_key};
+use crate::view::View;
+use crate::writer::{Writer, new_journal_path};
+
+/// The store's format that this version writes and the latest that it knows.
+const STORE_FORMAT: u32 = 1;
+/// Keys of a money space that are removed at a time before it is rebuilt.
+const CLEAR_KEYS: usize = 1_000;
+
+/// Opens the store in a directory, with the lock that keeps others out of it.
+pub(crate) fn open(dir: &Path, network: NetworkId, compact_bytes: u64) -> Result<(Writer, File), StoreError> {
+    fs::create_dir_all(dir).map_err(StoreError::io("creating", dir))?;
+    let lock = lock(dir)?;
+    let sled_dir = dir.join("sled");
+    let path = dir.join("journal");
+    let unfinished = new_journal_path(&path);
+    if unfinished.exists() {
+        fs::remove_file(&unfinished).map_err(StoreError::io("removing", &unfinished))?;
+    }
+    let found = Journal::open(&path, network)?;
+    if found.is_none() && sled_dir.exists() {
+        return Err(StoreError::JournalMissing { path });
+    }
+    let mut journal = match found {
+        Some(journal) => journal,
+        None => {
+            let mut journal = Journal::create(&unfinished, network, 1)?;
+            journal.install(&path)?;
+            sync_parent(dir)?;
+            journal
+        }
+    };
+    let mut database = Database::open(&sled_dir)?;
+    check_identity(&database, &sled_dir, network)?;
+    let counts = replay(&mut journal, &mut database)?;
+    let view = Arc::new(View::new((*database.tree).clone(), counts));
+    Ok((Writer::new(journal, database, view, compact_bytes), lock))
+}
+
+/// Keeps other processes out. The operating system lets go of it when the process ends, however it ends.
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("lock");
+    let file = File::create(&path).map_err(StoreError::io("creating", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { dir: dir.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(StoreError::io("locking", &path)(error)),
+    }
+}
+
+/// Refuses another network's or a later version's database, and marks a new one.
+fn check_identity(database: &Database, dir: &Path, network: NetworkId) -> Result<(), StoreError> {
+    let damaged = |what: &str| StoreError::DatabaseDamaged { dir: dir.to_owned(), cause: format!("{what} unreadable") };
+    let Some(format) = database.get(&FORMAT_KEY)? else {
+        let mut marks = sled::Batch::default();
+        marks.insert(&FORMAT_KEY, &STORE_FORMAT.to_le_bytes());
+        marks.insert(&NETWORK_KEY, network.as_bytes());
+        return database.apply(marks);
+    };
+    let format = u32::from_le_bytes(format.as_slice().try_into().map_err(|_| damaged("its format is"))?);
+    if format > STORE_FORMAT {
+        return Err(StoreError::NewerFormat { path: dir.to_owned(), found: format, known: STORE_FORMAT });
+    }
+    let found = database.get(&NETWORK_KEY)?.and_then(|bytes| frame::decode::<NetworkId>(&bytes).ok());
+    match found.ok_or_else(|| damaged("its network is"))? {
+        found if found == network => Ok(()),
+        found => Err(StoreError::OtherNetwork { path: dir.to_owned(), found, wanted: network }),
+    }
+}
+
+/// Brings sled to where the journal ends; gives how many keys each space has then.
+///
+/// Nothing is changed before the whole journal was read and fits to what sled says that it applied.
+fn replay(journal: &mut Journal, database: &mut Database) -> Result<Counts, StoreError> {
+    let applied = database.get(&POSITION_KEY)?.and_then(|bytes| position_of(&bytes));
+    let start = journal.place();
+    let rebuild = applied.is_none_or(|at| at.generation < start.generation);
+    let from = if rebuild { start } else { applied.unwrap_or(start) };
+    let mut reached = from == start;
+    journal.read(|end, _| {
+        reached |= end == from;
+        Ok(())
+    })?;
+    if !reached {
+        let Place { generation, offset } = from;
+        return Err(StoreError::JournalBehind { path: journal.path().to_owned(), generation, offset });
+    }
+    journal.settle()?;
+
+    let mut counts = read_counts(database)?;
+    if rebuild {
+        counts = clear_money(database, counts)?;
+    }
+    let mut replayed = 0usize;
+    journal.read(|end, batches| {
+        if end > from {
+            let after = Stage::before(&batches, database, counts.clone())?.after(&batches);
+            // While rebuilding, sled must not claim to have applied any of it: a crash then begins anew.
+            database.apply(after.writes(&counts, (!rebuild).then_some(end)))?;
+            counts = after.counts;
+            replayed += batches.len();
+        }
+        Ok(())
+    })?;
+    let mut position = sled::Batch::default();
+    position.insert(&POSITION_KEY, &position_bytes(journal.place()));
+    database.apply(position)?;
+    database.sync()?;
+    if replayed > 0 {
+        tracing::info!(batches = replayed, rebuild, "replayed the journal");
+    }
+    Ok(counts)
+}
+
+fn read_counts(database: &Database) -> Result<Counts, StoreError> {
+    let mut counts = Counts::default();
+    for space in Space::ALL {
+        if let Some(bytes) = database.get(&count_key(*space))?
+            && let Ok(bytes) = bytes.as_slice().try_into()
+        {
+            counts.set(*space, u64::from_le_bytes(bytes));
+        }
+    }
+    Ok(counts)
+}
+
+/// Empties the money spaces, which the journal is about to fill again.
+fn clear_money(database: &Database, mut counts: Counts) -> Result<Counts, StoreError> {
+    for space in Space::ALL.iter().copied().filter(|space| space.holds_money()) {
+        loop {
+            let mut gone = Batch::new();
+            for key in database.tree.scan_prefix(disk_key(space, &[])).keys().take(CLEAR_KEYS) {
+                gone.delete(space, &key.map_err(StoreError::database("reading"))?[1..]);
+            }
+            if gone.is_empty() {
+                break;
+            }
+            let after = Stage::before([&gone], database, counts.clone())?.after([&gone]);
+            database.apply(after.writes(&counts, None))?;
+            counts = after.counts;
+        }
+    }
+    Ok(counts)
+}
