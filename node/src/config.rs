@@ -74,19 +74,8 @@ pub enum ConfigError {
         hint: String,
     },
     /// A value that can't be.
-    #[error("{key} = {value} ({origin}): {why}; right would be {right}")]
-    Invalid {
-        /// The key.
-        key: String,
-        /// Its value, shortened.
-        value: String,
-        /// Where it was set.
-        origin: Origin,
-        /// What is wrong with it.
-        why: String,
-        /// What would be right.
-        right: String,
-    },
+    #[error(transparent)]
+    Invalid(Box<InvalidValue>),
     /// A key that must be set isn't.
     #[error("{key} is not set: {why}; right would be {right}")]
     Missing {
@@ -99,6 +88,22 @@ pub enum ConfigError {
     },
 }
 
+/// A value that can't be: where it stands, what is wrong with it, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key} = {value} ({origin}): {why}; right would be {right}")]
+pub struct InvalidValue {
+    /// The key.
+    pub key: String,
+    /// Its value, shortened.
+    pub value: String,
+    /// Where it was set.
+    pub origin: Origin,
+    /// What is wrong with it.
+    pub why: String,
+    /// What would be right.
+    pub right: String,
+}
+
 impl ConfigError {
     fn unknown(key: &str, origin: &Origin, nearest: Option<&str>) -> Self {
         let hint = nearest.map(|name| format!(": the nearest known one is `{name}`")).unwrap_or_default();
@@ -107,13 +112,13 @@ impl ConfigError {
 }
 
 fn invalid(key: &str, value: &Value, origin: &Origin, why: &str, right: &str) -> ConfigError {
-    ConfigError::Invalid {
+    ConfigError::Invalid(Box::new(InvalidValue {
         key: key.to_owned(),
         value: shortened(&value.to_string()),
         origin: origin.clone(),
         why: why.to_owned(),
         right: right.to_owned(),
-    }
+    }))
 }
 
 fn shortened(text: &str) -> String {

@@ -5,6 +5,9 @@ pub mod home;
 pub mod keystore;
 pub mod private_file;
 pub mod process_id;
+pub mod shutdown;
+pub mod telemetry;
+pub mod terminal;
 
 /// Runs the program as its command line says.
 pub fn main() {}

@@ -52,8 +52,8 @@ pub enum ServiceSource {
         command: Vec<String>,
         /// Environment variables, besides those that the node sets.
         env: BTreeMap<String, String>,
-        /// Working directory.
-        dir: Option<PathBuf>,
+        /// Working directory: the configuration file's, unless told otherwise.
+        dir: PathBuf,
         /// How long it may take to end after SIGTERM; then comes SIGKILL.
         stop_timeout: Duration,
         /// How many may run at once.
@@ -164,7 +164,7 @@ impl Table<'_> {
     fn started(&self, table: &toml::Table, start: &Value) -> Result<ServiceSource, ConfigError> {
         let command = self.checked("start", start, command)?;
         let env = self.get(table, "env", env)?.unwrap_or_default();
-        let dir = self.get(table, "dir", |v| values::path(v, self.base))?;
+        let dir = self.get(table, "dir", |v| values::path(v, self.base))?.unwrap_or_else(|| self.base.to_owned());
         let stop_timeout = self.seconds(table, "stop_timeout", STOP_TIMEOUT)?;
         let (default, min, max) = MAX_RUNS;
         let max_runs = self.get(table, "max_runs", |v| values::count(v, min, max, "processes"))?.unwrap_or(default);

@@ -150,7 +150,7 @@ fn a_service_has_its_bounds_and_paths_from_the_files_directory() {
     let ServiceSource::Started { command, env, dir, max_runs, .. } = &service.source else { unreachable!() };
     assert_eq!(command, &["./weather", "{port}"]);
     assert_eq!(env["CITY"], "Bern");
-    assert_eq!(dir.as_deref(), Some(Path::new("/etc/tradepost/weather")));
+    assert_eq!(dir, Path::new("/etc/tradepost/weather"));
     assert_eq!(*max_runs, 16);
 }
 
