@@ -1,1 +1,29 @@
 //! The Stellar RPC client of a Tradepost node.
+//!
+//! [`Ledger`] is all that a node wants of the ledger; [`RpcLedger`] is it over Stellar RPC (JSON-RPC). Around them:
+//! [`clock`] (the node's present, from the ledger), [`watch`] (each new ledger, and how the endpoint does), [`poll`] (a
+//! transaction's way to its final answer), [`fees`] (what to bid) and [`explain`] (result codes as sentences).
+//!
+//! Nothing that an endpoint says may panic, grow without bound or be waited for without a deadline; what contradicts
+//! itself or what was said before is refused with the endpoint's name.
+
+pub mod clock;
+pub mod config;
+mod endpoint;
+mod error;
+pub mod explain;
+pub mod fees;
+mod ledger;
+pub mod poll;
+mod rpc;
+mod seen;
+pub mod watch;
+mod wire;
+
+pub use config::{Auth, Patience, RpcConfig};
+pub use error::LedgerError;
+pub use ledger::{
+    Asked, EntriesSeen, EntrySeen, Found, Funded, Head, Ledger, LedgerHash, LedgerParams, LedgerPoint, LedgerTime,
+    LedgerTotals, NetworkFacts, Submitted, TxStatus,
+};
+pub use rpc::RpcLedger;

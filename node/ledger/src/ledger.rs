@@ -1,0 +1,266 @@
+//! All that a node wants of the ledger.
+
+use core::fmt;
+use core::pin::Pin;
+
+use stellar_xdr::{LedgerEntryData, LedgerKey, TransactionEnvelope, TransactionResult};
+use tradepost_protocol::account::AccountId;
+use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::message::TxHash;
+use tradepost_protocol::time::Timestamp;
+
+use crate::error::LedgerError;
+use crate::fees::FeeStats;
+
+/// A question under way. Boxed, so that a node can hold an `Arc<dyn Ledger>` whichever ledger it is, and so that the
+/// futures are compiled here, not in every crate that awaits them; beside a network call, a box is free.
+pub type Asked<'a, T> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send + 'a>>;
+
+/// Access to one Stellar network.
+///
+/// Every answer names the ledger that it is true of, and that ledger never goes backwards: an answer is at least as
+/// new as every head that was known when the question was sent.
+pub trait Ledger: fmt::Debug + Send + Sync {
+    /// The newest ledger, with what its header says.
+    ///
+    /// # Errors
+    /// As every question here: [`LedgerError`].
+    fn head(&self) -> Asked<'_, Head>;
+
+    /// The entries with these keys; those that don't exist are missing in the answer. Up to 200 different keys are
+    /// read at one ledger, more in several reads.
+    ///
+    /// # Errors
+    /// [`LedgerError`], and nothing at all where any part could not be read.
+    fn entries<'a>(&'a self, keys: &'a [LedgerKey]) -> Asked<'a, EntriesSeen>;
+
+    /// Hands in a signed transaction, the XDR of its envelope. `Pending` is not inclusion: see [`crate::poll`].
+    ///
+    /// # Errors
+    /// [`LedgerError`]; the transaction may have been handed in all the same.
+    fn submit<'a>(&'a self, envelope: &'a [u8]) -> Asked<'a, Submitted>;
+
+    /// What became of a transaction, by its hash; a fee bump is found under its own and its inner one's.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    fn status(&self, hash: TxHash) -> Asked<'_, TxStatus>;
+
+    /// What was paid for inclusion of late.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    fn fees(&self) -> Asked<'_, FeeStats>;
+
+    /// Which network it is.
+    ///
+    /// # Errors
+    /// [`LedgerError::WrongNetwork`] where it has become another one, and the rest of [`LedgerError`].
+    fn network(&self) -> Asked<'_, NetworkFacts>;
+
+    /// Has the network's friendbot create and fund an account. The account is on the ledger when this returns `Ok`,
+    /// though a read may need the next ledger to show it.
+    ///
+    /// # Errors
+    /// [`LedgerError::NoFriendbot`] where there is none, and the rest of [`LedgerError`].
+    fn fund_by_friendbot(&self, account: AccountId) -> Asked<'_, Funded>;
+
+    /// The newest ledger.
+    ///
+    /// # Errors
+    /// As [`Ledger::head`].
+    fn latest(&self) -> Asked<'_, LedgerPoint> {
+        Box::pin(async { Ok(self.head().await?.point) })
+    }
+
+    /// Base fee and base reserve, from the newest ledger's header.
+    ///
+    /// # Errors
+    /// As [`Ledger::head`].
+    fn params(&self) -> Asked<'_, LedgerParams> {
+        Box::pin(async { Ok(self.head().await?.params) })
+    }
+
+    /// All coins there are and the fee pool, from the newest ledger's header.
+    ///
+    /// # Errors
+    /// As [`Ledger::head`].
+    fn totals(&self) -> Asked<'_, LedgerTotals> {
+        Box::pin(async { Ok(self.head().await?.totals) })
+    }
+}
+
+/// The hash of a ledger's header.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LedgerHash(pub [u8; 32]);
+
+impl fmt::Display for LedgerHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for LedgerHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LedgerHash({})", hex::encode(&self.0[..6]))
+    }
+}
+
+/// A closed ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LedgerPoint {
+    /// Its number.
+    pub sequence: u32,
+    /// When it closed: ledger time.
+    pub close_time: Timestamp,
+    /// Its header's hash.
+    pub hash: LedgerHash,
+}
+
+/// A ledger's number and close time, where its hash isn't told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LedgerTime {
+    /// Its number.
+    pub sequence: u32,
+    /// When it closed.
+    pub close_time: Timestamp,
+}
+
+/// A closed ledger with what its header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Which ledger.
+    pub point: LedgerPoint,
+    /// The network's parameters as of it.
+    pub params: LedgerParams,
+    /// The ledger's own sums.
+    pub totals: LedgerTotals,
+}
+
+/// What the network asks for, as a ledger's header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerParams {
+    /// The least inclusion fee of one operation.
+    pub base_fee: Stroops,
+    /// One reserve: an account holds two, and one more per subentry or sponsored claimant.
+    pub base_reserve: Stroops,
+    /// The protocol version.
+    pub protocol_version: u32,
+    /// The most operations that a ledger includes; above it fees rise.
+    pub max_operations: u32,
+}
+
+/// A ledger's own sums: accounts, claimable balances and fee pool together are all coins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerTotals {
+    /// All native coins in existence.
+    pub total_coins: Stroops,
+    /// Fees paid and not distributed.
+    pub fee_pool: Stroops,
+}
+
+/// What a read of entries saw.
+///
+/// With up to 200 keys `oldest` and `newest` are the same ledger. With more, every entry (and every absence) was seen
+/// at a ledger from `oldest` to `newest`: "still there at" is `oldest`, "gone by" is `newest`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntriesSeen {
+    /// The first ledger that was read.
+    pub oldest: Head,
+    /// The last ledger that was read.
+    pub newest: Head,
+    /// What is there, in the order of the keys asked for.
+    pub entries: Vec<EntrySeen>,
+}
+
+impl EntriesSeen {
+    /// The ledger that all of this was true of, with up to 200 keys; the oldest one with more.
+    pub const fn at(&self) -> LedgerPoint {
+        self.oldest.point
+    }
+
+    /// The entry with this key, where it was seen.
+    pub fn get(&self, key: &LedgerKey) -> Option<&EntrySeen> {
+        self.entries.iter().find(|entry| entry.key == *key)
+    }
+}
+
+/// An entry of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntrySeen {
+    /// Its key.
+    pub key: LedgerKey,
+    /// What it holds.
+    pub data: LedgerEntryData,
+    /// Who pays its reserve, where that isn't its owner.
+    pub sponsor: Option<AccountId>,
+    /// The ledger that last changed it.
+    pub last_modified: u32,
+}
+
+/// What became of handing in a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submitted {
+    /// It waits for a ledger. That is not inclusion.
+    Pending,
+    /// It was waiting already.
+    Duplicate,
+    /// It can't be queued now, another of its account waits or it was dropped lately; the same bytes may be handed in
+    /// again after a ledger.
+    TryAgainLater,
+    /// The network doesn't take it now, as its result says. Others who have the envelope may still hand it in when it
+    /// has become valid, so it isn't dead before its maxTime.
+    Refused {
+        /// Why; [`crate::explain`] puts it in words.
+        result: Box<TransactionResult>,
+    },
+}
+
+/// What became of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TxStatus {
+    /// In none of the ledgers that the endpoint's history holds.
+    NotFound {
+        /// The newest of them.
+        latest: LedgerTime,
+        /// The oldest of them.
+        oldest: LedgerTime,
+    },
+    /// Included, and all its operations applied.
+    Success(Box<Found>),
+    /// Included, paid its fee, and nothing else of it applied.
+    Failed(Box<Found>),
+}
+
+/// A transaction in a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Which ledger.
+    pub ledger: u32,
+    /// When that closed.
+    pub close_time: Timestamp,
+    /// Its result.
+    pub result: TransactionResult,
+    /// What was handed in, as included.
+    pub envelope: TransactionEnvelope,
+}
+
+/// Which network an endpoint serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkFacts {
+    /// Its passphrase.
+    pub passphrase: String,
+    /// Its protocol version.
+    pub protocol_version: u32,
+    /// Where its friendbot is, on networks that have one.
+    pub friendbot_url: Option<String>,
+}
+
+/// What a friendbot did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Funded {
+    /// It created the account; the hash of the transaction where it told it.
+    Created(Option<TxHash>),
+    /// The account was there already.
+    Already,
+}

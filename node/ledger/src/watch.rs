@@ -1,0 +1,104 @@
+//! Each new ledger as it closes, and how the endpoint does.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::clock::LedgerClock;
+use crate::error::LedgerError;
+use crate::ledger::{Ledger, LedgerPoint};
+
+/// How the way to the ledger does.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// When the endpoint last answered.
+    pub answered: Option<Instant>,
+    /// What is wrong, and since when, where the last question had no answer.
+    pub trouble: Option<Trouble>,
+}
+
+/// What is wrong with the way to the ledger.
+#[derive(Debug, Clone)]
+pub struct Trouble {
+    /// The newest error.
+    pub error: LedgerError,
+    /// Since when there has been no answer.
+    pub since: Instant,
+    /// Questions without an answer since then.
+    pub failures: u32,
+}
+
+/// A task that asks for the newest ledger at an interval. It ends when this is dropped.
+#[derive(Debug)]
+pub struct LedgerWatch {
+    points: watch::Receiver<LedgerPoint>,
+    health: watch::Receiver<Health>,
+    task: JoinHandle<()>,
+}
+
+impl LedgerWatch {
+    /// Starts the task: it asks every so often, sets the clock, and tells who listens. Must be called in a runtime.
+    pub fn spawn(ledger: Arc<dyn Ledger>, clock: Arc<LedgerClock>, every: Duration) -> Self {
+        let (tell_point, points) = watch::channel(clock.newest());
+        let (tell_health, health) = watch::channel(Health::default());
+        let task = tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(every.max(SHORTEST_INTERVAL));
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                match ledger.latest().await {
+                    Ok(point) => {
+                        clock.observe(point);
+                        tell_health.send_modify(Health::answer);
+                        tell_point.send_if_modified(|newest| {
+                            let newer = point.sequence > newest.sequence;
+                            if newer {
+                                *newest = point;
+                            }
+                            newer
+                        });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "no news of the ledger");
+                        tell_health.send_modify(|health| health.fail(error));
+                    }
+                }
+            }
+        });
+        Self { points, health, task }
+    }
+
+    /// The newest ledger, and a notice of each newer one. Who is slow misses the ones in between, never the newest.
+    pub fn points(&self) -> watch::Receiver<LedgerPoint> {
+        self.points.clone()
+    }
+
+    /// How the endpoint does, with a notice after each question.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.health.clone()
+    }
+}
+
+/// The shortest interval between two questions, whatever is configured.
+pub const SHORTEST_INTERVAL: Duration = Duration::from_millis(20);
+
+impl Health {
+    fn answer(&mut self) {
+        self.answered = Some(Instant::now());
+        self.trouble = None;
+    }
+
+    fn fail(&mut self, error: LedgerError) {
+        let (since, failures) = self.trouble.as_ref().map_or((Instant::now(), 0), |t| (t.since, t.failures));
+        self.trouble = Some(Trouble { error, since, failures: failures.saturating_add(1) });
+    }
+}
+
+impl Drop for LedgerWatch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

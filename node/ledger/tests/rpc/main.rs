@@ -1,0 +1,8 @@
+//! The RPC client against servers that misbehave in every way we could think of.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod answers;
+mod hostile;
+mod lifecycle;
+mod mutated;
+mod server;
