@@ -43,6 +43,20 @@ pub trait Contents {
     }
 }
 
+impl<C: Contents> Contents for &C {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        (**self).get(space, key)
+    }
+
+    fn page(&self, space: Space, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        (**self).page(space, prefix, after, limit)
+    }
+
+    fn count(&self, space: Space) -> u64 {
+        (**self).count(space)
+    }
+}
+
 /// Entries in the order of their keys. Ends after the first error.
 #[derive(Debug)]
 pub struct Scan<'a, C> {

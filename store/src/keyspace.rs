@@ -11,8 +11,11 @@ use crate::error::StoreError;
 pub const MAX_KEY_BYTES: usize = 512;
 /// The most bytes of a value: any frame, with its version byte.
 pub const MAX_VALUE_BYTES: usize = frame::MAX_BYTES + 1;
-/// The most bytes of a batch, keys and values together.
+/// The most bytes of a batch, keys and values and eight for each write.
 pub const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// What a write takes in the journal besides its key and value, in bytes.
+const WRITE_BYTES: usize = 8;
 
 /// First byte of the store's own keys.
 const OWN: u8 = 0xff;
@@ -49,9 +52,10 @@ pub(crate) fn parts(write: &Write) -> (Space, &[u8], Option<&[u8]>) {
     }
 }
 
-/// Bytes of a batch: its keys and values.
+/// Bytes of a batch: its keys and values, and what each write needs besides.
 pub(crate) fn batch_bytes(batch: &Batch) -> usize {
-    batch.writes().iter().map(parts).map(|(_, key, value)| key.len() + value.map_or(0, <[u8]>::len)).sum()
+    let bytes = |(_, key, value): (Space, &[u8], Option<&[u8]>)| key.len() + value.map_or(0, <[u8]>::len);
+    batch.writes().iter().map(parts).map(|write| WRITE_BYTES + bytes(write)).sum()
 }
 
 /// Refuses a batch that no back end takes.
@@ -90,6 +94,11 @@ mod tests {
         let mut batch = Batch::new();
         for i in 0..=(MAX_BATCH_BYTES / MAX_VALUE_BYTES) {
             batch.put(Space::Meta, i.to_be_bytes(), vec![0; MAX_VALUE_BYTES]);
+        }
+        assert!(matches!(check_bounds(&batch), Err(StoreError::TooLarge { what: "batch", .. })));
+        let mut batch = Batch::new();
+        for _ in 0..=(MAX_BATCH_BYTES / WRITE_BYTES) {
+            batch.delete(Space::Meta, "");
         }
         assert!(matches!(check_bounds(&batch), Err(StoreError::TooLarge { what: "batch", .. })));
     }

@@ -121,13 +121,18 @@ fn replay(journal: &mut Journal, database: &mut Database) -> Result<Counts, Stor
     position.insert(&POSITION_KEY, &position_bytes(journal.place()));
     database.apply(position)?;
     database.sync()?;
-    if replayed > 0 {
-        tracing::info!(batches = replayed, rebuild, "replayed the journal");
+    match (replayed, rebuild) {
+        (0, _) => {}
+        (_, false) => tracing::info!(batches = replayed, "replayed the journal"),
+        (_, true) => tracing::warn!(
+            batches = replayed,
+            "rebuilt what money depends on from the journal; where the database was lost, offerings come back from peers"
+        ),
     }
     Ok(counts)
 }
 
-fn read_counts(database: &Database) -> Result<Counts, StoreError> {
+pub(crate) fn read_counts(database: &Database) -> Result<Counts, StoreError> {
     let mut counts = Counts::default();
     for space in Space::ALL {
         if let Some(bytes) = database.get(&count_key(*space))?
@@ -140,7 +145,7 @@ fn read_counts(database: &Database) -> Result<Counts, StoreError> {
 }
 
 /// Empties the money spaces, which the journal is about to fill again.
-fn clear_money(database: &Database, mut counts: Counts) -> Result<Counts, StoreError> {
+pub(crate) fn clear_money(database: &Database, mut counts: Counts) -> Result<Counts, StoreError> {
     for space in Space::ALL.iter().copied().filter(|space| space.holds_money()) {
         loop {
             let mut gone = Batch::new();

@@ -208,6 +208,24 @@ fn what_is_too_large_is_refused_and_the_store_goes_on() {
 }
 
 #[test]
+fn values_as_large_as_allowed_survive_being_replaced_and_killed() {
+    let home = Home::new();
+    let store = home.open();
+    for round in 0..3u8 {
+        for key in 0..60u8 {
+            let mut batch = Batch::new();
+            for space in [Space::Message, Space::Binding] {
+                batch.put(space, [key], vec![round ^ key; crate::MAX_VALUE_BYTES]);
+            }
+            store.commit(batch).unwrap();
+        }
+        store.commit(put(Space::Meta, "round", &round.to_string())).unwrap();
+        assert_eq!(all(&home.copy().open()), all(&store));
+    }
+    assert!(fs::read_dir(home.sled().join("blobs")).unwrap().count() > 0, "sled keeps some in files of their own");
+}
+
+#[test]
 fn a_store_that_is_open_refuses_a_second_opening_until_it_is_closed() {
     let home = Home::new();
     let store = home.open();

@@ -41,11 +41,11 @@ impl Running {
     }
 }
 
-/// A file that can't be synced: one end of a pipe.
+/// A file that takes what is written but can't be synced: a pipe, and the end that keeps it open.
 #[cfg(unix)]
-fn unsyncable() -> File {
-    let (reader, _) = std::io::pipe().unwrap();
-    File::from(std::os::fd::OwnedFd::from(reader))
+fn unsyncable() -> (File, std::io::PipeReader) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    (File::from(std::os::fd::OwnedFd::from(writer)), reader)
 }
 
 #[test]
@@ -70,7 +70,8 @@ fn a_journal_that_cannot_be_written_fails_the_group_and_all_that_follow_until_re
 #[cfg(unix)]
 fn a_database_that_cannot_be_synced_fails_what_it_alone_holds_and_keeps_what_the_journal_holds() {
     let mut running = Running::new();
-    running.writer.database.file = unsyncable();
+    let (file, _reader) = unsyncable();
+    running.writer.database.file = file;
     let mut money = put(Space::Binding, "money", "v");
     money.put(Space::Head, "both", "money");
     let mut plain = put(Space::Message, "plain", "v");
@@ -91,9 +92,11 @@ fn a_database_that_cannot_be_synced_fails_what_it_alone_holds_and_keeps_what_the
 #[cfg(unix)]
 fn a_journal_that_cannot_be_synced_acknowledges_nothing() {
     let mut running = Running::new();
-    running.writer.journal.file = unsyncable();
+    let (file, _reader) = unsyncable();
+    running.writer.journal.file = file;
     let answers = running.commit(vec![put(Space::Intent, "k", "v")]);
     assert!(matches!(answers[0], Err(StoreError::NotDurable { .. })));
+    assert!(answers[0].as_ref().unwrap_err().to_string().contains("syncing"), "{answers:?}");
     assert_eq!(running.value(Space::Intent, "k"), None);
     let (_home, store) = running.restart();
     assert_eq!(store.count(Space::Intent), 0);
