@@ -104,14 +104,14 @@ fn replay(journal: &mut Journal, database: &mut Database) -> Result<Counts, Stor
 
     let mut counts = read_counts(database)?;
     if rebuild {
+        // Until the first record is applied, sled has no position in this journal, and a crash begins anew.
         counts = clear_money(database, counts)?;
     }
     let mut replayed = 0usize;
     journal.read(|end, batches| {
         if end > from {
             let after = Stage::before(&batches, database, counts.clone())?.after(&batches);
-            // While rebuilding, sled must not claim to have applied any of it: a crash then begins anew.
-            database.apply(after.writes(&counts, (!rebuild).then_some(end)))?;
+            database.apply(after.writes(&counts, Some(end)))?;
             counts = after.counts;
             replayed += batches.len();
         }
