@@ -22,6 +22,7 @@ use serde::Serialize;
 use toml::Value;
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
+use tradepost_protocol::document::Transport;
 use url::Url;
 
 use crate::home::Home;
@@ -127,25 +128,6 @@ fn shortened(text: &str) -> String {
         shown.push('…');
     }
     shown
-}
-
-/// A transport that may carry a trade.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Transport {
-    /// TCP with noise and yamux.
-    Tcp,
-    /// QUIC.
-    Quic,
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcp => "tcp",
-            Self::Quic => "quic",
-        })
-    }
 }
 
 /// How the log is written.

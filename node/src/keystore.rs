@@ -15,6 +15,7 @@ use std::fmt;
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use tradepost_protocol::account::{AccountId, ServiceKey, ServingKey};
+use tradepost_protocol::seal::{SealingKey, SealingSecret};
 use zeroize::Zeroizing;
 
 use derivation::Branch;
@@ -108,6 +109,9 @@ pub struct PublicKeys {
     /// The key that offerings name as theirs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serving: Option<ServingKey>,
+    /// The key to which others seal what is for this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealing: Option<SealingKey>,
     /// All roles that the keystore can play.
     pub roles: Vec<Role>,
 }
@@ -163,8 +167,13 @@ impl Keystore {
     }
 
     /// The X25519 secret that opens what is sealed to this node.
-    pub fn sealing_secret(&self) -> Option<Zeroizing<[u8; 32]>> {
-        self.branches.get(&Role::Sealing).map(Branch::secret)
+    pub fn sealing_secret(&self) -> Option<SealingSecret> {
+        self.branches.get(&Role::Sealing).map(|branch| SealingSecret::from_bytes(*branch.secret()))
+    }
+
+    /// The key to which others seal what is for this node.
+    pub fn sealing_key(&self) -> Option<SealingKey> {
+        self.sealing_secret().map(|secret| secret.public())
     }
 
     /// The key of one's service number `index` (below 2^31).
@@ -189,8 +198,9 @@ impl Keystore {
     }
 
     /// The one-time X25519 secret to which answers in the trade with this nonce are sealed.
-    pub fn trade_sealing_secret(&self, nonce: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
-        Some(self.branches.get(&Role::Trade)?.mixed("tradepost/1/trade/seal", nonce))
+    pub fn trade_sealing_secret(&self, nonce: &[u8; 32]) -> Option<SealingSecret> {
+        let secret = self.branches.get(&Role::Trade)?.mixed("tradepost/1/trade/seal", nonce);
+        Some(SealingSecret::from_bytes(*secret))
     }
 
     /// What may be shown of the keystore.
@@ -198,6 +208,7 @@ impl Keystore {
         PublicKeys {
             account: self.account_id(),
             serving: self.serving_key(),
+            sealing: self.sealing_key(),
             roles: self.branches.keys().copied().collect(),
         }
     }
@@ -236,13 +247,13 @@ mod tests {
         let mut secrets = vec![
             keys.account().unwrap().to_bytes(),
             keys.serving().unwrap().to_bytes(),
-            *keys.sealing_secret().unwrap(),
+            *keys.sealing_secret().unwrap().as_bytes(),
             keys.service(0).unwrap().to_bytes(),
             keys.service(1).unwrap().to_bytes(),
             *keys.node_seed().unwrap(),
             keys.trade_signer(&[1; 32]).unwrap().to_bytes(),
             keys.trade_signer(&[2; 32]).unwrap().to_bytes(),
-            *keys.trade_sealing_secret(&[1; 32]).unwrap(),
+            *keys.trade_sealing_secret(&[1; 32]).unwrap().as_bytes(),
         ];
         let count = secrets.len();
         secrets.sort_unstable();

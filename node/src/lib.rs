@@ -6,6 +6,7 @@ pub mod keystore;
 pub mod private_file;
 pub mod process_id;
 pub mod shutdown;
+pub mod supervisor;
 pub mod telemetry;
 pub mod terminal;
 

@@ -285,7 +285,8 @@ mod tests {
         KeyFile::seal(&keys, &passphrase("a passphrase"), CHEAP).unwrap().write_new(&path).unwrap();
         assert!(!private_file::open_to_others(&path).unwrap());
         let text = std::fs::read_to_string(&path).unwrap();
-        for secret in [keys.account().unwrap().to_bytes(), *keys.sealing_secret().unwrap(), *keys.node_seed().unwrap()]
+        for secret in
+            [keys.account().unwrap().to_bytes(), *keys.sealing_secret().unwrap().as_bytes(), *keys.node_seed().unwrap()]
         {
             assert!(!text.contains(&hex::encode(secret)) && !text.contains(&BASE64.encode(secret)));
         }

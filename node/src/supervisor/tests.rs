@@ -1,0 +1,243 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::path::Path;
+
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::process_id::ProcessId;
+
+/// How long an event may take before a test gives up.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A small HTTP service of Python's library that answers every GET with 200, or with the status in STATUS.
+const SERVICE: &str = r#"
+import os, sys, http.server
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(int(os.environ.get("STATUS", "200")))
+        self.end_headers()
+        self.wfile.write(os.environ["TRADEPOST_BINDING"].encode())
+print("serving", flush=True)
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
+"#;
+
+struct World {
+    supervisor: Supervisor,
+    events: mpsc::Receiver<ServiceEvent>,
+    home: TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let (supervisor, events) = Supervisor::new(&Home::at(home.path())).unwrap();
+        Self { supervisor, events, home }
+    }
+
+    async fn event(&mut self) -> ServiceEvent {
+        tokio::time::timeout(DEADLINE, self.events.recv()).await.unwrap().unwrap()
+    }
+
+    async fn started(&mut self) -> String {
+        match self.event().await {
+            ServiceEvent::Started { base_url, .. } => base_url,
+            other => panic!("{other:?}; log: {:?}", self.supervisor.log(&id(1))),
+        }
+    }
+
+    fn records(&self) -> usize {
+        std::fs::read_dir(Home::at(self.home.path()).services_dir()).unwrap().count()
+    }
+}
+
+fn id(byte: u8) -> BindingId {
+    BindingId::from_bytes([byte; 32])
+}
+
+fn command(argv: &[&str]) -> ServiceSpec {
+    let source = ServiceSource::Started {
+        command: argv.iter().map(|&arg| arg.to_owned()).collect(),
+        env: BTreeMap::new(),
+        dir: Path::new("/").to_owned(),
+        stop_timeout: Duration::from_secs(5),
+        max_runs: 2,
+    };
+    spec(source)
+}
+
+fn spec(source: ServiceSource) -> ServiceSpec {
+    let config = ServiceConfig { source, health: "/".to_owned(), start_timeout: Duration::from_secs(15) };
+    ServiceSpec { name: "weather".to_owned(), config, env: BTreeMap::new() }
+}
+
+fn python() -> ServiceSpec {
+    command(&["python3", "-c", SERVICE, "{port}"])
+}
+
+async fn get(url: &str) -> Option<String> {
+    let client = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build().unwrap();
+    client.get(url).send().await.ok()?.text().await.ok()
+}
+
+#[tokio::test]
+async fn a_service_starts_when_bound_and_is_gone_when_unbound() {
+    let mut world = World::new();
+    world.supervisor.start(id(1), python()).unwrap();
+    let url = world.started().await;
+    assert_eq!(get(&url).await.unwrap(), id(1).to_string());
+    let running = world.supervisor.running();
+    let process = ProcessId::of(running[0].pid.unwrap());
+    assert!(process.is_alive() && world.records() == 1);
+    assert_eq!(world.supervisor.start(id(1), python()), Err(SupervisorError::Running(id(1))));
+    world.supervisor.stop(&id(1));
+    assert_eq!(world.event().await, ServiceEvent::Stopped { binding: id(1) });
+    assert!(!process.is_alive() && get(&url).await.is_none() && world.records() == 0);
+    assert_eq!(world.supervisor.log(&id(1)).unwrap()[0].text, "serving");
+}
+
+#[tokio::test]
+async fn each_binding_has_its_own_process_up_to_the_bound() {
+    let mut world = World::new();
+    world.supervisor.start(id(1), python()).unwrap();
+    world.supervisor.start(id(2), python()).unwrap();
+    assert!(matches!(world.supervisor.start(id(3), python()), Err(SupervisorError::Full { max: 2, .. })));
+    let (one, two) = (world.started().await, world.started().await);
+    assert_ne!(one, two);
+    tokio::time::timeout(DEADLINE, async {
+        world.supervisor.close().await;
+    })
+    .await
+    .unwrap();
+    assert!(world.supervisor.running().is_empty() && get(&one).await.is_none() && get(&two).await.is_none());
+    assert_eq!(world.supervisor.start(id(4), python()), Err(SupervisorError::Closing));
+}
+
+#[tokio::test]
+async fn b18_a_command_that_is_missing_or_fails_says_why() {
+    let mut world = World::new();
+    world.supervisor.start(id(1), command(&["/nowhere/weather"])).unwrap();
+    let why = StartFailure::Command(io::ErrorKind::NotFound);
+    assert_eq!(world.event().await, ServiceEvent::StartFailed { binding: id(1), why });
+    world.supervisor.start(id(2), command(&["sh", "-c", "echo no key >&2; exit 3"])).unwrap();
+    let why = StartFailure::Ended(Some(3));
+    assert!(why.to_string().contains("exit code 3"));
+    assert_eq!(world.event().await, ServiceEvent::StartFailed { binding: id(2), why });
+    let log = world.supervisor.log(&id(2)).unwrap();
+    assert_eq!((log[0].stream, log[0].text.as_str()), (Stream::Stderr, "no key"));
+    assert_eq!(world.records(), 0);
+}
+
+#[tokio::test]
+async fn b19_a_service_that_connects_but_never_answers_is_not_healthy() {
+    let mut world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let holding = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    let mut silent = spec(ServiceSource::Running { url: url.parse().unwrap() });
+    silent.config.start_timeout = Duration::from_secs(3);
+    world.supervisor.start(id(1), silent).unwrap();
+    let ServiceEvent::StartFailed { why, .. } = world.event().await else { panic!("it counts as healthy") };
+    assert!(why.to_string().contains("doesn't answer"), "{why}");
+    holding.abort();
+}
+
+#[tokio::test]
+async fn b19_a_service_that_answers_with_an_error_is_not_healthy() {
+    let mut world = World::new();
+    let mut broken = python();
+    broken.env.insert("STATUS".to_owned(), "503".to_owned());
+    broken.config.start_timeout = Duration::from_secs(3);
+    world.supervisor.start(id(1), broken).unwrap();
+    let ServiceEvent::StartFailed { why, .. } = world.event().await else { panic!("it counts as healthy") };
+    assert!(why.to_string().contains("503"), "{why}");
+    assert!(world.supervisor.running().is_empty());
+}
+
+#[tokio::test]
+async fn a_service_that_already_runs_is_looked_at_and_left_alone() {
+    let mut world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answering = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
+        }
+    });
+    world.supervisor.start(id(1), spec(ServiceSource::Running { url: url.parse().unwrap() })).unwrap();
+    assert_eq!(world.started().await, url);
+    world.supervisor.stop(&id(1));
+    assert_eq!(world.event().await, ServiceEvent::Stopped { binding: id(1) });
+    assert!(!answering.is_finished());
+    answering.abort();
+}
+
+#[tokio::test]
+async fn a_service_that_ends_by_itself_is_reported_with_its_code() {
+    let mut world = World::new();
+    let mut short = python();
+    let ServiceSource::Started { command, .. } = &mut short.config.source else { unreachable!() };
+    command[2] = SERVICE.replace("serve_forever()", "handle_request(); sys.exit(7)");
+    world.supervisor.start(id(1), short).unwrap();
+    world.started().await;
+    assert_eq!(world.event().await, ServiceEvent::Exited { binding: id(1), code: Some(7) });
+}
+
+#[tokio::test]
+async fn what_ignores_the_request_to_end_is_killed_with_its_children() {
+    let mut world = World::new();
+    let stubborn = format!(
+        "import signal, subprocess\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
+         print(subprocess.Popen(['sleep', '600']).pid, flush=True)\n{SERVICE}"
+    );
+    let mut spec = command(&["python3", "-c", &stubborn, "{port}"]);
+    let ServiceSource::Started { stop_timeout, .. } = &mut spec.config.source else { unreachable!() };
+    *stop_timeout = Duration::from_millis(200);
+    world.supervisor.start(id(1), spec).unwrap();
+    world.started().await;
+    let child: u32 = world.supervisor.log(&id(1)).unwrap()[0].text.parse().unwrap();
+    let child = ProcessId::of(child);
+    world.supervisor.stop(&id(1));
+    assert_eq!(world.event().await, ServiceEvent::Stopped { binding: id(1) });
+    assert!(!child.is_alive());
+}
+
+#[tokio::test]
+async fn a_service_that_a_crashed_node_left_running_is_killed_at_the_next_start() {
+    let home = tempfile::tempdir().unwrap();
+    let mut left = std::process::Command::new("sh");
+    left.args(["-c", "sleep 600 & wait"]);
+    let mut left = std::os::unix::process::CommandExt::process_group(&mut left, 0).spawn().unwrap();
+    let dir = Home::at(home.path()).services_dir();
+    std::fs::create_dir_all(&dir).unwrap();
+    std::mem::forget(record::Record::write(&dir, &id(1), left.id()).unwrap());
+    Supervisor::new(&Home::at(home.path())).unwrap();
+    // Its end is a signal's, or it would sleep for minutes.
+    assert_eq!(left.wait().unwrap().code(), None);
+    assert_eq!(std::fs::read_dir(dir).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_record_whose_number_another_process_has_now_kills_nobody() {
+    let home = tempfile::tempdir().unwrap();
+    let mut other = std::process::Command::new("sleep");
+    let mut other = std::os::unix::process::CommandExt::process_group(other.arg("600"), 0).spawn().unwrap();
+    let dir = Home::at(home.path()).services_dir();
+    std::fs::create_dir_all(&dir).unwrap();
+    std::mem::forget(record::Record::write(&dir, &id(1), other.id()).unwrap());
+    let path = dir.join(format!("{}.json", id(1)));
+    let mut record: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    record["started"] = serde_json::json!(1);
+    std::fs::write(&path, record.to_string()).unwrap();
+    Supervisor::new(&Home::at(home.path())).unwrap();
+    assert!(ProcessId::of(other.id()).is_alive());
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
