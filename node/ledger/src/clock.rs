@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tradepost_protocol::time::Now;
 
-use crate::ledger::LedgerPoint;
+use crate::ledger::ClosedLedger;
 
 /// How this machine's wall clock is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +47,12 @@ pub struct LedgerClock {
 
 impl LedgerClock {
     /// A clock that starts with a ledger just read.
-    pub fn new(first: LedgerPoint, wall: WallClock) -> Self {
+    pub fn new(first: ClosedLedger, wall: WallClock) -> Self {
         Self { wall, reckoning: Mutex::new(Reckoning::new(first, Instant::now())) }
     }
 
     /// Takes in a ledger just read; older ones than the newest change nothing.
-    pub fn observe(&self, point: LedgerPoint) {
+    pub fn observe(&self, point: ClosedLedger) {
         self.reckoning().observe(point, Instant::now());
     }
 
@@ -62,7 +62,7 @@ impl LedgerClock {
     }
 
     /// The newest ledger.
-    pub fn newest(&self) -> LedgerPoint {
+    pub fn newest(&self) -> ClosedLedger {
         self.reckoning().newest
     }
 
@@ -96,18 +96,18 @@ fn skew(bounds: WallClock, now: Now, wall: Now) -> Skew {
 /// The clock without a clock: monotonic time is handed in.
 #[derive(Debug)]
 struct Reckoning {
-    newest: LedgerPoint,
+    newest: ClosedLedger,
     read_at: Instant,
     /// The latest present that was handed out.
     told: Now,
 }
 
 impl Reckoning {
-    fn new(first: LedgerPoint, at: Instant) -> Self {
+    fn new(first: ClosedLedger, at: Instant) -> Self {
         Self { newest: first, read_at: at, told: first.close_time.into() }
     }
 
-    fn observe(&mut self, point: LedgerPoint, at: Instant) {
+    fn observe(&mut self, point: ClosedLedger, at: Instant) {
         if point.sequence > self.newest.sequence {
             self.newest = point;
             self.read_at = at;
@@ -131,8 +131,8 @@ mod tests {
     use super::*;
     use crate::ledger::LedgerHash;
 
-    fn point(sequence: u32, close_time: u64) -> LedgerPoint {
-        LedgerPoint { sequence, close_time: Timestamp::from_secs(close_time), hash: LedgerHash([0; 32]) }
+    fn point(sequence: u32, close_time: u64) -> ClosedLedger {
+        ClosedLedger { sequence, close_time: Timestamp::from_secs(close_time), hash: LedgerHash([0; 32]) }
     }
 
     const fn ms(n: u64) -> Duration {

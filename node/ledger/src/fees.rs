@@ -1,8 +1,7 @@
 //! What to bid for inclusion.
 
 use tradepost_protocol::amount::Stroops;
-
-use crate::ledger::LedgerParams;
+use tradepost_protocol::stellar::reserve::LedgerParams;
 
 /// What transactions paid per operation in the last ledgers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,12 +52,7 @@ mod tests {
 
     #[test]
     fn a_bid_is_between_the_base_fee_and_the_cap() {
-        let params = LedgerParams {
-            base_fee: stroops(100),
-            base_reserve: stroops(5_000_000),
-            protocol_version: 27,
-            max_operations: 200,
-        };
+        let params = LedgerParams { base_fee: stroops(100), base_reserve: stroops(5_000_000) };
         let stats = |p90| FeeStats {
             min: stroops(1),
             mode: stroops(1),

@@ -3,14 +3,18 @@
 use core::fmt;
 use core::pin::Pin;
 
-use stellar_xdr::{LedgerEntryData, LedgerKey, TransactionEnvelope, TransactionResult};
+use stellar_xdr::{LedgerEntryData, LedgerEntryExt, LedgerKey, TransactionEnvelope, TransactionResult};
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::message::TxHash;
+use tradepost_protocol::stellar::LedgerPoint;
+use tradepost_protocol::stellar::ledger_key::Key;
+use tradepost_protocol::stellar::reserve::LedgerParams;
 use tradepost_protocol::time::Timestamp;
 
 use crate::error::LedgerError;
 use crate::fees::FeeStats;
+use crate::keyed::{self, KeysRead};
 
 /// A question under way. Boxed, so that a node can hold an `Arc<dyn Ledger>` whichever ledger it is, and so that the
 /// futures are compiled here, not in every crate that awaits them; beside a network call, a box is free.
@@ -33,6 +37,17 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`LedgerError`], and nothing at all where any part could not be read.
     fn entries<'a>(&'a self, keys: &'a [LedgerKey]) -> Asked<'a, EntriesSeen>;
+
+    /// The entries with these keys as the protocol reads them; see [`Ledger::entries`].
+    ///
+    /// # Errors
+    /// As [`Ledger::entries`], and [`LedgerError::BadKey`] for a key that the ledger can't hold.
+    fn read<'a>(&'a self, keys: &'a [Key]) -> Asked<'a, KeysRead> {
+        Box::pin(async {
+            let wanted = keyed::ledger_keys(keys)?;
+            Ok(KeysRead::of(keys, &wanted, &self.entries(&wanted).await?))
+        })
+    }
 
     /// Hands in a signed transaction, the XDR of its envelope. `Pending` is not inclusion: see [`crate::poll`].
     ///
@@ -69,8 +84,8 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// As [`Ledger::head`].
-    fn latest(&self) -> Asked<'_, LedgerPoint> {
-        Box::pin(async { Ok(self.head().await?.point) })
+    fn latest(&self) -> Asked<'_, ClosedLedger> {
+        Box::pin(async { Ok(self.head().await?.ledger) })
     }
 
     /// Base fee and base reserve, from the newest ledger's header.
@@ -108,7 +123,7 @@ impl fmt::Debug for LedgerHash {
 
 /// A closed ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LedgerPoint {
+pub struct ClosedLedger {
     /// Its number.
     pub sequence: u32,
     /// When it closed: ledger time.
@@ -117,37 +132,26 @@ pub struct LedgerPoint {
     pub hash: LedgerHash,
 }
 
-/// A ledger's number and close time, where its hash isn't told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LedgerTime {
-    /// Its number.
-    pub sequence: u32,
-    /// When it closed.
-    pub close_time: Timestamp,
+impl ClosedLedger {
+    /// Its number and close time, as the protocol's machines take them.
+    pub const fn point(&self) -> LedgerPoint {
+        LedgerPoint::new(self.sequence, self.close_time)
+    }
 }
 
 /// A closed ledger with what its header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     /// Which ledger.
-    pub point: LedgerPoint,
-    /// The network's parameters as of it.
+    pub ledger: ClosedLedger,
+    /// Base fee and base reserve as of it.
     pub params: LedgerParams,
-    /// The ledger's own sums.
-    pub totals: LedgerTotals,
-}
-
-/// What the network asks for, as a ledger's header says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LedgerParams {
-    /// The least inclusion fee of one operation.
-    pub base_fee: Stroops,
-    /// One reserve: an account holds two, and one more per subentry or sponsored claimant.
-    pub base_reserve: Stroops,
     /// The protocol version.
     pub protocol_version: u32,
     /// The most operations that a ledger includes; above it fees rise.
     pub max_operations: u32,
+    /// The ledger's own sums.
+    pub totals: LedgerTotals,
 }
 
 /// A ledger's own sums: accounts, claimable balances and fee pool together are all coins.
@@ -176,7 +180,12 @@ pub struct EntriesSeen {
 impl EntriesSeen {
     /// The ledger that all of this was true of, with up to 200 keys; the oldest one with more.
     pub const fn at(&self) -> LedgerPoint {
-        self.oldest.point
+        self.oldest.ledger.point()
+    }
+
+    /// The same ledger with up to 200 keys; the newest one with more.
+    pub const fn until(&self) -> LedgerPoint {
+        self.newest.ledger.point()
     }
 
     /// The entry with this key, where it was seen.
@@ -194,6 +203,8 @@ pub struct EntrySeen {
     pub data: LedgerEntryData,
     /// Who pays its reserve, where that isn't its owner.
     pub sponsor: Option<AccountId>,
+    /// What the ledger keeps beside it; the sponsor is in it.
+    pub ext: LedgerEntryExt,
     /// The ledger that last changed it.
     pub last_modified: u32,
 }
@@ -222,9 +233,9 @@ pub enum TxStatus {
     /// In none of the ledgers that the endpoint's history holds.
     NotFound {
         /// The newest of them.
-        latest: LedgerTime,
+        latest: LedgerPoint,
         /// The oldest of them.
-        oldest: LedgerTime,
+        oldest: LedgerPoint,
     },
     /// Included, and all its operations applied.
     Success(Box<Found>),
@@ -235,10 +246,8 @@ pub enum TxStatus {
 /// A transaction in a ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Which ledger.
-    pub ledger: u32,
-    /// When that closed.
-    pub close_time: Timestamp,
+    /// Which ledger, and when that closed.
+    pub at: LedgerPoint,
     /// Its result.
     pub result: TransactionResult,
     /// What was handed in, as included.

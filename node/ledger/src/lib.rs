@@ -13,6 +13,7 @@ mod endpoint;
 mod error;
 pub mod explain;
 pub mod fees;
+pub mod keyed;
 mod ledger;
 pub mod poll;
 mod rpc;
@@ -23,7 +24,7 @@ mod wire;
 pub use config::{Auth, Patience, RpcConfig};
 pub use error::LedgerError;
 pub use ledger::{
-    Asked, EntriesSeen, EntrySeen, Found, Funded, Head, Ledger, LedgerHash, LedgerParams, LedgerPoint, LedgerTime,
-    LedgerTotals, NetworkFacts, Submitted, TxStatus,
+    Asked, ClosedLedger, EntriesSeen, EntrySeen, Found, Funded, Head, Ledger, LedgerHash, LedgerTotals, NetworkFacts,
+    Submitted, TxStatus,
 };
 pub use rpc::RpcLedger;

@@ -9,10 +9,11 @@ use core::time::Duration;
 use stellar_xdr::{TransactionResult, TransactionResultResult};
 use tokio::time::Instant;
 use tradepost_protocol::message::TxHash;
+use tradepost_protocol::stellar::LedgerPoint;
 use tradepost_protocol::time::Timestamp;
 
 use crate::error::LedgerError;
-use crate::ledger::{Found, Ledger, LedgerTime, Submitted, TxStatus};
+use crate::ledger::{Asked, Found, Ledger, Submitted, TxStatus};
 
 /// A transaction whose final answer is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub enum Final {
     /// It is in no ledger and never will be: nothing of it happened, its sequence number is free.
     Dead {
         /// The newest ledger of the history that doesn't hold it.
-        at: LedgerTime,
+        at: LedgerPoint,
     },
     /// The network doesn't take it now, and it isn't in a ledger. Whoever has the envelope may hand it in again until
     /// its maxTime, so it isn't dead.
@@ -141,7 +142,7 @@ enum Looked {
     /// The answer is final.
     Final(Final),
     /// Not found as of this ledger, which decides nothing yet.
-    Open { latest: LedgerTime },
+    Open { latest: LedgerPoint },
     /// No answer; the error where there was one.
     NoAnswer(Option<LedgerError>),
 }
@@ -187,7 +188,7 @@ async fn look(ledger: &dyn Ledger, awaited: &Awaited, deadline: Instant) -> Look
 
 /// What "not found" means: nothing yet while a ledger may still take it, death when the history covers every ledger
 /// that could have.
-fn not_found(awaited: &Awaited, latest: LedgerTime, oldest: LedgerTime) -> Looked {
+fn not_found(awaited: &Awaited, latest: LedgerPoint, oldest: LedgerPoint) -> Looked {
     let never_dies = awaited.max_time == Timestamp::default();
     if never_dies || latest.close_time <= awaited.max_time || latest.sequence < awaited.since {
         return Looked::Open { latest };
@@ -200,7 +201,7 @@ fn not_found(awaited: &Awaited, latest: LedgerTime, oldest: LedgerTime) -> Looke
 }
 
 /// A question's answer, or `None` where the deadline came first.
-async fn timely<T>(deadline: Instant, question: crate::ledger::Asked<'_, T>) -> Option<Result<T, LedgerError>> {
+async fn timely<T>(deadline: Instant, question: Asked<'_, T>) -> Option<Result<T, LedgerError>> {
     tokio::time::timeout_at(deadline, question).await.ok()
 }
 

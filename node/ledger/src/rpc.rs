@@ -154,7 +154,7 @@ impl RpcLedger {
                 Some(head) => head,
                 None => self.read_head().await?,
             };
-            if head.point.sequence == sequence {
+            if head.ledger.sequence == sequence {
                 return Ok((head, entries));
             }
         }

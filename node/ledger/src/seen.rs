@@ -20,18 +20,18 @@ impl Seen {
     /// A sentence, where it contradicts one that was seen: another ledger of the same number, or a close time on the
     /// wrong side of an earlier or later ledger's.
     pub fn remember(&mut self, head: Head) -> Result<(), String> {
-        let point = head.point;
+        let point = head.ledger;
         if let Some(known) = self.heads.get(&point.sequence) {
-            if known.point != point {
+            if known.ledger != point {
                 return Err(format!(
                     "ledger {} was {} of {}, now it is {} of {}: its network may have been reset",
-                    point.sequence, known.point.hash, known.point.close_time, point.hash, point.close_time
+                    point.sequence, known.ledger.hash, known.ledger.close_time, point.hash, point.close_time
                 ));
             }
             return Ok(());
         }
-        let before = self.heads.range(..point.sequence).next_back().map(|(_, h)| h.point);
-        let after = self.heads.range(point.sequence..).next().map(|(_, h)| h.point);
+        let before = self.heads.range(..point.sequence).next_back().map(|(_, h)| h.ledger);
+        let after = self.heads.range(point.sequence..).next().map(|(_, h)| h.ledger);
         let too_early = before.filter(|before| before.close_time > point.close_time);
         let too_late = after.filter(|after| after.close_time < point.close_time);
         if let Some(other) = too_early.or(too_late) {
@@ -67,20 +67,22 @@ impl Seen {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use tradepost_protocol::amount::Stroops;
+    use tradepost_protocol::stellar::reserve::LedgerParams;
     use tradepost_protocol::time::Timestamp;
 
     use super::*;
-    use crate::ledger::{LedgerHash, LedgerParams, LedgerPoint, LedgerTotals};
+    use crate::ledger::{ClosedLedger, LedgerHash, LedgerTotals};
 
     fn head(sequence: u32, close_time: u64, hash: u8) -> Head {
         Head {
-            point: LedgerPoint { sequence, close_time: Timestamp::from_secs(close_time), hash: LedgerHash([hash; 32]) },
-            params: LedgerParams {
-                base_fee: Stroops::ZERO,
-                base_reserve: Stroops::ZERO,
-                protocol_version: 27,
-                max_operations: 1,
+            ledger: ClosedLedger {
+                sequence,
+                close_time: Timestamp::from_secs(close_time),
+                hash: LedgerHash([hash; 32]),
             },
+            params: LedgerParams::USUAL,
+            protocol_version: 27,
+            max_operations: 1,
             totals: LedgerTotals { total_coins: Stroops::ZERO, fee_pool: Stroops::ZERO },
         }
     }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock::LedgerClock;
 use crate::error::LedgerError;
-use crate::ledger::{Ledger, LedgerPoint};
+use crate::ledger::{ClosedLedger, Ledger};
 
 /// How the way to the ledger does.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +34,7 @@ pub struct Trouble {
 /// A task that asks for the newest ledger at an interval. It ends when this is dropped.
 #[derive(Debug)]
 pub struct LedgerWatch {
-    points: watch::Receiver<LedgerPoint>,
+    points: watch::Receiver<ClosedLedger>,
     health: watch::Receiver<Health>,
     task: JoinHandle<()>,
 }
@@ -72,7 +72,7 @@ impl LedgerWatch {
     }
 
     /// The newest ledger, and a notice of each newer one. Who is slow misses the ones in between, never the newest.
-    pub fn points(&self) -> watch::Receiver<LedgerPoint> {
+    pub fn points(&self) -> watch::Receiver<ClosedLedger> {
         self.points.clone()
     }
 

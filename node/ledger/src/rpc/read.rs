@@ -12,15 +12,14 @@ use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::message::TxHash;
 use tradepost_protocol::network_id::NetworkId;
+use tradepost_protocol::stellar::LedgerPoint;
+use tradepost_protocol::stellar::reserve::LedgerParams;
 use tradepost_protocol::time::Timestamp;
 
 use crate::endpoint::{Endpoint, Reply};
 use crate::error::{LedgerError, brief};
 use crate::fees::FeeStats;
-use crate::ledger::{
-    EntrySeen, Found, Funded, Head, LedgerHash, LedgerParams, LedgerPoint, LedgerTime, LedgerTotals, Submitted,
-    TxStatus,
-};
+use crate::ledger::{ClosedLedger, EntrySeen, Found, Funded, Head, LedgerHash, LedgerTotals, Submitted, TxStatus};
 use crate::wire;
 
 /// A head; its hash must be the header's, and the header must say what is said beside it.
@@ -57,7 +56,7 @@ pub(super) fn head(
     }
     let amount = |n: i64| Stroops::new(n).ok_or_else(|| garbled("a negative sum in the ledger's header".into()));
     Ok(Head {
-        point: LedgerPoint {
+        ledger: ClosedLedger {
             sequence: header.ledger_seq,
             close_time: Timestamp::from_secs(close_time),
             hash: LedgerHash(hash),
@@ -65,9 +64,9 @@ pub(super) fn head(
         params: LedgerParams {
             base_fee: amount(header.base_fee.into())?,
             base_reserve: amount(header.base_reserve.into())?,
-            protocol_version: header.ledger_version,
-            max_operations: header.max_tx_set_size,
         },
+        protocol_version: header.ledger_version,
+        max_operations: header.max_tx_set_size,
         totals: LedgerTotals { total_coins: amount(header.total_coins)?, fee_pool: amount(header.fee_pool)? },
     })
 }
@@ -106,7 +105,7 @@ pub(super) fn entries(
         }
         let ext: LedgerEntryExt =
             wire::xdr64(&entry.ext_xdr).map_err(|e| garbled(format!("an entry's extension is {e}")))?;
-        let seen = EntrySeen { key, data, sponsor: sponsor(ext), last_modified };
+        let seen = EntrySeen { key, data, sponsor: sponsor(&ext), ext, last_modified };
         if by_place[place].replace(seen).is_some() {
             return Err(endpoint.contradiction("it answers one key twice"));
         }
@@ -114,11 +113,11 @@ pub(super) fn entries(
     Ok(by_place.into_iter().flatten().collect())
 }
 
-fn sponsor(ext: LedgerEntryExt) -> Option<AccountId> {
+fn sponsor(ext: &LedgerEntryExt) -> Option<AccountId> {
     match ext {
         LedgerEntryExt::V0 => None,
-        LedgerEntryExt::V1(v1) => v1.sponsoring_id.0.map(|id| {
-            let PublicKey::PublicKeyTypeEd25519(key) = id.0;
+        LedgerEntryExt::V1(v1) => v1.sponsoring_id.0.as_ref().map(|id| {
+            let PublicKey::PublicKeyTypeEd25519(key) = &id.0;
             AccountId::from_bytes(key.0)
         }),
     }
@@ -166,16 +165,15 @@ pub(super) fn status(
     answer: wire::Transaction,
 ) -> Result<TxStatus, LedgerError> {
     let garbled = |why: &str| endpoint.garbled(method, why);
-    let time = |sequence: wire::Num<u32>, close_time: wire::Num<u64>| LedgerTime {
-        sequence: sequence.0,
-        close_time: Timestamp::from_secs(close_time.0),
+    let time = |sequence: wire::Num<u32>, close_time: wire::Num<u64>| {
+        LedgerPoint::new(sequence.0, Timestamp::from_secs(close_time.0))
     };
     let latest = time(answer.latest_ledger, answer.latest_ledger_close_time);
     let oldest = time(answer.oldest_ledger, answer.oldest_ledger_close_time);
     if oldest.sequence > latest.sequence || oldest.close_time > latest.close_time {
         return Err(endpoint.contradiction("the oldest ledger of its history is newer than the latest"));
     }
-    if known.is_some_and(|head| head.point.close_time != latest.close_time) {
+    if known.is_some_and(|head| head.ledger.close_time != latest.close_time) {
         let what = format!("ledger {} has two close times, one is {}", latest.sequence, latest.close_time);
         return Err(endpoint.contradiction(what));
     }
@@ -201,7 +199,7 @@ pub(super) fn status(
         let what = format!("a transaction with the status {} has the result {}", answer.status, result.result.name());
         return Err(endpoint.contradiction(what));
     }
-    let found = Box::new(Found { ledger, close_time, result, envelope });
+    let found = Box::new(Found { at: LedgerPoint::new(ledger, close_time), result, envelope });
     Ok(if success { TxStatus::Success(found) } else { TxStatus::Failed(found) })
 }
 

@@ -5,9 +5,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use stellar_xdr::{LedgerKey, Limits, TransactionResultResult, WriteXdr};
-use tradepost_ledger::{Auth, Funded, Ledger, LedgerError, RpcConfig, RpcLedger, Submitted};
+use stellar_xdr::{
+    AlphaNum4, Asset, AssetCode4, ClaimableBalanceEntry, ClaimableBalanceEntryExt, LedgerEntryData, LedgerKey,
+    LedgerKeyClaimableBalance, Limits, TransactionResultResult, WriteXdr,
+};
+use tradepost_ledger::{Auth, Found, Funded, Ledger, LedgerError, RpcConfig, RpcLedger, Submitted, TxStatus};
 use tradepost_protocol::account::AccountId;
+use tradepost_protocol::intent::queue;
+use tradepost_protocol::message::BalanceId;
+use tradepost_protocol::stellar::entry::Entry;
+use tradepost_protocol::stellar::ledger_key::Key;
+use tradepost_protocol::stellar::{LedgerPoint, balance_id};
 use tradepost_protocol::time::Timestamp;
 
 use crate::answers::{self, PASSPHRASE, account_key, base64, close_time, config, connect, honest, quick};
@@ -36,8 +44,8 @@ async fn an_honest_server_is_understood() {
     let server = Server::start(|q| honest(q, 9)).await;
     let ledger = connect(&server).await;
     let head = ledger.head().await.unwrap();
-    assert_eq!(head.point.sequence, 9);
-    assert_eq!(head.point.close_time.secs(), close_time(9));
+    assert_eq!(head.ledger.sequence, 9);
+    assert_eq!(head.ledger.close_time.secs(), close_time(9));
     assert_eq!(head.params.base_fee.get(), 100);
     assert_eq!(head.params.base_reserve.get(), 5_000_000);
     assert_eq!(ledger.totals().await.unwrap().fee_pool.get(), 700);
@@ -282,7 +290,7 @@ async fn entries_come_in_the_order_asked_with_their_sponsor_and_their_ledger() {
     let keys = [account_key(1), account_key(2), account_key(3), account_key(2)];
     let seen = ledger.entries(&keys).await.unwrap();
     assert_eq!(seen.at().sequence, 9);
-    assert_eq!(seen.newest.point.close_time.secs(), close_time(9));
+    assert_eq!(seen.newest.ledger.close_time.secs(), close_time(9));
     assert_eq!(seen.entries.iter().map(|e| e.key.clone()).collect::<Vec<_>>(), keys[1..3]);
     assert_eq!(seen.get(&keys[0]), None);
     assert_eq!(seen.get(&keys[1]).unwrap().sponsor, Some(AccountId::from_bytes([7; 32])));
@@ -391,7 +399,7 @@ async fn many_keys_are_read_in_batches_of_two_hundred() {
         .collect();
     let seen = ledger.entries(&keys).await.unwrap();
     assert_eq!(server.count("getLedgerEntries"), 3);
-    assert_eq!((seen.oldest.point.sequence, seen.newest.point.sequence), (9, 11));
+    assert_eq!((seen.oldest.ledger.sequence, seen.newest.ledger.sequence), (9, 11));
 }
 
 #[tokio::test]
@@ -517,4 +525,57 @@ async fn questions_at_the_same_time_do_not_make_each_other_look_backwards() {
         newest = newest.max(task.await.unwrap().unwrap().close_time);
     }
     assert_eq!(newest.secs(), close_time(49));
+}
+
+#[tokio::test]
+async fn keys_of_the_protocol_are_read_as_its_entries_and_an_odd_one_spoils_no_other() {
+    // An asset code with a hole in it: the ledger could hold it, the protocol has no use for it.
+    let balance_id = balance_id::to_xdr(BalanceId::from_bytes([8; 32]));
+    let odd = LedgerEntryData::ClaimableBalance(ClaimableBalanceEntry {
+        balance_id: balance_id.clone(),
+        claimants: Default::default(),
+        asset: Asset::CreditAlphanum4(AlphaNum4 { asset_code: AssetCode4(*b"A\0B\0"), issuer: answers::id(3) }),
+        amount: 1,
+        ext: ClaimableBalanceEntryExt::V0,
+    });
+    let odd_key = LedgerKey::ClaimableBalance(LedgerKeyClaimableBalance { balance_id });
+    let odd = json!({
+        "key": base64(&odd_key),
+        "xdr": base64(&odd),
+        "extXdr": base64(&answers::sponsored_by(1)),
+        "lastModifiedLedgerSeq": 2,
+    });
+    let server = bent("getLedgerEntries", move |_| {
+        Reply::Result(json!({ "entries": [odd, answers::entry(1)], "latestLedger": 9 }))
+    })
+    .await;
+    let keys = [
+        Key::Account(AccountId::from_bytes([1; 32])),
+        Key::Account(AccountId::from_bytes([2; 32])),
+        Key::Balance(BalanceId::from_bytes([8; 32])),
+    ];
+    let ledger = connect(&server).await;
+    let read = ledger.read(&keys).await.unwrap();
+    let Ok(Entry::Account(account)) = &read.get(&keys[0]).unwrap().entry else { panic!("{read:?}") };
+    assert_eq!(account.balance.get(), 1_001);
+    assert_eq!(read.get(&keys[1]), None);
+    assert!(read.get(&keys[2]).unwrap().entry.is_err());
+    assert_eq!((read.at(), read.until()), (read.newest.ledger.point(), read.oldest.ledger.point()));
+
+    let no_key = [Key::Data(AccountId::from_bytes([1; 32]), String::new())];
+    assert!(matches!(ledger.read(&no_key).await, Err(LedgerError::BadKey { .. })));
+}
+
+#[test]
+fn what_the_ledger_says_of_a_transaction_is_what_the_protocols_queue_takes() {
+    let at = LedgerPoint::new(9, Timestamp::from_secs(close_time(9)));
+    let result = answers::result(TransactionResultResult::TxBadSeq);
+    let bytes = result.to_xdr(Limits::none()).unwrap();
+    let refused = Submitted::Refused { result: Box::new(result.clone()) };
+    assert_eq!(queue::SubmitAnswer::from(refused), queue::SubmitAnswer::Refused { result: bytes.clone() });
+    let found = Box::new(Found { at, result, envelope: answers::envelope(0) });
+    assert_eq!(queue::TxStatus::from(TxStatus::Failed(found)), queue::TxStatus::Failed { at, result: bytes });
+    let oldest = LedgerPoint::new(2, Timestamp::from_secs(close_time(2)));
+    let not_found = queue::TxStatus::from(TxStatus::NotFound { latest: at, oldest });
+    assert_eq!(not_found, queue::TxStatus::NotFound { latest: at, oldest: 2 });
 }

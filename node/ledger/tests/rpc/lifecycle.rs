@@ -59,7 +59,7 @@ async fn pending_is_not_inclusion() {
         0,
     )
     .await;
-    assert!(matches!(end, Final::Included { applied: true, found } if found.ledger == 11));
+    assert!(matches!(end, Final::Included { applied: true, found } if found.at.sequence == 11));
     assert_eq!(server.count("getTransaction"), 3);
 }
 
