@@ -1,0 +1,170 @@
+//! What each operation does: one file an operation, each with `check` (what
+//! can be said without the ledger) and `apply`.
+
+mod account_merge;
+mod bump_sequence;
+mod change_trust;
+mod claim_claimable_balance;
+mod create_account;
+mod create_claimable_balance;
+mod manage_data;
+mod payment;
+mod set_options;
+
+use stellar_xdr::{
+    AccountEntry, AccountId, AccountMergeResult, BumpSequenceResult, ChangeTrustAsset,
+    ChangeTrustResult, ClaimClaimableBalanceResult, ClaimableBalanceId, CreateAccountResult,
+    CreateClaimableBalanceResult, Hash, ManageDataResult, OperationBody, OperationResult,
+    OperationResultTr, PaymentResult, SetOptionsResult,
+};
+
+use crate::account::ReserveError;
+use crate::context::Context;
+use crate::execute::HighestSequences;
+use crate::frame::Inner;
+use crate::state::State;
+
+/// What an operation acts on.
+#[derive(Debug)]
+pub(crate) struct Scope<'a> {
+    pub(crate) state: &'a mut State,
+    pub(crate) context: &'a Context,
+    /// The account that the operation acts for.
+    pub(crate) source: AccountId,
+    /// The transaction that it is part of.
+    pub(crate) inner: &'a Inner,
+    /// Its place in the transaction.
+    pub(crate) op_index: u32,
+    pub(crate) highest: &'a HighestSequences,
+}
+
+impl Scope<'_> {
+    /// Returns a copy of the source account, to be changed and put back.
+    fn source_account(&self) -> Result<AccountEntry, OperationResult> {
+        self.state
+            .account(&self.source)
+            .cloned()
+            .ok_or(OperationResult::OpNoAccount)
+    }
+}
+
+/// A result that belongs to one kind of operation.
+trait Coded {
+    /// Returns it as the result of any operation.
+    fn op(self) -> OperationResult;
+}
+
+macro_rules! coded {
+    ($($result:ident => $variant:ident),* $(,)?) => {
+        $(impl Coded for $result {
+            fn op(self) -> OperationResult {
+                OperationResult::OpInner(OperationResultTr::$variant(self))
+            }
+        })*
+    };
+}
+
+coded! {
+    AccountMergeResult => AccountMerge,
+    BumpSequenceResult => BumpSequence,
+    ChangeTrustResult => ChangeTrust,
+    ClaimClaimableBalanceResult => ClaimClaimableBalance,
+    CreateAccountResult => CreateAccount,
+    CreateClaimableBalanceResult => CreateClaimableBalance,
+    ManageDataResult => ManageData,
+    PaymentResult => Payment,
+    SetOptionsResult => SetOptions,
+}
+
+/// Returns the result for a reserve that can't be taken on; each operation
+/// has a code of its own for a balance that is too low.
+fn reserve_failure(error: ReserveError, low: impl Coded) -> OperationResult {
+    match error {
+        ReserveError::Low => low.op(),
+        ReserveError::TooManySubentries => OperationResult::OpTooManySubentries,
+        ReserveError::TooManySponsoring => OperationResult::OpTooManySponsoring,
+    }
+}
+
+/// Whether the ledger knows the operation.
+pub(crate) fn supported(body: &OperationBody) -> bool {
+    match body {
+        OperationBody::ChangeTrust(op) => !matches!(op.line, ChangeTrustAsset::PoolShare(_)),
+        OperationBody::CreateAccount(_)
+        | OperationBody::Payment(_)
+        | OperationBody::SetOptions(_)
+        | OperationBody::AccountMerge(_)
+        | OperationBody::ManageData(_)
+        | OperationBody::BumpSequence(_)
+        | OperationBody::CreateClaimableBalance(_)
+        | OperationBody::ClaimClaimableBalance(_) => true,
+        _ => false,
+    }
+}
+
+/// Checks what can be said of an operation without the ledger.
+pub(crate) fn check(body: &OperationBody, source: &AccountId) -> Result<(), OperationResult> {
+    match body {
+        OperationBody::CreateAccount(op) => create_account::check(op, source),
+        OperationBody::Payment(op) => payment::check(op),
+        OperationBody::SetOptions(op) => set_options::check(op, source),
+        OperationBody::ChangeTrust(op) => change_trust::check(op, source),
+        OperationBody::AccountMerge(destination) => account_merge::check(destination, source),
+        OperationBody::ManageData(op) => manage_data::check(op),
+        OperationBody::BumpSequence(op) => bump_sequence::check(op),
+        OperationBody::CreateClaimableBalance(op) => create_claimable_balance::check(op),
+        OperationBody::ClaimClaimableBalance(_) => Ok(()),
+        _ => Err(OperationResult::OpNotSupported),
+    }
+}
+
+/// Applies an operation that passed [`check`]. After an error the caller
+/// rolls the state back.
+pub(crate) fn run(
+    body: &OperationBody,
+    scope: &mut Scope<'_>,
+) -> Result<OperationResult, OperationResult> {
+    match body {
+        OperationBody::CreateAccount(op) => create_account::apply(op, scope).map(Coded::op),
+        OperationBody::Payment(op) => payment::apply(op, scope).map(Coded::op),
+        OperationBody::SetOptions(op) => set_options::apply(op, scope).map(Coded::op),
+        OperationBody::ChangeTrust(op) => change_trust::apply(op, scope).map(Coded::op),
+        OperationBody::AccountMerge(destination) => {
+            account_merge::apply(destination, scope).map(Coded::op)
+        }
+        OperationBody::ManageData(op) => manage_data::apply(op, scope).map(Coded::op),
+        OperationBody::BumpSequence(op) => bump_sequence::apply(op, scope).map(Coded::op),
+        OperationBody::CreateClaimableBalance(op) => {
+            create_claimable_balance::apply(op, scope).map(Coded::op)
+        }
+        OperationBody::ClaimClaimableBalance(op) => {
+            claim_claimable_balance::apply(op, scope).map(Coded::op)
+        }
+        _ => Err(OperationResult::OpNotSupported),
+    }
+}
+
+/// Returns the result that an operation has before it is judged: code zero
+/// with zeros behind it.
+pub(crate) fn success_of(body: &OperationBody) -> OperationResult {
+    match body {
+        OperationBody::CreateAccount(_) => CreateAccountResult::Success.op(),
+        OperationBody::Payment(_) => PaymentResult::Success.op(),
+        OperationBody::SetOptions(_) => SetOptionsResult::Success.op(),
+        OperationBody::ChangeTrust(_) => ChangeTrustResult::Success.op(),
+        OperationBody::AccountMerge(_) => AccountMergeResult::Success(0).op(),
+        OperationBody::ManageData(_) => ManageDataResult::Success.op(),
+        OperationBody::BumpSequence(_) => BumpSequenceResult::Success.op(),
+        OperationBody::CreateClaimableBalance(_) => CreateClaimableBalanceResult::Success(
+            ClaimableBalanceId::ClaimableBalanceIdTypeV0(Hash([0; 32])),
+        )
+        .op(),
+        OperationBody::ClaimClaimableBalance(_) => ClaimClaimableBalanceResult::Success.op(),
+        _ => OperationResult::OpNotSupported,
+    }
+}
+
+/// Whether every byte is printable ASCII, as names and domains must be.
+fn printable(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| (0x20..0x7f).contains(byte))
+}

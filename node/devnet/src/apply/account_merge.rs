@@ -1,0 +1,47 @@
+//! AccountMerge.
+
+use stellar_xdr::{AccountFlags, AccountId, AccountMergeResult, MuxedAccount, OperationResult};
+
+use super::{Coded, Scope};
+use crate::account;
+use crate::state::account_key;
+
+pub(super) fn check(destination: &MuxedAccount, source: &AccountId) -> Result<(), OperationResult> {
+    if destination.clone().account_id() == *source {
+        return Err(AccountMergeResult::Malformed.op());
+    }
+    Ok(())
+}
+
+pub(super) fn apply(
+    destination: &MuxedAccount,
+    scope: &mut Scope<'_>,
+) -> Result<AccountMergeResult, OperationResult> {
+    let destination = destination.clone().account_id();
+    let Some(mut gaining) = scope.state.account(&destination).cloned() else {
+        return Err(AccountMergeResult::NoAccount.op());
+    };
+    let source = scope.source_account()?;
+    if source.flags & AccountFlags::ImmutableFlag as u32 != 0 {
+        return Err(AccountMergeResult::ImmutableSet.op());
+    }
+    if usize::try_from(source.num_sub_entries) != Ok(source.signers.len()) {
+        return Err(AccountMergeResult::HasSubEntries.op());
+    }
+    // Made again in this ledger, the account would start below a number that
+    // it has used, and old transactions would be valid once more.
+    let queued = scope.highest.get(&scope.source).copied();
+    let highest = queued.unwrap_or(0).max(source.seq_num.0);
+    if highest >= account::starting_sequence(scope.context.sequence) {
+        return Err(AccountMergeResult::SeqnumTooFar.op());
+    }
+    if account::num_sponsoring(&source) > 0 {
+        return Err(AccountMergeResult::IsSponsor.op());
+    }
+    if !account::credit(&mut gaining, source.balance) {
+        return Err(AccountMergeResult::DestFull.op());
+    }
+    scope.state.put_account(gaining);
+    scope.state.remove(&account_key(&scope.source));
+    Ok(AccountMergeResult::Success(source.balance))
+}

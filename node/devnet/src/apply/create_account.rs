@@ -1,0 +1,38 @@
+//! CreateAccount.
+
+use stellar_xdr::{AccountId, CreateAccountOp, CreateAccountResult, OperationResult};
+
+use super::{Coded, Scope};
+use crate::account;
+
+pub(super) fn check(op: &CreateAccountOp, source: &AccountId) -> Result<(), OperationResult> {
+    if op.starting_balance < 0 || op.destination == *source {
+        return Err(CreateAccountResult::Malformed.op());
+    }
+    Ok(())
+}
+
+/// Checks in the network's order: exists, reserve, funds.
+pub(super) fn apply(
+    op: &CreateAccountOp,
+    scope: &mut Scope<'_>,
+) -> Result<CreateAccountResult, OperationResult> {
+    if scope.state.account(&op.destination).is_some() {
+        return Err(CreateAccountResult::AlreadyExist.op());
+    }
+    let created = account::new(
+        op.destination.clone(),
+        op.starting_balance,
+        scope.context.sequence,
+    );
+    if account::available(&created, scope.context) < 0 {
+        return Err(CreateAccountResult::LowReserve.op());
+    }
+    let mut source = scope.source_account()?;
+    if !account::debit(&mut source, op.starting_balance, scope.context) {
+        return Err(CreateAccountResult::Underfunded.op());
+    }
+    scope.state.put_account(source);
+    scope.state.put_account(created);
+    Ok(CreateAccountResult::Success)
+}

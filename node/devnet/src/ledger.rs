@@ -1,0 +1,251 @@
+//! The ledger itself: a plain value without clock or threads.
+
+use std::sync::Arc;
+
+use stellar_xdr::{AccountId, LedgerEntry, LedgerHeader, LedgerKey};
+use thiserror::Error;
+
+use crate::close;
+use crate::context::Context;
+use crate::frame::{Frame, InvalidXdr};
+use crate::genesis;
+use crate::hash;
+use crate::history::{History, TransactionRecord};
+use crate::queue::{Admission, Queue};
+use crate::state::State;
+
+/// A Stellar ledger in memory.
+///
+/// It does nothing by itself: transactions wait until [`Ledger::close`] is
+/// called with the time at which the next ledger closes. The same calls make
+/// the same ledger, to the hash.
+#[derive(Debug)]
+pub struct Ledger {
+    passphrase: String,
+    network_id: [u8; 32],
+    friendbot_url: Option<String>,
+    state: State,
+    queue: Queue,
+    history: History,
+    header: LedgerHeader,
+    hash: [u8; 32],
+}
+
+/// What became of a submitted envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitted {
+    /// The transaction's hash; for a fee bump the outer one.
+    pub hash: [u8; 32],
+    /// Whether it waits for the next ledger.
+    pub admission: Admission,
+}
+
+/// A ledger that closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerClosed {
+    /// Its number.
+    pub sequence: u32,
+    /// Its close time, in seconds since 1970.
+    pub close_time: u64,
+    /// Its hash.
+    pub hash: [u8; 32],
+    /// What it included, in the order of execution.
+    pub transactions: Vec<Arc<TransactionRecord>>,
+    /// Hashes of transactions that left the queue without being included.
+    pub dropped: Vec<[u8; 32]>,
+}
+
+/// The ledger can't close at this time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "the ledger before closed at {last}: close this one at a later second than that, not at {wanted}"
+)]
+pub struct CloseError {
+    /// The last ledger's close time, in seconds since 1970.
+    pub last: u64,
+    /// The time that was asked for.
+    pub wanted: u64,
+}
+
+/// Where all native coin is, in stroops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
+    /// In accounts.
+    pub accounts: i128,
+    /// In claimable balances.
+    pub claimable: i128,
+    /// Paid as fees.
+    pub fee_pool: i128,
+    /// Everything that there is.
+    pub total: i128,
+}
+
+impl Totals {
+    /// Whether no stroop appeared or vanished.
+    pub fn conserved(&self) -> bool {
+        self.accounts + self.claimable + self.fee_pool == self.total
+    }
+}
+
+impl Ledger {
+    /// Starts a network whose first ledger closed at `close_time`, in seconds
+    /// since 1970. Its root account holds all coin.
+    pub fn genesis(passphrase: &str, close_time: u64) -> Self {
+        let network_id = hash::network_id(passphrase);
+        let mut state = State::default();
+        genesis::fill(&mut state, &network_id);
+        let header = close::genesis_header(&state, close_time);
+        let mut history = History::default();
+        history.push(genesis::FIRST_LEDGER, close_time, &[]);
+        Self {
+            passphrase: passphrase.to_owned(),
+            network_id,
+            friendbot_url: None,
+            state,
+            queue: Queue::default(),
+            history,
+            hash: close::header_hash(&header),
+            header,
+        }
+    }
+
+    /// Sets the address of a friendbot that `getNetwork` tells of.
+    pub fn set_friendbot_url(&mut self, url: Option<String>) {
+        self.friendbot_url = url;
+    }
+
+    /// Submits an envelope in XDR. It is judged against the last closed
+    /// ledger, and waits for the next one if it is valid.
+    ///
+    /// # Errors
+    /// If the bytes aren't one transaction envelope within the bounds.
+    pub fn submit(&mut self, envelope_xdr: &[u8]) -> Result<Submitted, InvalidXdr> {
+        let frame = Frame::decode(envelope_xdr, &self.network_id)?;
+        let hash = frame.hash();
+        let context = self.context(self.close_time());
+        let admission = self.queue.admit(frame, &self.state, &context);
+        Ok(Submitted { hash, admission })
+    }
+
+    /// Closes the next ledger with what waits.
+    ///
+    /// # Errors
+    /// If `close_time`, in seconds since 1970, isn't later than the last one.
+    pub fn close(&mut self, close_time: u64) -> Result<LedgerClosed, CloseError> {
+        if close_time <= self.close_time() {
+            return Err(CloseError {
+                last: self.close_time(),
+                wanted: close_time,
+            });
+        }
+        let context = self.context(close_time);
+        let taken = self.queue.take(&self.state, &context);
+        let executed = close::execute(taken.included, &self.header, &mut self.state, &context);
+        self.header = executed.header;
+        self.hash = close::header_hash(&self.header);
+        self.history
+            .push(context.sequence, close_time, &executed.records);
+        debug_assert!(self.totals().conserved(), "{:?}", self.totals());
+        Ok(LedgerClosed {
+            sequence: context.sequence,
+            close_time,
+            hash: self.hash,
+            transactions: executed.records,
+            dropped: taken.dropped,
+        })
+    }
+
+    /// Returns the network's passphrase.
+    pub fn passphrase(&self) -> &str {
+        &self.passphrase
+    }
+
+    /// Returns the network's id: the hash of its passphrase.
+    pub fn network_id(&self) -> [u8; 32] {
+        self.network_id
+    }
+
+    /// Returns the address of the friendbot, if there is one.
+    pub fn friendbot_url(&self) -> Option<&str> {
+        self.friendbot_url.as_deref()
+    }
+
+    /// Returns the ed25519 seed of the root account. As on every Stellar
+    /// network it is the network's id, so everybody knows it.
+    pub fn root_secret(&self) -> [u8; 32] {
+        self.network_id
+    }
+
+    /// Returns the root account.
+    pub fn root_account(&self) -> AccountId {
+        genesis::account_of(&self.network_id)
+    }
+
+    /// Returns the header of the last closed ledger.
+    pub fn header(&self) -> &LedgerHeader {
+        &self.header
+    }
+
+    /// Returns the hash of the last closed ledger.
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+
+    /// Returns the number of the last closed ledger.
+    pub fn sequence(&self) -> u32 {
+        self.header.ledger_seq
+    }
+
+    /// Returns when the last ledger closed, in seconds since 1970.
+    pub fn close_time(&self) -> u64 {
+        self.header.scp_value.close_time.0
+    }
+
+    /// Returns an entry as of the last closed ledger.
+    pub fn entry(&self, key: &LedgerKey) -> Option<&LedgerEntry> {
+        self.state.entry(key)
+    }
+
+    /// Returns an included transaction by its hash; a fee bump also by the
+    /// hash of what it wraps.
+    pub fn transaction(&self, hash: &[u8; 32]) -> Option<&TransactionRecord> {
+        self.history.transaction(hash)
+    }
+
+    /// Returns number and close time of the oldest ledger that is kept.
+    pub fn oldest_ledger(&self) -> (u32, u64) {
+        self.history.oldest()
+    }
+
+    /// Returns the fee rates of the last ten ledgers, sorted, in stroops per
+    /// operation, and the number of those ledgers.
+    pub fn fee_rates(&self) -> (Vec<u64>, usize) {
+        self.history.fee_rates()
+    }
+
+    /// Returns how many transactions wait for the next ledger.
+    pub fn pending(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Returns where all native coin is.
+    pub fn totals(&self) -> Totals {
+        let native = self.state.native();
+        Totals {
+            accounts: native.accounts,
+            claimable: native.claimable,
+            fee_pool: i128::from(self.header.fee_pool),
+            total: i128::from(self.header.total_coins),
+        }
+    }
+
+    /// The next ledger, were it to close at this time.
+    fn context(&self, close_time: u64) -> Context {
+        Context {
+            sequence: self.header.ledger_seq + 1,
+            close_time,
+            base_fee: self.header.base_fee,
+            base_reserve: self.header.base_reserve,
+        }
+    }
+}

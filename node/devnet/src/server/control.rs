@@ -1,0 +1,83 @@
+//! What only a development network has: closing on demand, and its clock.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use stellar_strkey::ed25519::PublicKey;
+
+use super::{Close, MAX_CLOCK_OFFSET, Shared};
+use crate::hash;
+
+/// `POST /devnet/close`: closes a ledger now.
+pub(super) async fn close(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let closed = shared.close_now();
+    let transactions: Vec<String> = closed
+        .transactions
+        .iter()
+        .map(|record| hex::encode(record.hash))
+        .collect();
+    Json(json!({
+        "sequence": closed.sequence,
+        "close_time": closed.close_time,
+        "hash": hex::encode(closed.hash),
+        "transactions": transactions,
+    }))
+}
+
+/// The body of `POST /devnet/clock`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AdvanceClock {
+    advance_seconds: u64,
+}
+
+/// `POST /devnet/clock`: moves time ahead. Ledgers see it when the next one
+/// closes.
+pub(super) async fn advance_clock(
+    State(shared): State<Arc<Shared>>,
+    Json(body): Json<AdvanceClock>,
+) -> Result<Json<Value>, (StatusCode, String)> {
+    let offset = shared.clock.advance(body.advance_seconds).ok_or_else(|| {
+        let reason = format!(
+            "the clock is {} s ahead and can be at most {MAX_CLOCK_OFFSET} s ahead",
+            shared.clock.offset()
+        );
+        (StatusCode::BAD_REQUEST, reason)
+    })?;
+    Ok(Json(json!({
+        "now": shared.clock.now(),
+        "offset_seconds": offset,
+    })))
+}
+
+/// `GET /devnet/status`: the network at a glance. Amounts are decimal strings
+/// of stroops.
+pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let ledger = shared.client.ledger();
+    let totals = ledger.totals();
+    let root = PublicKey(*hash::key_bytes(&ledger.root_account()));
+    Json(json!({
+        "passphrase": ledger.passphrase(),
+        "root": root.to_string().as_str(),
+        "friendbot": shared.friendbot_address,
+        "latest_ledger": ledger.sequence(),
+        "close_time": ledger.close_time(),
+        "now": shared.clock.now(),
+        "offset_seconds": shared.clock.offset(),
+        "pending": ledger.pending(),
+        "close_every_ms": match shared.close {
+            Close::OnDemand => Value::Null,
+            Close::Every(period) => json!(period.as_millis().to_string()),
+        },
+        "totals": {
+            "accounts": totals.accounts.to_string(),
+            "claimable": totals.claimable.to_string(),
+            "fee_pool": totals.fee_pool.to_string(),
+            "total": totals.total.to_string(),
+        },
+    }))
+}

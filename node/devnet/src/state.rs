@@ -1,0 +1,247 @@
+//! The ledger's entries, with an undo journal.
+//!
+//! Whoever changes entries takes a [`Mark`] first and rolls back to it when
+//! something fails; what the journal still holds when the ledger closes is
+//! what changed in it.
+
+use std::collections::BTreeMap;
+
+use stellar_xdr::{
+    AccountEntry, AccountId, Asset, ClaimableBalanceEntry, ClaimableBalanceId, DataEntry,
+    LedgerEntry, LedgerEntryData, LedgerEntryExt, LedgerEntryExtensionV1,
+    LedgerEntryExtensionV1Ext, LedgerKey, LedgerKeyAccount, LedgerKeyClaimableBalance,
+    LedgerKeyData, LedgerKeyTrustLine, SponsorshipDescriptor, String64, TrustLineAsset,
+    TrustLineEntry,
+};
+
+/// All entries of the ledger.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    entries: BTreeMap<LedgerKey, LedgerEntry>,
+    /// What stood under a key before each change, oldest first.
+    journal: Vec<(LedgerKey, Option<LedgerEntry>)>,
+    /// The ledger that stamps changed entries.
+    sequence: u32,
+    native: NativeSums,
+}
+
+/// Native coin by where it is, in stroops. Kept current by every change.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NativeSums {
+    pub(crate) accounts: i128,
+    pub(crate) claimable: i128,
+}
+
+/// A point in the journal to roll back to.
+#[derive(Debug, Clone, Copy)]
+#[must_use]
+pub(crate) struct Mark(usize);
+
+impl State {
+    /// Starts a ledger: changes are stamped with its number, and the journal
+    /// is empty.
+    pub(crate) fn begin(&mut self, sequence: u32) {
+        self.sequence = sequence;
+        self.journal.clear();
+    }
+
+    /// Returns the point to which [`State::rollback`] can return.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(self.journal.len())
+    }
+
+    /// Undoes every change since the mark.
+    pub(crate) fn rollback(&mut self, mark: Mark) {
+        while self.journal.len() > mark.0 {
+            let (key, before) = self.journal.pop().expect("longer than the mark");
+            let undone = match before {
+                Some(entry) => {
+                    self.native.add(&entry.data);
+                    self.entries.insert(key, entry)
+                }
+                None => self.entries.remove(&key),
+            };
+            if let Some(undone) = undone {
+                self.native.subtract(&undone.data);
+            }
+        }
+    }
+
+    /// Writes an entry; one that exists keeps its sponsor.
+    pub(crate) fn put(&mut self, data: LedgerEntryData) {
+        let ext = match self.entries.get(&data.to_key()) {
+            Some(entry) => entry.ext.clone(),
+            None => LedgerEntryExt::V0,
+        };
+        self.write(data, ext);
+    }
+
+    /// Writes an entry whose reserve an account other than its owner holds.
+    pub(crate) fn put_sponsored(&mut self, data: LedgerEntryData, sponsor: AccountId) {
+        let ext = LedgerEntryExt::V1(LedgerEntryExtensionV1 {
+            sponsoring_id: SponsorshipDescriptor(Some(sponsor)),
+            ext: LedgerEntryExtensionV1Ext::V0,
+        });
+        self.write(data, ext);
+    }
+
+    /// Writes an account.
+    pub(crate) fn put_account(&mut self, account: AccountEntry) {
+        self.put(LedgerEntryData::Account(account));
+    }
+
+    /// Removes an entry, if there is one.
+    pub(crate) fn remove(&mut self, key: &LedgerKey) {
+        if let Some(before) = self.entries.remove(key) {
+            self.native.subtract(&before.data);
+            self.journal.push((key.clone(), Some(before)));
+        }
+    }
+
+    fn write(&mut self, data: LedgerEntryData, ext: LedgerEntryExt) {
+        let key = data.to_key();
+        self.native.add(&data);
+        let entry = LedgerEntry {
+            last_modified_ledger_seq: self.sequence,
+            data,
+            ext,
+        };
+        let before = self.entries.insert(key.clone(), entry);
+        if let Some(before) = &before {
+            self.native.subtract(&before.data);
+        }
+        self.journal.push((key, before));
+    }
+
+    /// Returns the entry under a key.
+    pub(crate) fn entry(&self, key: &LedgerKey) -> Option<&LedgerEntry> {
+        self.entries.get(key)
+    }
+
+    /// Returns an account.
+    pub(crate) fn account(&self, id: &AccountId) -> Option<&AccountEntry> {
+        let key = LedgerKey::Account(LedgerKeyAccount {
+            account_id: id.clone(),
+        });
+        match &self.entries.get(&key)?.data {
+            LedgerEntryData::Account(account) => Some(account),
+            _ => None,
+        }
+    }
+
+    /// Returns the trustline of an account to an issued asset.
+    pub(crate) fn trustline(&self, owner: &AccountId, asset: &Asset) -> Option<&TrustLineEntry> {
+        match &self.entries.get(&trustline_key(owner, asset))?.data {
+            LedgerEntryData::Trustline(line) => Some(line),
+            _ => None,
+        }
+    }
+
+    /// Returns a data entry.
+    pub(crate) fn data(&self, owner: &AccountId, name: &String64) -> Option<&DataEntry> {
+        match &self.entries.get(&data_key(owner, name))?.data {
+            LedgerEntryData::Data(data) => Some(data),
+            _ => None,
+        }
+    }
+
+    /// Returns a claimable balance with its sponsor.
+    pub(crate) fn balance(
+        &self,
+        id: &ClaimableBalanceId,
+    ) -> Option<(&ClaimableBalanceEntry, Option<&AccountId>)> {
+        let entry = self.entries.get(&balance_key(id))?;
+        match &entry.data {
+            LedgerEntryData::ClaimableBalance(balance) => Some((balance, sponsor(entry))),
+            _ => None,
+        }
+    }
+
+    /// Returns what changed since the ledger began, by key: the entry as it
+    /// stands now, or nothing where it was removed.
+    pub(crate) fn changed(&self) -> BTreeMap<&LedgerKey, Option<&LedgerEntry>> {
+        self.journal
+            .iter()
+            .map(|(key, _)| (key, self.entries.get(key)))
+            .collect()
+    }
+
+    /// Returns the sums of native coin as kept with every change.
+    pub(crate) fn native(&self) -> NativeSums {
+        self.native
+    }
+
+    /// Adds the native coin up afresh from every entry.
+    #[cfg(test)]
+    pub(crate) fn native_counted(&self) -> NativeSums {
+        let mut sums = NativeSums::default();
+        for entry in self.entries.values() {
+            sums.add(&entry.data);
+        }
+        sums
+    }
+}
+
+impl NativeSums {
+    fn add(&mut self, data: &LedgerEntryData) {
+        match data {
+            LedgerEntryData::Account(account) => self.accounts += i128::from(account.balance),
+            LedgerEntryData::ClaimableBalance(balance) if balance.asset == Asset::Native => {
+                self.claimable += i128::from(balance.amount);
+            }
+            _ => {}
+        }
+    }
+
+    fn subtract(&mut self, data: &LedgerEntryData) {
+        match data {
+            LedgerEntryData::Account(account) => self.accounts -= i128::from(account.balance),
+            LedgerEntryData::ClaimableBalance(balance) if balance.asset == Asset::Native => {
+                self.claimable -= i128::from(balance.amount);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Returns who holds an entry's reserve in its owner's place.
+pub(crate) fn sponsor(entry: &LedgerEntry) -> Option<&AccountId> {
+    match &entry.ext {
+        LedgerEntryExt::V0 => None,
+        LedgerEntryExt::V1(v1) => v1.sponsoring_id.0.as_ref(),
+    }
+}
+
+/// Returns the key of an account.
+pub(crate) fn account_key(id: &AccountId) -> LedgerKey {
+    LedgerKey::Account(LedgerKeyAccount {
+        account_id: id.clone(),
+    })
+}
+
+/// Returns the key of a trustline.
+pub(crate) fn trustline_key(owner: &AccountId, asset: &Asset) -> LedgerKey {
+    LedgerKey::Trustline(LedgerKeyTrustLine {
+        account_id: owner.clone(),
+        asset: match asset {
+            Asset::Native => TrustLineAsset::Native,
+            Asset::CreditAlphanum4(a) => TrustLineAsset::CreditAlphanum4(a.clone()),
+            Asset::CreditAlphanum12(a) => TrustLineAsset::CreditAlphanum12(a.clone()),
+        },
+    })
+}
+
+/// Returns the key of a data entry.
+pub(crate) fn data_key(owner: &AccountId, name: &String64) -> LedgerKey {
+    LedgerKey::Data(LedgerKeyData {
+        account_id: owner.clone(),
+        data_name: name.clone(),
+    })
+}
+
+/// Returns the key of a claimable balance.
+pub(crate) fn balance_key(id: &ClaimableBalanceId) -> LedgerKey {
+    LedgerKey::ClaimableBalance(LedgerKeyClaimableBalance {
+        balance_id: id.clone(),
+    })
+}
