@@ -36,6 +36,8 @@ mod server;
 mod signatures;
 mod state;
 mod validity;
+#[cfg(test)]
+mod vectors;
 
 pub use client::Client;
 pub use frame::{InvalidXdr, MAX_ENVELOPE_BYTES};

@@ -170,16 +170,6 @@ impl State {
     pub(crate) fn native(&self) -> NativeSums {
         self.native
     }
-
-    /// Adds the native coin up afresh from every entry.
-    #[cfg(test)]
-    pub(crate) fn native_counted(&self) -> NativeSums {
-        let mut sums = NativeSums::default();
-        for entry in self.entries.values() {
-            sums.add(&entry.data);
-        }
-        sums
-    }
 }
 
 impl NativeSums {
@@ -244,4 +234,54 @@ pub(crate) fn balance_key(id: &ClaimableBalanceId) -> LedgerKey {
     LedgerKey::ClaimableBalance(LedgerKeyClaimableBalance {
         balance_id: id.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use stellar_xdr::{PublicKey, Uint256};
+
+    use super::*;
+    use crate::account;
+
+    fn id(n: u8) -> AccountId {
+        AccountId(PublicKey::PublicKeyTypeEd25519(Uint256([n; 32])))
+    }
+
+    fn counted(state: &State) -> NativeSums {
+        let mut sums = NativeSums::default();
+        for entry in state.entries.values() {
+            sums.add(&entry.data);
+        }
+        sums
+    }
+
+    #[test]
+    fn a_rollback_restores_every_entry_and_every_sum() {
+        let mut state = State::default();
+        state.begin(1);
+        for n in 0..5 {
+            state.put_account(account::new(id(n), i64::from(n) * 100, 1));
+        }
+        let before = state.entries.clone();
+        let mark = state.mark();
+        change(&mut state);
+        assert_ne!(state.entries, before);
+        assert_eq!(state.native(), counted(&state));
+        state.rollback(mark);
+        assert_eq!(state.entries, before);
+        assert_eq!(state.native(), counted(&state));
+        assert_eq!(state.native().accounts, 1000);
+    }
+
+    /// Changes, removes, makes, makes again what was removed.
+    fn change(state: &mut State) {
+        state.put_account(account::new(id(1), 7, 1));
+        state.remove(&account_key(&id(2)));
+        state.put_account(account::new(id(2), 8, 1));
+        state.remove(&account_key(&id(2)));
+        state.put_account(account::new(id(9), 9, 1));
+        state.remove(&account_key(&id(9)));
+        state.remove(&account_key(&id(3)));
+        state.put_account(account::new(id(1), 10, 1));
+    }
 }
