@@ -2,10 +2,9 @@
 //! extensions, and the record of when a sequence number was last used.
 
 use stellar_xdr::{
-    AccountEntry, AccountEntryExt, AccountEntryExtensionV1, AccountEntryExtensionV1Ext,
-    AccountEntryExtensionV2, AccountEntryExtensionV2Ext, AccountEntryExtensionV3, AccountId,
-    ExtensionPoint, Liabilities, SequenceNumber, Signer, SignerKey, SponsorshipDescriptor,
-    String32, Thresholds, TimePoint, VecM,
+    AccountEntry, AccountEntryExt, AccountEntryExtensionV1, AccountEntryExtensionV1Ext, AccountEntryExtensionV2,
+    AccountEntryExtensionV2Ext, AccountEntryExtensionV3, AccountId, ExtensionPoint, Liabilities, SequenceNumber,
+    Signer, SignerKey, SponsorshipDescriptor, String32, Thresholds, TimePoint, VecM,
 };
 use thiserror::Error;
 
@@ -72,10 +71,7 @@ pub(crate) fn debit(account: &mut AccountEntry, amount: i64, context: &Context) 
 }
 
 /// Takes on the reserve of one subentry.
-pub(crate) fn add_subentry(
-    account: &mut AccountEntry,
-    context: &Context,
-) -> Result<(), ReserveError> {
+pub(crate) fn add_subentry(account: &mut AccountEntry, context: &Context) -> Result<(), ReserveError> {
     if account.num_sub_entries >= MAX_SUBENTRIES {
         return Err(ReserveError::TooManySubentries);
     }
@@ -93,11 +89,7 @@ pub(crate) fn drop_subentry(account: &mut AccountEntry) {
 }
 
 /// Takes on reserves for an entry that isn't the account's own.
-pub(crate) fn sponsor(
-    account: &mut AccountEntry,
-    reserves: u32,
-    context: &Context,
-) -> Result<(), ReserveError> {
+pub(crate) fn sponsor(account: &mut AccountEntry, reserves: u32, context: &Context) -> Result<(), ReserveError> {
     let Some(sum) = num_sponsoring(account).checked_add(reserves) else {
         return Err(ReserveError::TooManySponsoring);
     };
@@ -165,16 +157,12 @@ pub(crate) fn last_sequence_use(account: &AccountEntry) -> (u32, u64) {
 /// Returns what the account can spend: its balance over reserves and selling
 /// liabilities. Fees can push it below zero.
 pub(crate) fn available(account: &AccountEntry, context: &Context) -> i128 {
-    i128::from(account.balance)
-        - min_balance(account, context)
-        - i128::from(liabilities(account).selling)
+    i128::from(account.balance) - min_balance(account, context) - i128::from(liabilities(account).selling)
 }
 
 /// Returns the reserves that the account must hold, in stroops.
 pub(crate) fn min_balance(account: &AccountEntry, context: &Context) -> i128 {
-    let reserves = ACCOUNT_RESERVES
-        + i128::from(account.num_sub_entries)
-        + i128::from(num_sponsoring(account))
+    let reserves = ACCOUNT_RESERVES + i128::from(account.num_sub_entries) + i128::from(num_sponsoring(account))
         - i128::from(v2(account).map_or(0, |v2| v2.num_sponsored));
     reserves * i128::from(context.base_reserve)
 }
@@ -186,20 +174,14 @@ pub(crate) fn num_sponsoring(account: &AccountEntry) -> u32 {
 
 fn liabilities(account: &AccountEntry) -> Liabilities {
     match &account.ext {
-        AccountEntryExt::V0 => Liabilities {
-            buying: 0,
-            selling: 0,
-        },
+        AccountEntryExt::V0 => Liabilities { buying: 0, selling: 0 },
         AccountEntryExt::V1(v1) => v1.liabilities.clone(),
     }
 }
 
 fn v2(account: &AccountEntry) -> Option<&AccountEntryExtensionV2> {
     match &account.ext {
-        AccountEntryExt::V1(AccountEntryExtensionV1 {
-            ext: AccountEntryExtensionV1Ext::V2(v2),
-            ..
-        }) => Some(v2),
+        AccountEntryExt::V1(AccountEntryExtensionV1 { ext: AccountEntryExtensionV1Ext::V2(v2), .. }) => Some(v2),
         _ => None,
     }
 }
@@ -220,10 +202,7 @@ fn v2_mut(account: &mut AccountEntry) -> &mut AccountEntryExtensionV2 {
         });
     }
     match &mut account.ext {
-        AccountEntryExt::V1(AccountEntryExtensionV1 {
-            ext: AccountEntryExtensionV1Ext::V2(v2),
-            ..
-        }) => v2,
+        AccountEntryExt::V1(AccountEntryExtensionV1 { ext: AccountEntryExtensionV1Ext::V2(v2), .. }) => v2,
         _ => unreachable!("made above"),
     }
 }

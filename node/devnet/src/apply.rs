@@ -12,10 +12,9 @@ mod payment;
 mod set_options;
 
 use stellar_xdr::{
-    AccountEntry, AccountId, AccountMergeResult, BumpSequenceResult, ChangeTrustAsset,
-    ChangeTrustResult, ClaimClaimableBalanceResult, ClaimableBalanceId, CreateAccountResult,
-    CreateClaimableBalanceResult, Hash, ManageDataResult, OperationBody, OperationResult,
-    OperationResultTr, PaymentResult, SetOptionsResult,
+    AccountEntry, AccountId, AccountMergeResult, BumpSequenceResult, ChangeTrustAsset, ChangeTrustResult,
+    ClaimClaimableBalanceResult, ClaimableBalanceId, CreateAccountResult, CreateClaimableBalanceResult, Hash,
+    ManageDataResult, OperationBody, OperationResult, OperationResultTr, PaymentResult, SetOptionsResult,
 };
 
 use crate::account::ReserveError;
@@ -41,10 +40,7 @@ pub(crate) struct Scope<'a> {
 impl Scope<'_> {
     /// Returns a copy of the source account, to be changed and put back.
     fn source_account(&self) -> Result<AccountEntry, OperationResult> {
-        self.state
-            .account(&self.source)
-            .cloned()
-            .ok_or(OperationResult::OpNoAccount)
+        self.state.account(&self.source).cloned().ok_or(OperationResult::OpNoAccount)
     }
 }
 
@@ -120,26 +116,17 @@ pub(crate) fn check(body: &OperationBody, source: &AccountId) -> Result<(), Oper
 
 /// Applies an operation that passed [`check`]. After an error the caller
 /// rolls the state back.
-pub(crate) fn run(
-    body: &OperationBody,
-    scope: &mut Scope<'_>,
-) -> Result<OperationResult, OperationResult> {
+pub(crate) fn run(body: &OperationBody, scope: &mut Scope<'_>) -> Result<OperationResult, OperationResult> {
     match body {
         OperationBody::CreateAccount(op) => create_account::apply(op, scope).map(Coded::op),
         OperationBody::Payment(op) => payment::apply(op, scope).map(Coded::op),
         OperationBody::SetOptions(op) => set_options::apply(op, scope).map(Coded::op),
         OperationBody::ChangeTrust(op) => change_trust::apply(op, scope).map(Coded::op),
-        OperationBody::AccountMerge(destination) => {
-            account_merge::apply(destination, scope).map(Coded::op)
-        }
+        OperationBody::AccountMerge(destination) => account_merge::apply(destination, scope).map(Coded::op),
         OperationBody::ManageData(op) => manage_data::apply(op, scope).map(Coded::op),
         OperationBody::BumpSequence(op) => bump_sequence::apply(op, scope).map(Coded::op),
-        OperationBody::CreateClaimableBalance(op) => {
-            create_claimable_balance::apply(op, scope).map(Coded::op)
-        }
-        OperationBody::ClaimClaimableBalance(op) => {
-            claim_claimable_balance::apply(op, scope).map(Coded::op)
-        }
+        OperationBody::CreateClaimableBalance(op) => create_claimable_balance::apply(op, scope).map(Coded::op),
+        OperationBody::ClaimClaimableBalance(op) => claim_claimable_balance::apply(op, scope).map(Coded::op),
         _ => Err(OperationResult::OpNotSupported),
     }
 }
@@ -155,10 +142,9 @@ pub(crate) fn success_of(body: &OperationBody) -> OperationResult {
         OperationBody::AccountMerge(_) => AccountMergeResult::Success(0).op(),
         OperationBody::ManageData(_) => ManageDataResult::Success.op(),
         OperationBody::BumpSequence(_) => BumpSequenceResult::Success.op(),
-        OperationBody::CreateClaimableBalance(_) => CreateClaimableBalanceResult::Success(
-            ClaimableBalanceId::ClaimableBalanceIdTypeV0(Hash([0; 32])),
-        )
-        .op(),
+        OperationBody::CreateClaimableBalance(_) => {
+            CreateClaimableBalanceResult::Success(ClaimableBalanceId::ClaimableBalanceIdTypeV0(Hash([0; 32]))).op()
+        }
         OperationBody::ClaimClaimableBalance(_) => ClaimClaimableBalanceResult::Success.op(),
         _ => OperationResult::OpNotSupported,
     }

@@ -1,9 +1,6 @@
 //! Which assets are well formed, and what accounts hold of them.
 
-use stellar_xdr::{
-    AccountId, Asset, LedgerEntryData, Liabilities, TrustLineEntry, TrustLineEntryExt,
-    TrustLineFlags,
-};
+use stellar_xdr::{AccountId, Asset, LedgerEntryData, Liabilities, TrustLineEntry, TrustLineEntryExt, TrustLineFlags};
 
 use crate::account;
 use crate::context::Context;
@@ -52,12 +49,7 @@ pub(crate) fn issuer(asset: &Asset) -> Option<&AccountId> {
 
 /// Adds an amount to what an account holds. Issuers hold their own assets
 /// without bound.
-pub(crate) fn credit(
-    state: &mut State,
-    owner: &AccountId,
-    asset: &Asset,
-    amount: i64,
-) -> Result<(), HoldingError> {
+pub(crate) fn credit(state: &mut State, owner: &AccountId, asset: &Asset, amount: i64) -> Result<(), HoldingError> {
     if *asset == Asset::Native {
         let mut account = state.account(owner).cloned().ok_or(HoldingError::NoTrust)?;
         if !account::credit(&mut account, amount) {
@@ -109,19 +101,12 @@ pub(crate) fn debit(
 /// Returns what others' open offers reserve of a trustline.
 pub(crate) fn line_liabilities(line: &TrustLineEntry) -> Liabilities {
     match &line.ext {
-        TrustLineEntryExt::V0 => Liabilities {
-            buying: 0,
-            selling: 0,
-        },
+        TrustLineEntryExt::V0 => Liabilities { buying: 0, selling: 0 },
         TrustLineEntryExt::V1(v1) => v1.liabilities.clone(),
     }
 }
 
-fn authorized_line(
-    state: &State,
-    owner: &AccountId,
-    asset: &Asset,
-) -> Result<TrustLineEntry, HoldingError> {
+fn authorized_line(state: &State, owner: &AccountId, asset: &Asset) -> Result<TrustLineEntry, HoldingError> {
     let line = state.trustline(owner, asset).ok_or(HoldingError::NoTrust)?;
     if line.flags & TrustLineFlags::AuthorizedFlag as u32 == 0 {
         return Err(HoldingError::NotAuthorized);

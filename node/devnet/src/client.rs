@@ -17,9 +17,7 @@ pub struct Client {
 impl Client {
     /// Shares a ledger.
     pub fn new(ledger: Ledger) -> Self {
-        Self {
-            ledger: Arc::new(Mutex::new(ledger)),
-        }
+        Self { ledger: Arc::new(Mutex::new(ledger)) }
     }
 
     /// Calls a JSON-RPC method.

@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use stellar_xdr::{
-    GeneralizedTransactionSet, Hash, LedgerHeader, LedgerHeaderExt, StellarValue, StellarValueExt,
-    TimePoint, TransactionPhase, TransactionResultPair, TransactionResultSet, TransactionSetV1,
-    TxSetComponent, TxSetComponentTxsMaybeDiscountedFee, VecM,
+    GeneralizedTransactionSet, Hash, LedgerHeader, LedgerHeaderExt, StellarValue, StellarValueExt, TimePoint,
+    TransactionPhase, TransactionResultPair, TransactionResultSet, TransactionSetV1, TxSetComponent,
+    TxSetComponentTxsMaybeDiscountedFee, VecM,
 };
 
 use crate::context::Context;
 use crate::execute::{self, HighestSequences};
 use crate::fee;
 use crate::frame::Frame;
-use crate::genesis::{
-    BASE_FEE, BASE_RESERVE, FIRST_LEDGER, MAX_OPERATIONS_PER_LEDGER, PROTOCOL_VERSION, TOTAL_COINS,
-};
+use crate::genesis::{BASE_FEE, BASE_RESERVE, FIRST_LEDGER, MAX_OPERATIONS_PER_LEDGER, PROTOCOL_VERSION, TOTAL_COINS};
 use crate::hash;
 use crate::history::TransactionRecord;
 use crate::state::State;
@@ -49,12 +47,7 @@ pub(crate) fn genesis_header(state: &State, close_time: u64) -> LedgerHeader {
 
 /// Executes transactions as the ledger after `last`: first all fees are
 /// taken, then each runs, in an order that nobody chooses.
-pub(crate) fn execute(
-    mut frames: Vec<Frame>,
-    last: &LedgerHeader,
-    state: &mut State,
-    context: &Context,
-) -> Executed {
+pub(crate) fn execute(mut frames: Vec<Frame>, last: &LedgerHeader, state: &mut State, context: &Context) -> Executed {
     state.begin(context.sequence);
     let previous = header_hash(last);
     let set_hash = set_hash(&mut frames, &previous);
@@ -105,11 +98,10 @@ pub(crate) fn header_hash(header: &LedgerHeader) -> [u8; 32] {
 fn set_hash(frames: &mut [Frame], previous: &[u8; 32]) -> [u8; 32] {
     frames.sort_by_key(Frame::hash);
     let txs: Vec<_> = frames.iter().map(|frame| frame.envelope.clone()).collect();
-    let component =
-        TxSetComponent::TxsetCompTxsMaybeDiscountedFee(TxSetComponentTxsMaybeDiscountedFee {
-            base_fee: Some(i64::from(BASE_FEE)),
-            txs: bounded(txs),
-        });
+    let component = TxSetComponent::TxsetCompTxsMaybeDiscountedFee(TxSetComponentTxsMaybeDiscountedFee {
+        base_fee: Some(i64::from(BASE_FEE)),
+        txs: bounded(txs),
+    });
     let set = GeneralizedTransactionSet::V1(TransactionSetV1 {
         previous_ledger_hash: Hash(*previous),
         phases: bounded(vec![TransactionPhase::V0(bounded(vec![component]))]),
@@ -120,14 +112,9 @@ fn set_hash(frames: &mut [Frame], previous: &[u8; 32]) -> [u8; 32] {
 fn results_hash(records: &[Arc<TransactionRecord>]) -> [u8; 32] {
     let results = records
         .iter()
-        .map(|record| TransactionResultPair {
-            transaction_hash: Hash(record.hash),
-            result: record.result.clone(),
-        })
+        .map(|record| TransactionResultPair { transaction_hash: Hash(record.hash), result: record.result.clone() })
         .collect();
-    hash::sha256(&[&hash::xdr(&TransactionResultSet {
-        results: bounded(results),
-    })])
+    hash::sha256(&[&hash::xdr(&TransactionResultSet { results: bounded(results) })])
 }
 
 /// Chains a hash over every entry that the ledger changed. It stands where

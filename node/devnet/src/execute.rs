@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stellar_xdr::{
-    AccountId, OperationResult, SequenceNumber, SignerKey, TransactionResult,
-    TransactionResultResult as Code, Uint256,
+    AccountId, OperationResult, SequenceNumber, SignerKey, TransactionResult, TransactionResultResult as Code, Uint256,
 };
 
 use crate::account;
@@ -55,9 +54,7 @@ fn execute_inner(
     if reached == Reached::Sequence {
         use_sequence(inner, state, context);
     }
-    let signed = verdict
-        .map_err(|refusal| refusal.code)
-        .and_then(|()| operations_signed(inner, &mut check, state));
+    let signed = verdict.map_err(|refusal| refusal.code).and_then(|()| operations_signed(inner, &mut check, state));
     // Whatever came of it, its one-time signers are used up.
     for source in sources(inner) {
         remove_one_time_signer(state, &source, inner.signed.hash);
@@ -68,11 +65,7 @@ fn execute_inner(
     }
 }
 
-fn operations_signed(
-    inner: &Inner,
-    check: &mut SignatureCheck<'_>,
-    state: &State,
-) -> Result<(), Code> {
+fn operations_signed(inner: &Inner, check: &mut SignatureCheck<'_>, state: &State) -> Result<(), Code> {
     let mut results = validity::default_results(inner);
     let mut all_signed = true;
     for (index, result) in results.iter_mut().enumerate() {
@@ -92,12 +85,7 @@ fn operations_signed(
 
 /// Runs every operation, also past one that failed, for its result; nothing
 /// of it stays unless all succeed.
-fn run_operations(
-    inner: &Inner,
-    state: &mut State,
-    context: &Context,
-    highest: &HighestSequences,
-) -> Code {
+fn run_operations(inner: &Inner, state: &mut State, context: &Context, highest: &HighestSequences) -> Code {
     let before_all = state.mark();
     let mut results = Vec::with_capacity(inner.tx.operations.len());
     let mut all_succeeded = true;
@@ -113,8 +101,9 @@ fn run_operations(
         };
         let outcome = match scope.state.account(&scope.source) {
             None => Err(OperationResult::OpNoAccount),
-            Some(_) => apply::check(&operation.body, &scope.source)
-                .and_then(|()| apply::run(&operation.body, &mut scope)),
+            Some(_) => {
+                apply::check(&operation.body, &scope.source).and_then(|()| apply::run(&operation.body, &mut scope))
+            }
         };
         results.push(outcome.unwrap_or_else(|failure| {
             all_succeeded = false;
@@ -141,9 +130,8 @@ fn use_sequence(inner: &Inner, state: &mut State, context: &Context) {
 }
 
 fn sources(inner: &Inner) -> BTreeSet<AccountId> {
-    let mut sources: BTreeSet<AccountId> = (0..inner.tx.operations.len())
-        .map(|index| inner.operation_source(index))
-        .collect();
+    let mut sources: BTreeSet<AccountId> =
+        (0..inner.tx.operations.len()).map(|index| inner.operation_source(index)).collect();
     sources.insert(inner.source.clone());
     sources
 }

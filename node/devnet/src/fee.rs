@@ -53,9 +53,7 @@ pub(crate) fn short_of_replacement(new: &Frame, old: &Frame) -> Option<i64> {
 
 /// Whether an account can pay all these fees over its reserves.
 pub(crate) fn covers(state: &State, source: &AccountId, fees: i128, context: &Context) -> bool {
-    state
-        .account(source)
-        .is_some_and(|account| account::available(account, context) >= fees)
+    state.account(source).is_some_and(|account| account::available(account, context) >= fees)
 }
 
 fn ceil_div(value: i128, by: i128) -> i128 {

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use stellar_xdr::{
-    AccountId, DecoratedSignature, FeeBumpTransactionInnerTx, Limits, MuxedAccount, Preconditions,
-    ReadXdr, Transaction, TransactionEnvelope, TransactionExt, TransactionV0, TransactionV0Ext,
+    AccountId, DecoratedSignature, FeeBumpTransactionInnerTx, Limits, MuxedAccount, Preconditions, ReadXdr,
+    Transaction, TransactionEnvelope, TransactionExt, TransactionV0, TransactionV0Ext,
 };
 use thiserror::Error;
 
@@ -68,17 +68,11 @@ impl Frame {
     /// Decodes an envelope and computes its hashes on a network.
     pub(crate) fn decode(bytes: &[u8], network_id: &[u8; 32]) -> Result<Self, InvalidXdr> {
         if bytes.len() > MAX_ENVELOPE_BYTES {
-            return Err(InvalidXdr {
-                reason: format!("{} bytes", bytes.len()),
-            });
+            return Err(InvalidXdr { reason: format!("{} bytes", bytes.len()) });
         }
-        let limits = Limits {
-            depth: MAX_XDR_DEPTH,
-            len: MAX_ENVELOPE_BYTES,
-        };
-        let envelope = TransactionEnvelope::from_xdr(bytes, limits).map_err(|e| InvalidXdr {
-            reason: e.to_string(),
-        })?;
+        let limits = Limits { depth: MAX_XDR_DEPTH, len: MAX_ENVELOPE_BYTES };
+        let envelope =
+            TransactionEnvelope::from_xdr(bytes, limits).map_err(|e| InvalidXdr { reason: e.to_string() })?;
         Ok(Self::new(envelope, network_id))
     }
 
@@ -86,20 +80,13 @@ impl Frame {
     pub(crate) fn new(envelope: TransactionEnvelope, network_id: &[u8; 32]) -> Self {
         match &envelope {
             TransactionEnvelope::TxV0(v0) => {
-                let mut inner =
-                    Inner::new(as_v1(v0.tx.clone()), v0.signatures.to_vec(), network_id);
+                let mut inner = Inner::new(as_v1(v0.tx.clone()), v0.signatures.to_vec(), network_id);
                 inner.version0 = true;
-                Self {
-                    inner,
-                    bump: None,
-                    envelope,
-                }
+                Self { inner, bump: None, envelope }
             }
-            TransactionEnvelope::Tx(v1) => Self {
-                inner: Inner::new(v1.tx.clone(), v1.signatures.to_vec(), network_id),
-                bump: None,
-                envelope,
-            },
+            TransactionEnvelope::Tx(v1) => {
+                Self { inner: Inner::new(v1.tx.clone(), v1.signatures.to_vec(), network_id), bump: None, envelope }
+            }
             TransactionEnvelope::TxFeeBump(outer) => {
                 let FeeBumpTransactionInnerTx::Tx(v1) = &outer.tx.inner_tx;
                 Self {
@@ -107,10 +94,7 @@ impl Frame {
                     bump: Some(Bump {
                         source: outer.tx.fee_source.clone().account_id(),
                         fee: outer.tx.fee,
-                        signed: Signed::new(
-                            hash::fee_bump(network_id, &outer.tx),
-                            outer.signatures.to_vec(),
-                        ),
+                        signed: Signed::new(hash::fee_bump(network_id, &outer.tx), outer.signatures.to_vec()),
                     }),
                     envelope,
                 }
@@ -160,9 +144,7 @@ impl Inner {
 
     /// Returns how many operations its own fee pays for: at least one.
     pub(crate) fn paid_operations(&self) -> i64 {
-        i64::try_from(self.tx.operations.len())
-            .expect("XDR allows 100 operations")
-            .max(1)
+        i64::try_from(self.tx.operations.len()).expect("XDR allows 100 operations").max(1)
     }
 
     /// Returns the account that operation `index` acts for.
@@ -176,11 +158,7 @@ impl Inner {
 
 impl Signed {
     fn new(hash: [u8; 32], signatures: Vec<DecoratedSignature>) -> Self {
-        Self {
-            hash,
-            signatures,
-            verified: RefCell::default(),
-        }
+        Self { hash, signatures, verified: RefCell::default() }
     }
 }
 
@@ -191,9 +169,7 @@ fn as_v1(tx: TransactionV0) -> Transaction {
         source_account: MuxedAccount::Ed25519(tx.source_account_ed25519),
         fee: tx.fee,
         seq_num: tx.seq_num,
-        cond: tx
-            .time_bounds
-            .map_or(Preconditions::None, Preconditions::Time),
+        cond: tx.time_bounds.map_or(Preconditions::None, Preconditions::Time),
         memo: tx.memo,
         operations: tx.operations,
         ext: TransactionExt::V0,

@@ -36,11 +36,7 @@ pub(crate) fn transaction(network_id: &[u8; 32], tx: &Transaction) -> [u8; 32] {
 
 /// Returns the hash that signatures of a fee bump cover.
 pub(crate) fn fee_bump(network_id: &[u8; 32], tx: &FeeBumpTransaction) -> [u8; 32] {
-    sha256(&[
-        network_id,
-        &ENVELOPE_TYPE_TX_FEE_BUMP.to_be_bytes(),
-        &xdr(tx),
-    ])
+    sha256(&[network_id, &ENVELOPE_TYPE_TX_FEE_BUMP.to_be_bytes(), &xdr(tx)])
 }
 
 /// Returns the hash inside the id of the claimable balance that operation
@@ -64,7 +60,5 @@ pub(crate) fn key_bytes(account: &AccountId) -> &[u8; 32] {
 
 /// Encodes a value that the ledger itself holds.
 pub(crate) fn xdr<T: WriteXdr>(value: &T) -> Vec<u8> {
-    value
-        .to_xdr(Limits::none())
-        .expect("values in memory are within their XDR bounds")
+    value.to_xdr(Limits::none()).expect("values in memory are within their XDR bounds")
 }

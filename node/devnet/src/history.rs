@@ -41,10 +41,7 @@ pub struct TransactionRecord {
 impl TransactionRecord {
     /// Whether its operations took effect.
     pub fn succeeded(&self) -> bool {
-        matches!(
-            self.result.result,
-            Code::TxSuccess(_) | Code::TxFeeBumpInnerSuccess(_)
-        )
+        matches!(self.result.result, Code::TxSuccess(_) | Code::TxFeeBumpInnerSuccess(_))
     }
 
     fn bytes(&self) -> usize {
@@ -73,18 +70,8 @@ pub(crate) struct History {
 
 impl History {
     /// Adds the next ledger and forgets what is beyond the bounds.
-    pub(crate) fn push(
-        &mut self,
-        sequence: u32,
-        close_time: u64,
-        records: &[Arc<TransactionRecord>],
-    ) {
-        let mut ledger = PastLedger {
-            sequence,
-            close_time,
-            hashes: Vec::new(),
-            bytes: 0,
-        };
+    pub(crate) fn push(&mut self, sequence: u32, close_time: u64, records: &[Arc<TransactionRecord>]) {
+        let mut ledger = PastLedger { sequence, close_time, hashes: Vec::new(), bytes: 0 };
         for record in records {
             ledger.bytes += record.bytes();
             for hash in [Some(record.hash), record.inner_hash].into_iter().flatten() {
@@ -94,8 +81,7 @@ impl History {
         }
         self.bytes += ledger.bytes;
         self.ledgers.push_back(ledger);
-        self.fees
-            .push_back(records.iter().map(|r| r.fee_rate).collect());
+        self.fees.push_back(records.iter().map(|r| r.fee_rate).collect());
         if self.fees.len() > FEE_WINDOW {
             self.fees.pop_front();
         }
@@ -114,11 +100,7 @@ impl History {
         for hash in ledger.hashes {
             // An inner transaction may have been included again since, and
             // failed with its sequence used: the newer record stays.
-            if self
-                .transactions
-                .get(&hash)
-                .is_some_and(|r| r.ledger == ledger.sequence)
-            {
+            if self.transactions.get(&hash).is_some_and(|r| r.ledger == ledger.sequence) {
                 self.transactions.remove(&hash);
             }
         }
@@ -131,9 +113,7 @@ impl History {
 
     /// Returns number and close time of the oldest ledger that is kept.
     pub(crate) fn oldest(&self) -> (u32, u64) {
-        self.ledgers
-            .front()
-            .map_or((0, 0), |ledger| (ledger.sequence, ledger.close_time))
+        self.ledgers.front().map_or((0, 0), |ledger| (ledger.sequence, ledger.close_time))
     }
 
     /// Returns the fee rates of the newest ledgers, sorted, and how many

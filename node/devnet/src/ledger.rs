@@ -57,9 +57,7 @@ pub struct LedgerClosed {
 
 /// The ledger can't close at this time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error(
-    "the ledger before closed at {last}: close this one at a later second than that, not at {wanted}"
-)]
+#[error("the ledger before closed at {last}: close this one at a later second than that, not at {wanted}")]
 pub struct CloseError {
     /// The last ledger's close time, in seconds since 1970.
     pub last: u64,
@@ -133,18 +131,14 @@ impl Ledger {
     /// If `close_time`, in seconds since 1970, isn't later than the last one.
     pub fn close(&mut self, close_time: u64) -> Result<LedgerClosed, CloseError> {
         if close_time <= self.close_time() {
-            return Err(CloseError {
-                last: self.close_time(),
-                wanted: close_time,
-            });
+            return Err(CloseError { last: self.close_time(), wanted: close_time });
         }
         let context = self.context(close_time);
         let taken = self.queue.take(&self.state, &context);
         let executed = close::execute(taken.included, &self.header, &mut self.state, &context);
         self.header = executed.header;
         self.hash = close::header_hash(&self.header);
-        self.history
-            .push(context.sequence, close_time, &executed.records);
+        self.history.push(context.sequence, close_time, &executed.records);
         debug_assert!(self.totals().conserved(), "{:?}", self.totals());
         Ok(LedgerClosed {
             sequence: context.sequence,

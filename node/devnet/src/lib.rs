@@ -11,10 +11,7 @@
 //! itself, so that it is an independent check of the client's code. Every
 //! operation that it doesn't know answers `opNOT_SUPPORTED`.
 
-#![expect(
-    clippy::result_large_err,
-    reason = "a refusal is an ordinary answer here, of the protocol's own type"
-)]
+#![expect(clippy::result_large_err, reason = "a refusal is an ordinary answer here, of the protocol's own type")]
 
 mod account;
 mod apply;
@@ -41,17 +38,14 @@ mod vectors;
 
 pub use client::Client;
 pub use frame::{InvalidXdr, MAX_ENVELOPE_BYTES};
-pub use genesis::{
-    BASE_FEE, BASE_RESERVE, MAX_OPERATIONS_PER_LEDGER, PROTOCOL_VERSION, TOTAL_COINS,
-};
+pub use genesis::{BASE_FEE, BASE_RESERVE, MAX_OPERATIONS_PER_LEDGER, PROTOCOL_VERSION, TOTAL_COINS};
 pub use history::{MAX_HISTORY_BYTES, RETENTION_LEDGERS, TransactionRecord};
 pub use ledger::{CloseError, Ledger, LedgerClosed, Submitted, Totals};
 pub use queue::{Admission, MAX_PENDING_OPERATIONS};
 pub use rpc::{
-    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, MAX_ENTRY_KEYS, METHOD_NOT_FOUND, PARSE_ERROR,
-    RpcError,
+    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, MAX_ENTRY_KEYS, METHOD_NOT_FOUND, PARSE_ERROR, RpcError,
 };
 pub use server::{
-    Close, Config, FRIENDBOT_AMOUNT, MAX_BODY_BYTES, MAX_CLOCK_OFFSET, MAX_CONCURRENT_REQUESTS,
-    MAX_CONNECTIONS, REQUEST_TIMEOUT, Server, ServerError,
+    Close, Config, FRIENDBOT_AMOUNT, MAX_BODY_BYTES, MAX_CLOCK_OFFSET, MAX_CONCURRENT_REQUESTS, MAX_CONNECTIONS,
+    REQUEST_TIMEOUT, Server, ServerError,
 };

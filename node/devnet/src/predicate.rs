@@ -19,12 +19,8 @@ fn allowed_at(predicate: &ClaimPredicate, depth: u32) -> bool {
         ClaimPredicate::And(children) | ClaimPredicate::Or(children) => {
             children.len() == 2 && children.iter().all(|child| allowed_at(child, depth + 1))
         }
-        ClaimPredicate::Not(child) => child
-            .as_ref()
-            .is_some_and(|child| allowed_at(child, depth + 1)),
-        ClaimPredicate::BeforeAbsoluteTime(time) | ClaimPredicate::BeforeRelativeTime(time) => {
-            *time >= 0
-        }
+        ClaimPredicate::Not(child) => child.as_ref().is_some_and(|child| allowed_at(child, depth + 1)),
+        ClaimPredicate::BeforeAbsoluteTime(time) | ClaimPredicate::BeforeRelativeTime(time) => *time >= 0,
     }
 }
 
@@ -42,16 +38,12 @@ pub(crate) fn absolute(predicate: &ClaimPredicate, close_time: u64) -> ClaimPred
     match predicate {
         ClaimPredicate::And(children) => ClaimPredicate::And(each(children)),
         ClaimPredicate::Or(children) => ClaimPredicate::Or(each(children)),
-        ClaimPredicate::Not(child) => ClaimPredicate::Not(
-            child
-                .as_ref()
-                .map(|child| Box::new(absolute(child, close_time))),
-        ),
-        ClaimPredicate::BeforeRelativeTime(seconds) => ClaimPredicate::BeforeAbsoluteTime(
-            i64::try_from(close_time)
-                .unwrap_or(i64::MAX)
-                .saturating_add(*seconds),
-        ),
+        ClaimPredicate::Not(child) => {
+            ClaimPredicate::Not(child.as_ref().map(|child| Box::new(absolute(child, close_time))))
+        }
+        ClaimPredicate::BeforeRelativeTime(seconds) => {
+            ClaimPredicate::BeforeAbsoluteTime(i64::try_from(close_time).unwrap_or(i64::MAX).saturating_add(*seconds))
+        }
         ClaimPredicate::Unconditional | ClaimPredicate::BeforeAbsoluteTime(_) => predicate.clone(),
     }
 }
@@ -62,9 +54,7 @@ pub(crate) fn holds(predicate: &ClaimPredicate, close_time: u64) -> bool {
         ClaimPredicate::Unconditional => true,
         ClaimPredicate::And(children) => children.iter().all(|child| holds(child, close_time)),
         ClaimPredicate::Or(children) => children.iter().any(|child| holds(child, close_time)),
-        ClaimPredicate::Not(child) => child
-            .as_ref()
-            .is_some_and(|child| !holds(child, close_time)),
+        ClaimPredicate::Not(child) => child.as_ref().is_some_and(|child| !holds(child, close_time)),
         ClaimPredicate::BeforeAbsoluteTime(time) => i128::from(close_time) < i128::from(*time),
         ClaimPredicate::BeforeRelativeTime(_) => false,
     }
@@ -126,9 +116,7 @@ mod tests {
     #[test]
     fn missing_children_and_negative_times_are_not_allowed() {
         assert!(!allowed(&ClaimPredicate::Not(None)));
-        assert!(!allowed(&ClaimPredicate::And(
-            vec![NOW].try_into().unwrap()
-        )));
+        assert!(!allowed(&ClaimPredicate::And(vec![NOW].try_into().unwrap())));
         assert!(!allowed(&ClaimPredicate::Or(VecM::default())));
         assert!(!allowed(&ClaimPredicate::BeforeAbsoluteTime(-1)));
         assert!(!allowed(&ClaimPredicate::BeforeRelativeTime(-1)));
@@ -138,10 +126,7 @@ mod tests {
     #[test]
     fn relative_times_become_absolute_at_any_depth_and_saturate() {
         let rel = ClaimPredicate::BeforeRelativeTime(60);
-        assert_eq!(
-            absolute(&and(T, not(rel)), 1000),
-            and(T, not(ClaimPredicate::BeforeAbsoluteTime(1060)))
-        );
+        assert_eq!(absolute(&and(T, not(rel)), 1000), and(T, not(ClaimPredicate::BeforeAbsoluteTime(1060))));
         assert_eq!(
             absolute(&ClaimPredicate::BeforeRelativeTime(i64::MAX), 1),
             ClaimPredicate::BeforeAbsoluteTime(i64::MAX)

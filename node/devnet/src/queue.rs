@@ -106,17 +106,11 @@ impl Queue {
             .iter()
             .map(|(source, p)| {
                 let frame = &p.frame;
-                (
-                    source.clone(),
-                    frame.bid(),
-                    frame.paid_operations(),
-                    frame.hash(),
-                )
+                (source.clone(), frame.bid(), frame.paid_operations(), frame.hash())
             })
             .collect();
         order.sort_by(|a, b| {
-            let rate =
-                |x: &(AccountId, i64, i64, [u8; 32]), per: i64| i128::from(x.1) * i128::from(per);
+            let rate = |x: &(AccountId, i64, i64, [u8; 32]), per: i64| i128::from(x.1) * i128::from(per);
             rate(b, a.2).cmp(&rate(a, b.2)).then(a.3.cmp(&b.3))
         });
         let mut room = MAX_OPERATIONS_PER_LEDGER;

@@ -45,11 +45,7 @@ pub struct RpcError {
 impl RpcError {
     /// Makes an error without data.
     pub fn new(code: i64, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            data: None,
-        }
+        Self { code, message: message.into(), data: None }
     }
 
     fn params(message: impl Into<String>) -> Self {
@@ -59,11 +55,7 @@ impl RpcError {
 
 impl From<InvalidXdr> for RpcError {
     fn from(error: InvalidXdr) -> Self {
-        Self {
-            code: INVALID_PARAMS,
-            message: "invalid_xdr".to_owned(),
-            data: Some(Value::String(error.to_string())),
-        }
+        Self { code: INVALID_PARAMS, message: "invalid_xdr".to_owned(), data: Some(Value::String(error.to_string())) }
     }
 }
 
@@ -79,9 +71,7 @@ impl Ledger {
             Value::Null => &empty,
             Value::Object(params) => params,
             _ => {
-                return Err(RpcError::params(
-                    "invalid parameters: params must be an object",
-                ));
+                return Err(RpcError::params("invalid parameters: params must be an object"));
             }
         };
         match method {
@@ -143,9 +133,7 @@ impl Ledger {
         let keys = match params.get("keys") {
             Some(Value::Array(keys)) => keys,
             _ => {
-                return Err(RpcError::params(
-                    "keys must be an array of base64 ledger keys",
-                ));
+                return Err(RpcError::params("keys must be an array of base64 ledger keys"));
             }
         };
         if keys.len() > MAX_ENTRY_KEYS {
@@ -156,9 +144,8 @@ impl Ledger {
         }
         let mut entries = Vec::new();
         for (index, text) in keys.iter().enumerate() {
-            let key = ledger_key(text).ok_or_else(|| {
-                RpcError::params(format!("cannot unmarshal key value at index {index}"))
-            })?;
+            let key = ledger_key(text)
+                .ok_or_else(|| RpcError::params(format!("cannot unmarshal key value at index {index}")))?;
             let Some(entry) = self.entry(&key) else {
                 continue;
             };
@@ -177,9 +164,7 @@ impl Ledger {
         let Some(Value::String(text)) = params.get("transaction") else {
             return Err(RpcError::params("transaction must be a base64 envelope"));
         };
-        let envelope = STANDARD
-            .decode(text)
-            .map_err(|_| RpcError::params("invalid_xdr"))?;
+        let envelope = STANDARD.decode(text).map_err(|_| RpcError::params("invalid_xdr"))?;
         let submitted = self.submit(&envelope)?;
         let mut answer = json!({
             "hash": hex::encode(submitted.hash),
@@ -204,14 +189,10 @@ impl Ledger {
             return Err(RpcError::params("hash must be 64 hex digits"));
         };
         if text.len() != 64 {
-            return Err(RpcError::params(format!(
-                "unexpected hash length ({})",
-                text.len()
-            )));
+            return Err(RpcError::params(format!("unexpected hash length ({})", text.len())));
         }
         let mut hash = [0; 32];
-        hex::decode_to_slice(text, &mut hash)
-            .map_err(|e| RpcError::params(format!("incorrect hash: {e}")))?;
+        hex::decode_to_slice(text, &mut hash).map_err(|e| RpcError::params(format!("incorrect hash: {e}")))?;
         let (oldest, oldest_close_time) = self.oldest_ledger();
         let mut answer = json!({
             "status": "NOT_FOUND",
@@ -229,11 +210,7 @@ impl Ledger {
 }
 
 fn describe(record: &TransactionRecord, answer: &mut Value) {
-    let status = if record.succeeded() {
-        "SUCCESS"
-    } else {
-        "FAILED"
-    };
+    let status = if record.succeeded() { "SUCCESS" } else { "FAILED" };
     answer["status"] = json!(status);
     answer["ledger"] = json!(record.ledger);
     answer["createdAt"] = json!(record.close_time.to_string());
@@ -248,9 +225,7 @@ fn with_format(params: &Map<String, Value>) -> Result<(), RpcError> {
     match params.get("xdrFormat") {
         None | Some(Value::Null) => Ok(()),
         Some(Value::String(format)) if format.is_empty() || format == "base64" => Ok(()),
-        Some(format) => Err(RpcError::params(format!(
-            "xdrFormat {format}: the development ledger speaks base64 only"
-        ))),
+        Some(format) => Err(RpcError::params(format!("xdrFormat {format}: the development ledger speaks base64 only"))),
     }
 }
 
@@ -259,10 +234,7 @@ fn ledger_key(text: &Value) -> Option<LedgerKey> {
     if bytes.len() > MAX_KEY_BYTES {
         return None;
     }
-    let limits = Limits {
-        depth: MAX_XDR_DEPTH,
-        len: MAX_KEY_BYTES,
-    };
+    let limits = Limits { depth: MAX_XDR_DEPTH, len: MAX_KEY_BYTES };
     LedgerKey::from_xdr(bytes, limits).ok()
 }
 

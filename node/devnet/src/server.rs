@@ -90,9 +90,7 @@ impl Default for Config {
 #[derive(Debug, Error)]
 pub enum ServerError {
     /// The address can't be listened on.
-    #[error(
-        "can't listen on {address}: {source}; choose another address, or port 0 for a free one"
-    )]
+    #[error("can't listen on {address}: {source}; choose another address, or port 0 for a free one")]
     Bind {
         /// The address that was asked for.
         address: SocketAddr,
@@ -104,9 +102,7 @@ pub enum ServerError {
     Random(getrandom::Error),
     /// The friendbot's amount is too small to make an account, or more than
     /// it has.
-    #[error(
-        "the friendbot can't give {0} stroops: choose from 10000000 (1 XLM) to 10000000000000000"
-    )]
+    #[error("the friendbot can't give {0} stroops: choose from 10000000 (1 XLM) to 10000000000000000")]
     FriendbotAmount(i64),
     /// The interval is too short.
     #[error("ledgers can't close every {0:?}: choose at least 10 ms")]
@@ -146,12 +142,8 @@ impl Server {
     /// If the configuration is out of bounds or the address is taken.
     pub async fn spawn(config: Config) -> Result<Self, ServerError> {
         validate(&config)?;
-        let listener = TcpListener::bind(config.bind)
-            .await
-            .map_err(|source| bind_error(&config, source))?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| bind_error(&config, source))?;
+        let listener = TcpListener::bind(config.bind).await.map_err(|source| bind_error(&config, source))?;
+        let address = listener.local_addr().map_err(|source| bind_error(&config, source))?;
         let passphrase = match &config.passphrase {
             Some(passphrase) => passphrase.clone(),
             None => random_passphrase()?,
@@ -180,12 +172,7 @@ impl Server {
         if let Close::Every(period) = config.close {
             tasks.spawn(until(stopped, close_every(Arc::clone(&shared), period)));
         }
-        Ok(Self {
-            address,
-            shared,
-            stop,
-            tasks,
-        })
+        Ok(Self { address, shared, stop, tasks })
     }
 
     /// Returns the address that it listens on.
@@ -254,11 +241,7 @@ impl Shared {
     }
 
     fn announce(&self, closed: &LedgerClosed) {
-        tracing::debug!(
-            sequence = closed.sequence,
-            transactions = closed.transactions.len(),
-            "ledger closed"
-        );
+        tracing::debug!(sequence = closed.sequence, transactions = closed.transactions.len(), "ledger closed");
         self.closed.send_replace(closed.sequence);
     }
 }
@@ -276,10 +259,7 @@ fn validate(config: &Config) -> Result<(), ServerError> {
 }
 
 fn bind_error(config: &Config, source: io::Error) -> ServerError {
-    ServerError::Bind {
-        address: config.bind,
-        source,
-    }
+    ServerError::Bind { address: config.bind, source }
 }
 
 fn random_passphrase() -> Result<String, ServerError> {

@@ -6,8 +6,8 @@
 
 use ed25519_dalek::{Signature, VerifyingKey};
 use stellar_xdr::{
-    AccountEntry, AccountId, DecoratedSignature, OperationBody, Signer, SignerKey,
-    SignerKeyEd25519SignedPayload, Uint256,
+    AccountEntry, AccountId, DecoratedSignature, OperationBody, Signer, SignerKey, SignerKeyEd25519SignedPayload,
+    Uint256,
 };
 
 use crate::frame::Signed;
@@ -69,10 +69,7 @@ pub(crate) struct SignatureCheck<'a> {
 
 impl<'a> SignatureCheck<'a> {
     pub(crate) fn new(signed: &'a Signed) -> Self {
-        Self {
-            signed,
-            used: vec![false; signed.signatures.len()],
-        }
+        Self { signed, used: vec![false; signed.signatures.len()] }
     }
 
     /// Whether an account's signers reach the threshold of a level.
@@ -87,13 +84,7 @@ impl<'a> SignatureCheck<'a> {
 
     /// Whether every one of the extra signers signed.
     pub(crate) fn all_of(&mut self, keys: &[SignerKey]) -> bool {
-        let signers: Vec<Signer> = keys
-            .iter()
-            .map(|key| Signer {
-                key: key.clone(),
-                weight: 1,
-            })
-            .collect();
+        let signers: Vec<Signer> = keys.iter().map(|key| Signer { key: key.clone(), weight: 1 }).collect();
         let needed = u32::try_from(signers.len()).expect("XDR allows two");
         needed == 0 || self.reach(&signers, needed)
     }
@@ -151,15 +142,11 @@ impl<'a> SignatureCheck<'a> {
         match key {
             SignerKey::PreAuthTx(_) => false,
             SignerKey::HashX(hash) => {
-                signature.hint.0 == last4(&hash.0)
-                    && hash::sha256(&[signature.signature.as_slice()]) == hash.0
+                signature.hint.0 == last4(&hash.0) && hash::sha256(&[signature.signature.as_slice()]) == hash.0
             }
-            SignerKey::Ed25519(public) => {
-                signature.hint.0 == last4(&public.0) && self.verified(index, &public.0)
-            }
+            SignerKey::Ed25519(public) => signature.hint.0 == last4(&public.0) && self.verified(index, &public.0),
             SignerKey::Ed25519SignedPayload(payload) => {
-                signature.hint.0 == payload_hint(payload)
-                    && verify(&payload.ed25519.0, &payload.payload, signature)
+                signature.hint.0 == payload_hint(payload) && verify(&payload.ed25519.0, &payload.payload, signature)
             }
         }
     }
@@ -187,10 +174,7 @@ fn signers_of(account: &AccountEntry) -> Vec<Signer> {
 }
 
 fn master(id: &AccountId, weight: u32) -> Signer {
-    Signer {
-        key: SignerKey::Ed25519(Uint256(*hash::key_bytes(id))),
-        weight,
-    }
+    Signer { key: SignerKey::Ed25519(Uint256(*hash::key_bytes(id))), weight }
 }
 
 fn verify(public: &[u8; 32], message: &[u8], signature: &DecoratedSignature) -> bool {

@@ -7,10 +7,9 @@
 use std::collections::BTreeMap;
 
 use stellar_xdr::{
-    AccountEntry, AccountId, Asset, ClaimableBalanceEntry, ClaimableBalanceId, DataEntry,
-    LedgerEntry, LedgerEntryData, LedgerEntryExt, LedgerEntryExtensionV1,
-    LedgerEntryExtensionV1Ext, LedgerKey, LedgerKeyAccount, LedgerKeyClaimableBalance,
-    LedgerKeyData, LedgerKeyTrustLine, SponsorshipDescriptor, String64, TrustLineAsset,
+    AccountEntry, AccountId, Asset, ClaimableBalanceEntry, ClaimableBalanceId, DataEntry, LedgerEntry, LedgerEntryData,
+    LedgerEntryExt, LedgerEntryExtensionV1, LedgerEntryExtensionV1Ext, LedgerKey, LedgerKeyAccount,
+    LedgerKeyClaimableBalance, LedgerKeyData, LedgerKeyTrustLine, SponsorshipDescriptor, String64, TrustLineAsset,
     TrustLineEntry,
 };
 
@@ -101,11 +100,7 @@ impl State {
     fn write(&mut self, data: LedgerEntryData, ext: LedgerEntryExt) {
         let key = data.to_key();
         self.native.add(&data);
-        let entry = LedgerEntry {
-            last_modified_ledger_seq: self.sequence,
-            data,
-            ext,
-        };
+        let entry = LedgerEntry { last_modified_ledger_seq: self.sequence, data, ext };
         let before = self.entries.insert(key.clone(), entry);
         if let Some(before) = &before {
             self.native.subtract(&before.data);
@@ -120,9 +115,7 @@ impl State {
 
     /// Returns an account.
     pub(crate) fn account(&self, id: &AccountId) -> Option<&AccountEntry> {
-        let key = LedgerKey::Account(LedgerKeyAccount {
-            account_id: id.clone(),
-        });
+        let key = LedgerKey::Account(LedgerKeyAccount { account_id: id.clone() });
         match &self.entries.get(&key)?.data {
             LedgerEntryData::Account(account) => Some(account),
             _ => None,
@@ -146,10 +139,7 @@ impl State {
     }
 
     /// Returns a claimable balance with its sponsor.
-    pub(crate) fn balance(
-        &self,
-        id: &ClaimableBalanceId,
-    ) -> Option<(&ClaimableBalanceEntry, Option<&AccountId>)> {
+    pub(crate) fn balance(&self, id: &ClaimableBalanceId) -> Option<(&ClaimableBalanceEntry, Option<&AccountId>)> {
         let entry = self.entries.get(&balance_key(id))?;
         match &entry.data {
             LedgerEntryData::ClaimableBalance(balance) => Some((balance, sponsor(entry))),
@@ -160,10 +150,7 @@ impl State {
     /// Returns what changed since the ledger began, by key: the entry as it
     /// stands now, or nothing where it was removed.
     pub(crate) fn changed(&self) -> BTreeMap<&LedgerKey, Option<&LedgerEntry>> {
-        self.journal
-            .iter()
-            .map(|(key, _)| (key, self.entries.get(key)))
-            .collect()
+        self.journal.iter().map(|(key, _)| (key, self.entries.get(key))).collect()
     }
 
     /// Returns the sums of native coin as kept with every change.
@@ -204,9 +191,7 @@ pub(crate) fn sponsor(entry: &LedgerEntry) -> Option<&AccountId> {
 
 /// Returns the key of an account.
 pub(crate) fn account_key(id: &AccountId) -> LedgerKey {
-    LedgerKey::Account(LedgerKeyAccount {
-        account_id: id.clone(),
-    })
+    LedgerKey::Account(LedgerKeyAccount { account_id: id.clone() })
 }
 
 /// Returns the key of a trustline.
@@ -223,17 +208,12 @@ pub(crate) fn trustline_key(owner: &AccountId, asset: &Asset) -> LedgerKey {
 
 /// Returns the key of a data entry.
 pub(crate) fn data_key(owner: &AccountId, name: &String64) -> LedgerKey {
-    LedgerKey::Data(LedgerKeyData {
-        account_id: owner.clone(),
-        data_name: name.clone(),
-    })
+    LedgerKey::Data(LedgerKeyData { account_id: owner.clone(), data_name: name.clone() })
 }
 
 /// Returns the key of a claimable balance.
 pub(crate) fn balance_key(id: &ClaimableBalanceId) -> LedgerKey {
-    LedgerKey::ClaimableBalance(LedgerKeyClaimableBalance {
-        balance_id: id.clone(),
-    })
+    LedgerKey::ClaimableBalance(LedgerKeyClaimableBalance { balance_id: id.clone() })
 }
 
 #[cfg(test)]

@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 
 use stellar_xdr::{
     AccountEntry, InnerTransactionResult, InnerTransactionResultExt, InnerTransactionResultPair,
-    InnerTransactionResultResult, OperationResult, Preconditions, PreconditionsV2, SignerKey,
-    TimeBounds, TransactionExt, TransactionResult, TransactionResultExt,
-    TransactionResultResult as Code,
+    InnerTransactionResultResult, OperationResult, Preconditions, PreconditionsV2, SignerKey, TimeBounds,
+    TransactionExt, TransactionResult, TransactionResultExt, TransactionResultResult as Code,
 };
 
 use crate::account;
@@ -59,35 +58,23 @@ impl Stage {
 }
 
 /// Judges a submitted transaction as a whole against the last closed ledger.
-pub(crate) fn admissible(
-    frame: &Frame,
-    state: &State,
-    context: &Context,
-) -> Result<(), TransactionResult> {
+pub(crate) fn admissible(frame: &Frame, state: &State, context: &Context) -> Result<(), TransactionResult> {
     let minimum = fee::minimum(frame.paid_operations(), context);
     let Some(bump) = &frame.bump else {
-        return inner_admissible(&frame.inner, state, context, Stage::Admission)
-            .map_err(|code| result(minimum, code));
+        return inner_admissible(&frame.inner, state, context, Stage::Admission).map_err(|code| result(minimum, code));
     };
-    bump_admissible(bump, &frame.inner, state, context)
-        .map_err(|(fee, code)| result(fee.unwrap_or(minimum), code))?;
+    bump_admissible(bump, &frame.inner, state, context).map_err(|(fee, code)| result(fee.unwrap_or(minimum), code))?;
     inner_admissible(&frame.inner, state, context, Stage::BumpedAdmission)
         .map_err(|code| result(minimum, wrap(&frame.inner, code)))
 }
 
-fn inner_admissible(
-    inner: &Inner,
-    state: &State,
-    context: &Context,
-    stage: Stage,
-) -> Result<(), Code> {
+fn inner_admissible(inner: &Inner, state: &State, context: &Context, stage: Stage) -> Result<(), Code> {
     let mut check = SignatureCheck::new(&inner.signed);
     common(inner, &mut check, state, context, stage).map_err(|refusal| refusal.code)?;
     for (index, operation) in inner.tx.operations.iter().enumerate() {
         let source = inner.operation_source(index);
         let judged = if apply::supported(&operation.body) {
-            operation_signed(inner, index, &mut check, state)
-                .and_then(|()| apply::check(&operation.body, &source))
+            operation_signed(inner, index, &mut check, state).and_then(|()| apply::check(&operation.body, &source))
         } else {
             Err(OperationResult::OpNotSupported)
         };
@@ -104,12 +91,7 @@ fn inner_admissible(
 }
 
 /// The outer checks of a fee bump: fee, source, signatures, balance.
-fn bump_admissible(
-    bump: &Bump,
-    inner: &Inner,
-    state: &State,
-    context: &Context,
-) -> Result<(), (Option<i64>, Code)> {
+fn bump_admissible(bump: &Bump, inner: &Inner, state: &State, context: &Context) -> Result<(), (Option<i64>, Code)> {
     if bump.fee < 0 {
         return Err((None, Code::TxMalformed));
     }
@@ -119,9 +101,7 @@ fn bump_admissible(
     if let Some(needed) = fee::short_of_inner_rate(bump, inner, context) {
         return Err((Some(needed), Code::TxInsufficientFee));
     }
-    let source = state
-        .account(&bump.source)
-        .ok_or((None, Code::TxNoAccount))?;
+    let source = state.account(&bump.source).ok_or((None, Code::TxNoAccount))?;
     let mut check = SignatureCheck::new(&bump.signed);
     if !check.account(source, Level::Low) {
         return Err((None, Code::TxBadAuth));
@@ -144,23 +124,15 @@ pub(crate) fn common(
     context: &Context,
     stage: Stage,
 ) -> Result<(), Refusal> {
-    let early = |code| Refusal {
-        code,
-        reached: Reached::Nothing,
-    };
-    let late = |code| Refusal {
-        code,
-        reached: Reached::Sequence,
-    };
+    let early = |code| Refusal { code, reached: Reached::Nothing };
+    let late = |code| Refusal { code, reached: Reached::Sequence };
     structure(inner).map_err(early)?;
     bounds(&inner.tx.cond, context).map_err(early)?;
     let own_minimum = fee::minimum(inner.paid_operations(), context);
     if stage.pays_itself() && i64::from(inner.tx.fee) < own_minimum {
         return Err(early(Code::TxInsufficientFee));
     }
-    let source = state
-        .account(&inner.source)
-        .ok_or_else(|| early(Code::TxNoAccount))?;
+    let source = state.account(&inner.source).ok_or_else(|| early(Code::TxNoAccount))?;
     if !sequence_fits(inner, source, context) {
         return Err(early(Code::TxBadSeq));
     }
@@ -170,11 +142,7 @@ pub(crate) fn common(
     if !check.account(source, Level::Low) || !check.all_of(extra_signers(&inner.tx.cond)) {
         return Err(late(Code::TxBadAuth));
     }
-    let fee = if stage.fee_was_taken() {
-        0
-    } else {
-        i128::from(inner.tx.fee)
-    };
+    let fee = if stage.fee_was_taken() { 0 } else { i128::from(inner.tx.fee) };
     if stage.pays_itself() && account::available(source, context) < fee {
         return Err(late(Code::TxInsufficientBalance));
     }
@@ -205,9 +173,8 @@ fn structure(inner: &Inner) -> Result<(), Code> {
     }
     let extra = extra_signers(&inner.tx.cond);
     let distinct: BTreeSet<&SignerKey> = extra.iter().collect();
-    let empty_payload = extra
-        .iter()
-        .any(|key| matches!(key, SignerKey::Ed25519SignedPayload(p) if p.payload.is_empty()));
+    let empty_payload =
+        extra.iter().any(|key| matches!(key, SignerKey::Ed25519SignedPayload(p) if p.payload.is_empty()));
     if distinct.len() != extra.len() || empty_payload {
         return Err(Code::TxMalformed);
     }
@@ -233,8 +200,7 @@ fn bounds(cond: &Preconditions, context: &Context) -> Result<(), Code> {
         return Err(Code::TxTooEarly);
     }
     let over = |t: &TimeBounds| t.max_time.0 != 0 && t.max_time.0 < context.close_time;
-    let late = time.is_some_and(over)
-        || ledgers.is_some_and(|l| l.max_ledger != 0 && l.max_ledger <= context.sequence);
+    let late = time.is_some_and(over) || ledgers.is_some_and(|l| l.max_ledger != 0 && l.max_ledger <= context.sequence);
     if late {
         return Err(Code::TxTooLate);
     }
@@ -260,11 +226,7 @@ fn old_enough(cond: &Preconditions, source: &AccountEntry, context: &Context) ->
     let (last_ledger, last_time) = account::last_sequence_use(source);
     let since = |now: u64, age: u64, last: u64| now.checked_sub(age).is_some_and(|t| t >= last);
     since(context.close_time, v2.min_seq_age.0, last_time)
-        && since(
-            u64::from(context.sequence),
-            u64::from(v2.min_seq_ledger_gap),
-            u64::from(last_ledger),
-        )
+        && since(u64::from(context.sequence), u64::from(v2.min_seq_ledger_gap), u64::from(last_ledger))
 }
 
 fn extra_signers(cond: &Preconditions) -> &[SignerKey] {
@@ -280,12 +242,7 @@ fn v2(cond: &Preconditions) -> Option<&PreconditionsV2> {
 
 /// Returns the results with which a transaction starts: success everywhere.
 pub(crate) fn default_results(inner: &Inner) -> Vec<OperationResult> {
-    inner
-        .tx
-        .operations
-        .iter()
-        .map(|operation| apply::success_of(&operation.body))
-        .collect()
+    inner.tx.operations.iter().map(|operation| apply::success_of(&operation.body)).collect()
 }
 
 /// Builds `txFAILED` with the results of the operations.
@@ -295,11 +252,7 @@ pub(crate) fn failed(results: Vec<OperationResult>) -> Code {
 
 /// Builds a transaction's result.
 pub(crate) fn result(fee_charged: i64, code: Code) -> TransactionResult {
-    TransactionResult {
-        fee_charged,
-        result: code,
-        ext: TransactionResultExt::V0,
-    }
+    TransactionResult { fee_charged, result: code, ext: TransactionResultExt::V0 }
 }
 
 /// Wraps the code of an inner transaction in that of its fee bump.
@@ -325,9 +278,7 @@ pub(crate) fn wrap(inner: &Inner, code: Code) -> Code {
         Code::TxSorobanInvalid => In::TxSorobanInvalid,
         Code::TxFrozenKeyAccessed => In::TxFrozenKeyAccessed,
         // A fee bump can't hold another.
-        Code::TxInternalError | Code::TxFeeBumpInnerSuccess(_) | Code::TxFeeBumpInnerFailed(_) => {
-            In::TxInternalError
-        }
+        Code::TxInternalError | Code::TxFeeBumpInnerSuccess(_) | Code::TxFeeBumpInnerFailed(_) => In::TxInternalError,
     };
     let pair = InnerTransactionResultPair {
         transaction_hash: stellar_xdr::Hash(inner.signed.hash),
@@ -338,9 +289,5 @@ pub(crate) fn wrap(inner: &Inner, code: Code) -> Code {
             ext: InnerTransactionResultExt::V0,
         },
     };
-    if succeeded {
-        Code::TxFeeBumpInnerSuccess(pair)
-    } else {
-        Code::TxFeeBumpInnerFailed(pair)
-    }
+    if succeeded { Code::TxFeeBumpInnerSuccess(pair) } else { Code::TxFeeBumpInnerFailed(pair) }
 }

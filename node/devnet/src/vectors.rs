@@ -15,13 +15,7 @@ use crate::signatures::SignatureCheck;
 
 fn of_kind(kind: &str) -> Vec<Value> {
     let all: Value = serde_json::from_str(include_str!("../tests/vectors/stellar.json")).unwrap();
-    let found: Vec<Value> = all["vectors"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|v| v["kind"] == kind)
-        .cloned()
-        .collect();
+    let found: Vec<Value> = all["vectors"].as_array().unwrap().iter().filter(|v| v["kind"] == kind).cloned().collect();
     assert!(!found.is_empty(), "no vector of kind {kind}");
     found
 }
@@ -67,12 +61,7 @@ fn transaction_hashes_are_as_published() {
     for kind in ["tx_hash", "channel_canonical_tx"] {
         for vector in of_kind(kind) {
             let hash = frame(&vector).hash();
-            assert_eq!(
-                hex::encode(hash),
-                text(&vector, "hash"),
-                "{}",
-                vector["name"]
-            );
+            assert_eq!(hex::encode(hash), text(&vector, "hash"), "{}", vector["name"]);
         }
     }
 }
@@ -85,21 +74,12 @@ fn published_signatures_verify_and_changed_ones_do_not() {
         let signer = genesis::account_of(&seed.0);
         let expected = text(&vector, "signature_hex");
         let over = signed(&frame, &vector);
-        let at = over
-            .signatures
-            .iter()
-            .position(|s| hex::encode(s.signature.as_slice()) == expected)
-            .unwrap();
-        assert_eq!(
-            hex::encode(over.signatures[at].hint.0),
-            text(&vector, "hint_hex")
-        );
+        let at = over.signatures.iter().position(|s| hex::encode(s.signature.as_slice()) == expected).unwrap();
+        assert_eq!(hex::encode(over.signatures[at].hint.0), text(&vector, "hint_hex"));
         assert!(SignatureCheck::new(over).absent_account(&signer));
 
         let over = match &mut frame.bump {
-            Some(bump) if hex::encode(bump.signed.hash) == text(&vector, "hash") => {
-                &mut bump.signed
-            }
+            Some(bump) if hex::encode(bump.signed.hash) == text(&vector, "hash") => &mut bump.signed,
             _ => &mut frame.inner.signed,
         };
         over.verified.take();

@@ -13,10 +13,7 @@ pub(super) fn check(destination: &MuxedAccount, source: &AccountId) -> Result<()
     Ok(())
 }
 
-pub(super) fn apply(
-    destination: &MuxedAccount,
-    scope: &mut Scope<'_>,
-) -> Result<AccountMergeResult, OperationResult> {
+pub(super) fn apply(destination: &MuxedAccount, scope: &mut Scope<'_>) -> Result<AccountMergeResult, OperationResult> {
     let destination = destination.clone().account_id();
     let Some(mut gaining) = scope.state.account(&destination).cloned() else {
         return Err(AccountMergeResult::NoAccount.op());

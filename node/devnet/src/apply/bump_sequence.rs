@@ -14,10 +14,7 @@ pub(super) fn check(op: &BumpSequenceOp) -> Result<(), OperationResult> {
 
 /// Succeeds also where the account is past the number already, and counts as
 /// a use of the sequence number even then.
-pub(super) fn apply(
-    op: &BumpSequenceOp,
-    scope: &mut Scope<'_>,
-) -> Result<BumpSequenceResult, OperationResult> {
+pub(super) fn apply(op: &BumpSequenceOp, scope: &mut Scope<'_>) -> Result<BumpSequenceResult, OperationResult> {
     let mut source = scope.source_account()?;
     if op.bump_to.0 > source.seq_num.0 {
         source.seq_num = op.bump_to.clone();

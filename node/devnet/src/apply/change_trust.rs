@@ -1,9 +1,8 @@
 //! ChangeTrust, for issued assets.
 
 use stellar_xdr::{
-    AccountFlags, AccountId, Asset, ChangeTrustAsset, ChangeTrustOp, ChangeTrustResult,
-    LedgerEntryData, OperationResult, TrustLineAsset, TrustLineEntry, TrustLineEntryExt,
-    TrustLineFlags,
+    AccountFlags, AccountId, Asset, ChangeTrustAsset, ChangeTrustOp, ChangeTrustResult, LedgerEntryData,
+    OperationResult, TrustLineAsset, TrustLineEntry, TrustLineEntryExt, TrustLineFlags,
 };
 
 use super::{Coded, Scope, reserve_failure};
@@ -13,19 +12,15 @@ use crate::state::trustline_key;
 
 pub(super) fn check(op: &ChangeTrustOp, source: &AccountId) -> Result<(), OperationResult> {
     let line = issued(&op.line)?;
-    let malformed = op.limit < 0
-        || !asset::well_formed(&line)
-        || asset::issuer(&line).is_none_or(|issuer| issuer == source);
+    let malformed =
+        op.limit < 0 || !asset::well_formed(&line) || asset::issuer(&line).is_none_or(|issuer| issuer == source);
     if malformed {
         return Err(ChangeTrustResult::Malformed.op());
     }
     Ok(())
 }
 
-pub(super) fn apply(
-    op: &ChangeTrustOp,
-    scope: &mut Scope<'_>,
-) -> Result<ChangeTrustResult, OperationResult> {
+pub(super) fn apply(op: &ChangeTrustOp, scope: &mut Scope<'_>) -> Result<ChangeTrustResult, OperationResult> {
     let asset = issued(&op.line)?;
     match scope.state.trustline(&scope.source, &asset).cloned() {
         Some(line) => change(op, line, &asset, scope),
@@ -56,18 +51,13 @@ fn change(
     Ok(ChangeTrustResult::Success)
 }
 
-fn create(
-    op: &ChangeTrustOp,
-    asset: &Asset,
-    scope: &mut Scope<'_>,
-) -> Result<ChangeTrustResult, OperationResult> {
+fn create(op: &ChangeTrustOp, asset: &Asset, scope: &mut Scope<'_>) -> Result<ChangeTrustResult, OperationResult> {
     if op.limit == 0 {
         return Err(ChangeTrustResult::InvalidLimit.op());
     }
     let issuer_flags = issuer_flags(asset, scope)?;
     let mut source = scope.source_account()?;
-    account::add_subentry(&mut source, scope.context)
-        .map_err(|e| reserve_failure(e, ChangeTrustResult::LowReserve))?;
+    account::add_subentry(&mut source, scope.context).map_err(|e| reserve_failure(e, ChangeTrustResult::LowReserve))?;
     let mut flags = 0;
     if issuer_flags & AccountFlags::RequiredFlag as u32 == 0 {
         flags |= TrustLineFlags::AuthorizedFlag as u32;

@@ -1,8 +1,6 @@
 //! ClaimClaimableBalance.
 
-use stellar_xdr::{
-    ClaimClaimableBalanceOp, ClaimClaimableBalanceResult, Claimant, OperationResult,
-};
+use stellar_xdr::{ClaimClaimableBalanceOp, ClaimClaimableBalanceResult, Claimant, OperationResult};
 
 use super::{Coded, Scope};
 use crate::account;

@@ -13,18 +13,11 @@ pub(super) fn check(op: &CreateAccountOp, source: &AccountId) -> Result<(), Oper
 }
 
 /// Checks in the network's order: exists, reserve, funds.
-pub(super) fn apply(
-    op: &CreateAccountOp,
-    scope: &mut Scope<'_>,
-) -> Result<CreateAccountResult, OperationResult> {
+pub(super) fn apply(op: &CreateAccountOp, scope: &mut Scope<'_>) -> Result<CreateAccountResult, OperationResult> {
     if scope.state.account(&op.destination).is_some() {
         return Err(CreateAccountResult::AlreadyExist.op());
     }
-    let created = account::new(
-        op.destination.clone(),
-        op.starting_balance,
-        scope.context.sequence,
-    );
+    let created = account::new(op.destination.clone(), op.starting_balance, scope.context.sequence);
     if account::available(&created, scope.context) < 0 {
         return Err(CreateAccountResult::LowReserve.op());
     }

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use stellar_xdr::{
-    AccountFlags, Asset, ClaimableBalanceEntry, ClaimableBalanceEntryExt,
-    ClaimableBalanceEntryExtensionV1, ClaimableBalanceEntryExtensionV1Ext, ClaimableBalanceFlags,
-    ClaimableBalanceId, Claimant, ClaimantV0, CreateClaimableBalanceOp,
-    CreateClaimableBalanceResult, Hash, LedgerEntryData, OperationResult, TrustLineFlags,
+    AccountFlags, Asset, ClaimableBalanceEntry, ClaimableBalanceEntryExt, ClaimableBalanceEntryExtensionV1,
+    ClaimableBalanceEntryExtensionV1Ext, ClaimableBalanceFlags, ClaimableBalanceId, Claimant, ClaimantV0,
+    CreateClaimableBalanceOp, CreateClaimableBalanceResult, Hash, LedgerEntryData, OperationResult, TrustLineFlags,
 };
 
 use super::{Coded, Scope, reserve_failure};
@@ -16,19 +15,12 @@ use crate::hash;
 use crate::predicate;
 
 pub(super) fn check(op: &CreateClaimableBalanceOp) -> Result<(), OperationResult> {
-    let destinations: BTreeSet<_> = op
-        .claimants
-        .iter()
-        .map(|c| &fields(c).destination)
-        .collect();
+    let destinations: BTreeSet<_> = op.claimants.iter().map(|c| &fields(c).destination).collect();
     let malformed = op.amount <= 0
         || op.claimants.is_empty()
         || destinations.len() != op.claimants.len()
         || !asset::well_formed(&op.asset)
-        || !op
-            .claimants
-            .iter()
-            .all(|c| predicate::allowed(&fields(c).predicate));
+        || !op.claimants.iter().all(|c| predicate::allowed(&fields(c).predicate));
     if malformed {
         return Err(CreateClaimableBalanceResult::Malformed.op());
     }
@@ -42,14 +34,7 @@ pub(super) fn apply(
     scope: &mut Scope<'_>,
 ) -> Result<CreateClaimableBalanceResult, OperationResult> {
     let clawback = clawback_enabled(&op.asset, scope);
-    asset::debit(
-        scope.state,
-        &scope.source,
-        &op.asset,
-        op.amount,
-        scope.context,
-    )
-    .map_err(|e| {
+    asset::debit(scope.state, &scope.source, &op.asset, op.amount, scope.context).map_err(|e| {
         match e {
             HoldingError::NoTrust => CreateClaimableBalanceResult::NoTrust,
             HoldingError::NotAuthorized => CreateClaimableBalanceResult::NotAuthorized,
@@ -82,17 +67,11 @@ pub(super) fn apply(
             ClaimableBalanceEntryExt::V0
         },
     };
-    scope.state.put_sponsored(
-        LedgerEntryData::ClaimableBalance(balance),
-        scope.source.clone(),
-    );
+    scope.state.put_sponsored(LedgerEntryData::ClaimableBalance(balance), scope.source.clone());
     Ok(CreateClaimableBalanceResult::Success(id))
 }
 
-fn stored_claimants(
-    op: &CreateClaimableBalanceOp,
-    close_time: u64,
-) -> stellar_xdr::VecM<Claimant, 10> {
+fn stored_claimants(op: &CreateClaimableBalanceOp, close_time: u64) -> stellar_xdr::VecM<Claimant, 10> {
     op.claimants
         .iter()
         .map(|claimant| {

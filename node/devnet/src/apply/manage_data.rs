@@ -1,8 +1,6 @@
 //! ManageData.
 
-use stellar_xdr::{
-    DataEntry, DataEntryExt, LedgerEntryData, ManageDataOp, ManageDataResult, OperationResult,
-};
+use stellar_xdr::{DataEntry, DataEntryExt, LedgerEntryData, ManageDataOp, ManageDataResult, OperationResult};
 
 use super::{Coded, Scope, printable, reserve_failure};
 use crate::account;
@@ -16,10 +14,7 @@ pub(super) fn check(op: &ManageDataOp) -> Result<(), OperationResult> {
     Ok(())
 }
 
-pub(super) fn apply(
-    op: &ManageDataOp,
-    scope: &mut Scope<'_>,
-) -> Result<ManageDataResult, OperationResult> {
+pub(super) fn apply(op: &ManageDataOp, scope: &mut Scope<'_>) -> Result<ManageDataResult, OperationResult> {
     let present = scope.state.data(&scope.source, &op.data_name).is_some();
     let Some(value) = &op.data_value else {
         if !present {

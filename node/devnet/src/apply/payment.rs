@@ -14,10 +14,7 @@ pub(super) fn check(op: &PaymentOp) -> Result<(), OperationResult> {
 
 /// Credits the destination before it debits the source, as the network does:
 /// where both fail, the destination's code is reported.
-pub(super) fn apply(
-    op: &PaymentOp,
-    scope: &mut Scope<'_>,
-) -> Result<PaymentResult, OperationResult> {
+pub(super) fn apply(op: &PaymentOp, scope: &mut Scope<'_>) -> Result<PaymentResult, OperationResult> {
     let destination = op.destination.clone().account_id();
     if op.asset == Asset::Native && destination == scope.source {
         return Ok(PaymentResult::Success);
@@ -35,14 +32,7 @@ pub(super) fn apply(
         }
         .op()
     })?;
-    asset::debit(
-        scope.state,
-        &scope.source,
-        &op.asset,
-        op.amount,
-        scope.context,
-    )
-    .map_err(|e| {
+    asset::debit(scope.state, &scope.source, &op.asset, op.amount, scope.context).map_err(|e| {
         match e {
             HoldingError::NoTrust => PaymentResult::SrcNoTrust,
             HoldingError::NotAuthorized => PaymentResult::SrcNotAuthorized,

@@ -1,8 +1,7 @@
 //! SetOptions.
 
 use stellar_xdr::{
-    AccountEntry, AccountFlags, AccountId, OperationResult, SetOptionsOp, SetOptionsResult, Signer,
-    SignerKey, Uint256,
+    AccountEntry, AccountFlags, AccountId, OperationResult, SetOptionsOp, SetOptionsResult, Signer, SignerKey, Uint256,
 };
 
 use super::{Coded, Scope, printable, reserve_failure};
@@ -28,31 +27,14 @@ pub(super) fn check(op: &SetOptionsOp, source: &AccountId) -> Result<(), Operati
     if set & clear != 0 {
         return Err(SetOptionsResult::BadFlags.op());
     }
-    let weights = [
-        op.master_weight,
-        op.low_threshold,
-        op.med_threshold,
-        op.high_threshold,
-    ];
-    if weights
-        .into_iter()
-        .flatten()
-        .any(|weight| weight > MAX_WEIGHT)
-    {
+    let weights = [op.master_weight, op.low_threshold, op.med_threshold, op.high_threshold];
+    if weights.into_iter().flatten().any(|weight| weight > MAX_WEIGHT) {
         return Err(SetOptionsResult::ThresholdOutOfRange.op());
     }
-    if op
-        .signer
-        .as_ref()
-        .is_some_and(|s| !signer_allowed(s, source))
-    {
+    if op.signer.as_ref().is_some_and(|s| !signer_allowed(s, source)) {
         return Err(SetOptionsResult::BadSigner.op());
     }
-    if op
-        .home_domain
-        .as_ref()
-        .is_some_and(|d| !printable(d.0.as_slice()))
-    {
+    if op.home_domain.as_ref().is_some_and(|d| !printable(d.0.as_slice())) {
         return Err(SetOptionsResult::InvalidHomeDomain.op());
     }
     Ok(())
@@ -60,10 +42,7 @@ pub(super) fn check(op: &SetOptionsOp, source: &AccountId) -> Result<(), Operati
 
 /// Applies in the network's order: inflation destination, flags, domain,
 /// weights, signer.
-pub(super) fn apply(
-    op: &SetOptionsOp,
-    scope: &mut Scope<'_>,
-) -> Result<SetOptionsResult, OperationResult> {
+pub(super) fn apply(op: &SetOptionsOp, scope: &mut Scope<'_>) -> Result<SetOptionsResult, OperationResult> {
     let mut source = scope.source_account()?;
     if let Some(destination) = &op.inflation_dest {
         if scope.state.account(destination).is_none() {
@@ -75,12 +54,7 @@ pub(super) fn apply(
     if let Some(domain) = &op.home_domain {
         source.home_domain = domain.clone();
     }
-    let weights = [
-        op.master_weight,
-        op.low_threshold,
-        op.med_threshold,
-        op.high_threshold,
-    ];
+    let weights = [op.master_weight, op.low_threshold, op.med_threshold, op.high_threshold];
     for (place, weight) in source.thresholds.0.iter_mut().zip(weights) {
         if let Some(weight) = weight {
             *place = u8::try_from(weight).expect("checked to be at most 255");
@@ -109,11 +83,7 @@ fn set_flags(op: &SetOptionsOp, source: &mut AccountEntry) -> Result<(), Operati
     Ok(())
 }
 
-fn set_signer(
-    signer: &Signer,
-    source: &mut AccountEntry,
-    scope: &Scope<'_>,
-) -> Result<(), OperationResult> {
+fn set_signer(signer: &Signer, source: &mut AccountEntry, scope: &Scope<'_>) -> Result<(), OperationResult> {
     let present = source.signers.iter().any(|s| s.key == signer.key);
     if present && signer.weight == 0 {
         account::drop_subentry(source);
@@ -122,8 +92,7 @@ fn set_signer(
         if source.signers.len() >= MAX_SIGNERS {
             return Err(SetOptionsResult::TooManySigners.op());
         }
-        account::add_subentry(source, scope.context)
-            .map_err(|e| reserve_failure(e, SetOptionsResult::LowReserve))?;
+        account::add_subentry(source, scope.context).map_err(|e| reserve_failure(e, SetOptionsResult::LowReserve))?;
     }
     account::set_signer(source, &signer.key, signer.weight);
     Ok(())
@@ -131,7 +100,6 @@ fn set_signer(
 
 fn signer_allowed(signer: &Signer, source: &AccountId) -> bool {
     let own_master = SignerKey::Ed25519(Uint256(*hash::key_bytes(source)));
-    let empty_payload =
-        matches!(&signer.key, SignerKey::Ed25519SignedPayload(p) if p.payload.is_empty());
+    let empty_payload = matches!(&signer.key, SignerKey::Ed25519SignedPayload(p) if p.payload.is_empty());
     signer.key != own_master && signer.weight <= MAX_WEIGHT && !empty_payload
 }

@@ -15,9 +15,7 @@ pub(super) struct Clock {
 impl Clock {
     /// Returns the time, in seconds since 1970.
     pub(super) fn now(&self) -> u64 {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         wall + self.offset()
     }
 
@@ -29,15 +27,8 @@ impl Clock {
     /// Moves it ahead and returns the new offset; nothing, and unmoved, where
     /// that would pass the bound.
     pub(super) fn advance(&self, seconds: u64) -> Option<u64> {
-        let moved = |offset: u64| {
-            offset
-                .checked_add(seconds)
-                .filter(|sum| *sum <= MAX_CLOCK_OFFSET)
-        };
-        self.offset
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, moved)
-            .ok()
-            .map(|before| before + seconds)
+        let moved = |offset: u64| offset.checked_add(seconds).filter(|sum| *sum <= MAX_CLOCK_OFFSET);
+        self.offset.fetch_update(Ordering::Relaxed, Ordering::Relaxed, moved).ok().map(|before| before + seconds)
     }
 }
 
@@ -51,10 +42,7 @@ mod tests {
         assert_eq!(clock.advance(100), Some(100));
         assert_eq!(clock.advance(MAX_CLOCK_OFFSET), None);
         assert_eq!(clock.advance(u64::MAX), None);
-        assert_eq!(
-            clock.advance(MAX_CLOCK_OFFSET - 100),
-            Some(MAX_CLOCK_OFFSET)
-        );
+        assert_eq!(clock.advance(MAX_CLOCK_OFFSET - 100), Some(MAX_CLOCK_OFFSET));
         assert_eq!(clock.offset(), MAX_CLOCK_OFFSET);
     }
 }

@@ -15,11 +15,7 @@ use crate::hash;
 /// `POST /devnet/close`: closes a ledger now.
 pub(super) async fn close(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let closed = shared.close_now();
-    let transactions: Vec<String> = closed
-        .transactions
-        .iter()
-        .map(|record| hex::encode(record.hash))
-        .collect();
+    let transactions: Vec<String> = closed.transactions.iter().map(|record| hex::encode(record.hash)).collect();
     Json(json!({
         "sequence": closed.sequence,
         "close_time": closed.close_time,
@@ -42,10 +38,8 @@ pub(super) async fn advance_clock(
     Json(body): Json<AdvanceClock>,
 ) -> Result<Json<Value>, (StatusCode, String)> {
     let offset = shared.clock.advance(body.advance_seconds).ok_or_else(|| {
-        let reason = format!(
-            "the clock is {} s ahead and can be at most {MAX_CLOCK_OFFSET} s ahead",
-            shared.clock.offset()
-        );
+        let reason =
+            format!("the clock is {} s ahead and can be at most {MAX_CLOCK_OFFSET} s ahead", shared.clock.offset());
         (StatusCode::BAD_REQUEST, reason)
     })?;
     Ok(Json(json!({

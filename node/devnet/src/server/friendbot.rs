@@ -16,10 +16,9 @@ use serde::Deserialize;
 use serde_json::json;
 use stellar_strkey::ed25519::PublicKey as Address;
 use stellar_xdr::{
-    AccountId, CreateAccountOp, CreateAccountResult, DecoratedSignature, Memo, MuxedAccount,
-    Operation, OperationBody, OperationResult, OperationResultTr, Preconditions, PublicKey,
-    SequenceNumber, Signature, SignatureHint, Transaction, TransactionEnvelope, TransactionExt,
-    TransactionResultResult, TransactionV1Envelope, Uint256,
+    AccountId, CreateAccountOp, CreateAccountResult, DecoratedSignature, Memo, MuxedAccount, Operation, OperationBody,
+    OperationResult, OperationResultTr, Preconditions, PublicKey, SequenceNumber, Signature, SignatureHint,
+    Transaction, TransactionEnvelope, TransactionExt, TransactionResultResult, TransactionV1Envelope, Uint256,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
@@ -70,18 +69,11 @@ pub(super) struct Wish {
 /// it.
 pub(super) async fn fund(State(shared): State<Arc<Shared>>, Query(wish): Query<Wish>) -> Response {
     let Ok(address) = Address::from_string(&wish.addr) else {
-        return problem(
-            StatusCode::BAD_REQUEST,
-            "addr must be an account's address (G…)",
-        );
+        return problem(StatusCode::BAD_REQUEST, "addr must be an account's address (G…)");
     };
     let account = AccountId(PublicKey::PublicKeyTypeEd25519(Uint256(address.0)));
     let (answer, answered) = oneshot::channel();
-    if shared
-        .friendbot
-        .try_send(Request { account, answer })
-        .is_err()
-    {
+    if shared.friendbot.try_send(Request { account, answer }).is_err() {
         let reason = "the friendbot has too many requests: try again in a few seconds";
         return problem(StatusCode::SERVICE_UNAVAILABLE, reason);
     }
@@ -93,10 +85,9 @@ pub(super) async fn fund(State(shared): State<Arc<Shared>>, Query(wish): Query<W
         }))
         .into_response(),
         Outcome::Exists => problem(StatusCode::BAD_REQUEST, "the account exists already"),
-        Outcome::Unavailable => problem(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the friendbot couldn't make the account: see GET /devnet/status",
-        ),
+        Outcome::Unavailable => {
+            problem(StatusCode::SERVICE_UNAVAILABLE, "the friendbot couldn't make the account: see GET /devnet/status")
+        }
     }
 }
 
@@ -131,11 +122,7 @@ impl Friendbot {
             .and_then(|_| ledger.close(now).map_err(|e| e.to_string()))
             .map_err(ServerError::Friendbot)?;
         match closed.transactions.as_slice() {
-            [made] if made.succeeded() => Ok(Self {
-                key: SigningKey::from_bytes(&seed),
-                account,
-                amount,
-            }),
+            [made] if made.succeeded() => Ok(Self { key: SigningKey::from_bytes(&seed), account, amount }),
             other => Err(ServerError::Friendbot(format!("{other:?}"))),
         }
     }
@@ -184,10 +171,7 @@ impl Friendbot {
             };
             if record.succeeded() {
                 for request in batch {
-                    let made = Outcome::Created {
-                        hash: record.hash,
-                        ledger: record.ledger,
-                    };
+                    let made = Outcome::Created { hash: record.hash, ledger: record.ledger };
                     // A requester that left doesn't mind.
                     let _ = request.answer.send(made);
                 }
@@ -234,9 +218,7 @@ fn answer_failed(record: &TransactionRecord, batch: Vec<Request>) -> Vec<Request
     let TransactionResultResult::TxFailed(results) = &record.result.result else {
         return batch;
     };
-    let existed = OperationResult::OpInner(OperationResultTr::CreateAccount(
-        CreateAccountResult::AlreadyExist,
-    ));
+    let existed = OperationResult::OpInner(OperationResultTr::CreateAccount(CreateAccountResult::AlreadyExist));
     let mut left = Vec::with_capacity(batch.len());
     for (request, result) in batch.into_iter().zip(results.iter()) {
         if *result == existed {
@@ -249,11 +231,7 @@ fn answer_failed(record: &TransactionRecord, batch: Vec<Request>) -> Vec<Request
 }
 
 /// Waits until a ledger has the transaction, or enough of them haven't.
-async fn wait_for(
-    shared: &Shared,
-    closed: &mut watch::Receiver<u32>,
-    hash: [u8; 32],
-) -> Option<TransactionRecord> {
+async fn wait_for(shared: &Shared, closed: &mut watch::Receiver<u32>, hash: [u8; 32]) -> Option<TransactionRecord> {
     for _ in 0..MAX_LEDGERS {
         wait_for_ledger(shared, closed).await;
         if let Some(record) = shared.client.ledger().transaction(&hash) {
@@ -277,16 +255,10 @@ async fn wait_for_ledger(shared: &Shared, closed: &mut watch::Receiver<u32>) {
 }
 
 /// Builds and signs a transaction that makes accounts.
-fn create_accounts(
-    ledger: &Ledger,
-    key: &SigningKey,
-    accounts: &[AccountId],
-    amount: i64,
-) -> Option<Vec<u8>> {
+fn create_accounts(ledger: &Ledger, key: &SigningKey, accounts: &[AccountId], amount: i64) -> Option<Vec<u8>> {
     let public = key.verifying_key().to_bytes();
     let source = AccountId(PublicKey::PublicKeyTypeEd25519(Uint256(public)));
-    let stellar_xdr::LedgerEntryData::Account(entry) = &ledger.entry(&account_key(&source))?.data
-    else {
+    let stellar_xdr::LedgerEntryData::Account(entry) = &ledger.entry(&account_key(&source))?.data else {
         return None;
     };
     let operations: Vec<Operation> = accounts
@@ -310,10 +282,8 @@ fn create_accounts(
     };
     let signature = key.sign(&hash::transaction(&ledger.network_id(), &tx));
     let hint = [public[28], public[29], public[30], public[31]];
-    let decorated = DecoratedSignature {
-        hint: SignatureHint(hint),
-        signature: Signature(signature.to_bytes().try_into().ok()?),
-    };
+    let decorated =
+        DecoratedSignature { hint: SignatureHint(hint), signature: Signature(signature.to_bytes().try_into().ok()?) };
     Some(hash::xdr(&TransactionEnvelope::Tx(TransactionV1Envelope {
         tx,
         signatures: vec![decorated].try_into().ok()?,

@@ -12,11 +12,7 @@ use serde_json::{Map, Value, json};
 use super::Shared;
 use crate::rpc::{INVALID_REQUEST, PARSE_ERROR, RpcError};
 
-pub(super) async fn answer(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(super) async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
     let json = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -57,10 +53,7 @@ impl Call {
             return Err(invalid(Value::Null, "send one request object, no batch"));
         };
         let id = request.remove("id");
-        if matches!(
-            id,
-            Some(Value::Bool(_) | Value::Array(_) | Value::Object(_))
-        ) {
+        if matches!(id, Some(Value::Bool(_) | Value::Array(_) | Value::Object(_))) {
             return Err(invalid(Value::Null, "id must be a string or a number"));
         }
         let told = id.clone().unwrap_or(Value::Null);

@@ -47,7 +47,7 @@ fn a_payment_reports_the_destination_before_the_source() {
     let bad = issuer.asset("U D");
     let native = Asset::Native;
 
-    let mut expect = |world: &mut World, to: &Key, asset: &Asset, amount, code: R| {
+    let expect = |world: &mut World, to: &Key, asset: &Asset, amount, code: R| {
         let result = world.one(&payer, pay(to, asset.clone(), amount));
         assert_eq!(result, of(OperationResultTr::Payment(code)));
     };
@@ -79,10 +79,7 @@ fn a_trustline_that_is_not_authorized_neither_pays_nor_is_paid() {
     let issuer = world.account("issuer", 100 * XLM);
     let holder = world.account("holder", 100 * XLM);
     let usd = issuer.asset("USD");
-    world.must(
-        &issuer,
-        options(|o| o.set_flags = Some(AccountFlags::RequiredFlag as u32)),
-    );
+    world.must(&issuer, options(|o| o.set_flags = Some(AccountFlags::RequiredFlag as u32)));
     world.must(&holder, trust(&usd, 10));
     assert_eq!(world.trustline(&holder, &usd).unwrap().flags, 0);
     assert_eq!(
@@ -127,15 +124,9 @@ fn change_trust_reports_each_fault() {
     let orphan = Key::of("nobody").asset("USD");
     let of = |code| of(OperationResultTr::ChangeTrust(code));
 
-    assert_eq!(
-        world.one(&holder, trust(&Asset::Native, 1)),
-        of(R::Malformed)
-    );
+    assert_eq!(world.one(&holder, trust(&Asset::Native, 1)), of(R::Malformed));
     assert_eq!(world.one(&holder, trust(&usd, -1)), of(R::Malformed));
-    assert_eq!(
-        world.one(&holder, trust(&issuer.asset("$"), 1)),
-        of(R::Malformed)
-    );
+    assert_eq!(world.one(&holder, trust(&issuer.asset("$"), 1)), of(R::Malformed));
     assert_eq!(world.one(&issuer, trust(&usd, 1)), of(R::Malformed));
     assert_eq!(world.one(&holder, trust(&usd, 0)), of(R::InvalidLimit));
     assert_eq!(world.one(&holder, trust(&orphan, 1)), of(R::NoIssuer));
@@ -180,10 +171,7 @@ fn manage_data_reports_each_fault_and_overwrites_without_reserve() {
     let a = world.account("a", 100 * XLM);
     let of = |code| of(OperationResultTr::ManageData(code));
     assert_eq!(world.one(&a, data("", Some(b"x"))), of(R::InvalidName));
-    assert_eq!(
-        world.one(&a, data("a\u{7f}", Some(b"x"))),
-        of(R::InvalidName)
-    );
+    assert_eq!(world.one(&a, data("a\u{7f}", Some(b"x"))), of(R::InvalidName));
     assert_eq!(world.one(&a, data("é", Some(b"x"))), of(R::InvalidName));
     assert_eq!(world.one(&a, data("root", None)), of(R::NameNotFound));
     world.drain_to(&a, 3 * RESERVE + 99);
@@ -202,19 +190,13 @@ fn manage_data_reports_each_fault_and_overwrites_without_reserve() {
 fn bump_sequence_moves_ahead_only_and_counts_as_a_use() {
     let mut world = World::new();
     let a = world.account("a", 100 * XLM);
-    assert_eq!(
-        world.one(&a, bump_to(-1)),
-        of(OperationResultTr::BumpSequence(BumpSequenceResult::BadSeq))
-    );
+    assert_eq!(world.one(&a, bump_to(-1)), of(OperationResultTr::BumpSequence(BumpSequenceResult::BadSeq)));
     let far = world.sequence(&a) + 1_000;
     world.must(&a, bump_to(far));
     assert_eq!(world.sequence(&a), far);
     world.must(&a, bump_to(5));
     assert_eq!(world.sequence(&a), far + 1);
-    assert_eq!(
-        seq_use(&world, &a),
-        (world.ledger.sequence(), world.ledger.close_time())
-    );
+    assert_eq!(seq_use(&world, &a), (world.ledger.sequence(), world.ledger.close_time()));
 
     // Another's transaction bumps it to where it is: still a use.
     let root = world.root.clone();
@@ -222,19 +204,12 @@ fn bump_sequence_moves_ahead_only_and_counts_as_a_use() {
     let tx = world.next(&root).op_by(&a, bump_to(0));
     assert!(world.run(tx, &[&root, &a]).succeeded());
     assert_eq!(world.sequence(&a), far + 1);
-    assert_eq!(
-        seq_use(&world, &a),
-        (world.ledger.sequence(), world.ledger.close_time())
-    );
+    assert_eq!(seq_use(&world, &a), (world.ledger.sequence(), world.ledger.close_time()));
 }
 
 fn seq_use(world: &World, key: &Key) -> (u32, u64) {
     let AccountEntryExt::V1(AccountEntryExtensionV1 {
-        ext:
-            AccountEntryExtensionV1Ext::V2(AccountEntryExtensionV2 {
-                ext: AccountEntryExtensionV2Ext::V3(v3),
-                ..
-            }),
+        ext: AccountEntryExtensionV1Ext::V2(AccountEntryExtensionV2 { ext: AccountEntryExtensionV2Ext::V3(v3), .. }),
         ..
     }) = world.entry(key).unwrap().ext
     else {
@@ -263,18 +238,11 @@ fn account_merge_reports_each_fault() {
     expect(&mut world, Some(immutable), R::ImmutableSet);
     expect(&mut world, Some(data("d", Some(b"x"))), R::HasSubEntries);
     expect(&mut world, Some(bump_to(i64::MAX - 1)), R::SeqnumTooFar);
-    let held = create_balance(
-        Asset::Native,
-        1,
-        vec![claimant(&heir, ClaimPredicate::Unconditional)],
-    );
+    let held = create_balance(Asset::Native, 1, vec![claimant(&heir, ClaimPredicate::Unconditional)]);
     expect(&mut world, Some(held), R::IsSponsor);
 
     assert_eq!(world.one(&heir, merge(&heir)), of(R::Malformed));
-    assert_eq!(
-        world.one(&heir, merge(&Key::of("absent"))),
-        of(R::NoAccount)
-    );
+    assert_eq!(world.one(&heir, merge(&Key::of("absent"))), of(R::NoAccount));
 }
 
 #[test]
@@ -284,12 +252,7 @@ fn a_merge_pays_everything_and_drops_the_signers() {
     let a = world.account("a", 100 * XLM);
     world.must(&a, add_signer(Key::of("s").signer(), 1));
     let left = 100 * XLM - 200;
-    assert_eq!(
-        world.one(&a, merge(&heir)),
-        of(OperationResultTr::AccountMerge(
-            AccountMergeResult::Success(left)
-        ))
-    );
+    assert_eq!(world.one(&a, merge(&heir)), of(OperationResultTr::AccountMerge(AccountMergeResult::Success(left))));
     assert!(world.entry(&a).is_none());
     assert_eq!(world.balance(&heir), 100 * XLM + left);
     // Made again it starts at the ledger's own number.
@@ -303,17 +266,9 @@ fn an_account_made_in_this_ledger_cannot_be_merged_in_it() {
     let mut world = World::new();
     let root = world.root.clone();
     let a = Key::of("a");
-    let tx = world
-        .next(&root)
-        .op(create_account(&a, 5 * XLM))
-        .op_by(&a, merge(&root));
+    let tx = world.next(&root).op(create_account(&a, 5 * XLM)).op_by(&a, merge(&root));
     let results = world.run(tx, &[&root, &a]).operations();
-    assert_eq!(
-        results[1],
-        of(OperationResultTr::AccountMerge(
-            AccountMergeResult::SeqnumTooFar
-        ))
-    );
+    assert_eq!(results[1], of(OperationResultTr::AccountMerge(AccountMergeResult::SeqnumTooFar)));
     assert!(world.entry(&a).is_none());
 }
 
@@ -361,8 +316,5 @@ fn an_account_holds_a_thousand_subentries_and_no_more() {
         assert!(world.run(tx, &[&a]).succeeded());
     }
     assert_eq!(world.entry(&a).unwrap().num_sub_entries, 1_000);
-    assert_eq!(
-        world.one(&a, data("one more", Some(b"x"))),
-        OperationResult::OpTooManySubentries
-    );
+    assert_eq!(world.one(&a, data("one more", Some(b"x"))), OperationResult::OpTooManySubentries);
 }

@@ -18,9 +18,7 @@ fn from_b64<T: ReadXdr>(value: &Value) -> T {
 }
 
 fn account_key(key: &Key) -> LedgerKey {
-    LedgerKey::Account(LedgerKeyAccount {
-        account_id: key.id(),
-    })
+    LedgerKey::Account(LedgerKeyAccount { account_id: key.id() })
 }
 
 fn fault(world: &mut World, method: &str, params: Value) -> (i64, String) {
@@ -45,10 +43,7 @@ fn health_network_and_latest_ledger_have_their_shapes() {
         })
     );
     let network = world.ledger.rpc("getNetwork", &Value::Null).unwrap();
-    assert_eq!(
-        network,
-        json!({ "passphrase": "Test network ; of a test", "protocolVersion": 27 })
-    );
+    assert_eq!(network, json!({ "passphrase": "Test network ; of a test", "protocolVersion": 27 }));
     let latest = world.ledger.rpc("getLatestLedger", &json!({})).unwrap();
     assert_eq!(latest["sequence"], 2);
     assert_eq!(latest["protocolVersion"], 27);
@@ -67,11 +62,7 @@ fn params_must_be_an_object_and_methods_must_exist() {
     assert_eq!(code, INVALID_PARAMS);
     let (code, _) = fault(&mut world, "getEvents", json!({}));
     assert_eq!(code, METHOD_NOT_FOUND);
-    let (code, message) = fault(
-        &mut world,
-        "getLatestLedger",
-        json!({ "xdrFormat": "json" }),
-    );
+    let (code, message) = fault(&mut world, "getLatestLedger", json!({ "xdrFormat": "json" }));
     assert_eq!(code, INVALID_PARAMS);
     assert!(message.contains("base64 only"), "{message}");
 }
@@ -82,11 +73,7 @@ fn entries_come_with_their_sponsor_and_absent_ones_are_missing() {
     let a = world.account("a", 100 * XLM);
     let tx = world.next(&a);
     let id = balance_id(&a, tx.tx.seq_num.0, 0);
-    let held = create_balance(
-        Asset::Native,
-        XLM,
-        vec![claimant(&a, ClaimPredicate::Unconditional)],
-    );
+    let held = create_balance(Asset::Native, XLM, vec![claimant(&a, ClaimPredicate::Unconditional)]);
     assert!(world.run(tx.op(held), &[&a]).succeeded());
     let keys = [
         account_key(&Key::of("absent")),
@@ -123,16 +110,8 @@ fn entries_are_asked_for_by_at_most_two_hundred_valid_keys() {
     assert!(world.ledger.rpc("getLedgerEntries", &many(0)).is_ok());
     let (code, message) = fault(&mut world, "getLedgerEntries", many(201));
     assert_eq!(code, INVALID_PARAMS);
-    assert!(
-        message.contains("201") && message.contains("200"),
-        "{message}"
-    );
-    for bad in [
-        json!({}),
-        json!({ "keys": "x" }),
-        json!({ "keys": ["AAAA"] }),
-        json!({ "keys": [7] }),
-    ] {
+    assert!(message.contains("201") && message.contains("200"), "{message}");
+    for bad in [json!({}), json!({ "keys": "x" }), json!({ "keys": ["AAAA"] }), json!({ "keys": [7] })] {
         assert_eq!(fault(&mut world, "getLedgerEntries", bad).0, INVALID_PARAMS);
     }
 }
@@ -142,10 +121,7 @@ fn a_transaction_is_pending_then_found_by_its_hash() {
     let mut world = World::new();
     let a = world.account("a", 100 * XLM);
     let root = world.root.clone();
-    let envelope = world
-        .next(&a)
-        .op(pay(&root, Asset::Native, 5))
-        .sign(&world, &[&a]);
+    let envelope = world.next(&a).op(pay(&root, Asset::Native, 5)).sign(&world, &[&a]);
     let hash = hex::encode(envelope.hash(world.ledger.network_id()).unwrap());
     let send = json!({ "transaction": b64(&envelope) });
     let find = json!({ "hash": hash });
@@ -164,10 +140,7 @@ fn a_transaction_is_pending_then_found_by_its_hash() {
     assert_eq!(again["status"], "DUPLICATE");
     let unknown = world.ledger.rpc("getTransaction", &find).unwrap();
     assert_eq!(unknown["status"], "NOT_FOUND");
-    assert_eq!(
-        unknown["latestLedgerCloseTime"],
-        world.ledger.close_time().to_string()
-    );
+    assert_eq!(unknown["latestLedgerCloseTime"], world.ledger.close_time().to_string());
 
     world.close();
     let found = world.ledger.rpc("getTransaction", &find).unwrap();
@@ -195,10 +168,7 @@ fn what_is_not_an_envelope_is_invalid_xdr() {
     let mut world = World::new();
     let a = world.account("a", 100 * XLM);
     let root = world.root.clone();
-    let good = world
-        .next(&a)
-        .op(pay(&root, Asset::Native, 5))
-        .sign(&world, &[&a]);
+    let good = world.next(&a).op(pay(&root, Asset::Native, 5)).sign(&world, &[&a]);
     let mut trailing = good.to_xdr(Limits::none()).unwrap();
     trailing.push(0);
     let mut cut = good.to_xdr(Limits::none()).unwrap();
@@ -207,27 +177,13 @@ fn what_is_not_an_envelope_is_invalid_xdr() {
     let mut deep = nested_prefix(&world, &a);
     deep.extend([0, 0, 0, 3, 0, 0, 0, 1].repeat(8_000));
     let large = vec![0; 200_000];
-    for bytes in [
-        trailing,
-        cut,
-        deep,
-        large,
-        vec![],
-        b"\xff\xff\xff\xff".to_vec(),
-    ] {
+    for bytes in [trailing, cut, deep, large, vec![], b"\xff\xff\xff\xff".to_vec()] {
         let params = json!({ "transaction": STANDARD.encode(bytes) });
         let (code, message) = fault(&mut world, "sendTransaction", params);
         assert_eq!((code, message.as_str()), (INVALID_PARAMS, "invalid_xdr"));
     }
-    for params in [
-        json!({ "transaction": "not base64!" }),
-        json!({}),
-        json!({ "transaction": 1 }),
-    ] {
-        assert_eq!(
-            fault(&mut world, "sendTransaction", params).0,
-            INVALID_PARAMS
-        );
+    for params in [json!({ "transaction": "not base64!" }), json!({}), json!({ "transaction": 1 })] {
+        assert_eq!(fault(&mut world, "sendTransaction", params).0, INVALID_PARAMS);
     }
 }
 
@@ -235,28 +191,16 @@ fn what_is_not_an_envelope_is_invalid_xdr() {
 fn nested_prefix(world: &World, a: &Key) -> Vec<u8> {
     let marked = not(before(0x5eed_5eed));
     let body = create_balance(Asset::Native, 1, vec![claimant(a, marked.clone())]);
-    let bytes = world
-        .next(a)
-        .op(body)
-        .sign(world, &[a])
-        .to_xdr(Limits::none())
-        .unwrap();
+    let bytes = world.next(a).op(body).sign(world, &[a]).to_xdr(Limits::none()).unwrap();
     let needle = marked.to_xdr(Limits::none()).unwrap();
-    let at = bytes
-        .windows(needle.len())
-        .position(|w| w == needle)
-        .unwrap();
+    let at = bytes.windows(needle.len()).position(|w| w == needle).unwrap();
     bytes[..at].to_vec()
 }
 
 #[test]
 fn a_hash_is_sixty_four_hex_digits() {
     let mut world = World::new();
-    for bad in [
-        json!({}),
-        json!({ "hash": "00" }),
-        json!({ "hash": "g".repeat(64) }),
-    ] {
+    for bad in [json!({}), json!({ "hash": "00" }), json!({ "hash": "g".repeat(64) })] {
         assert_eq!(fault(&mut world, "getTransaction", bad).0, INVALID_PARAMS);
     }
 }

@@ -15,21 +15,11 @@ async fn on_demand() -> Server {
 }
 
 async fn spawn(close: Close) -> Server {
-    Server::spawn(Config {
-        close,
-        ..Config::default()
-    })
-    .await
-    .unwrap()
+    Server::spawn(Config { close, ..Config::default() }).await.unwrap()
 }
 
 async fn post(server: &Server, body: Value) -> Value {
-    let answer = Http::new()
-        .post(server.url())
-        .json(&body)
-        .send()
-        .await
-        .unwrap();
+    let answer = Http::new().post(server.url()).json(&body).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     answer.json().await.unwrap()
 }
@@ -53,9 +43,7 @@ async fn friendbot(server: &Server, addr: &str) -> (StatusCode, Value) {
 }
 
 fn balance(server: &Server, key: &Key) -> Option<i64> {
-    let ledger_key = LedgerKey::Account(LedgerKeyAccount {
-        account_id: key.id(),
-    });
+    let ledger_key = LedgerKey::Account(LedgerKeyAccount { account_id: key.id() });
     match &server.client().ledger().entry(&ledger_key)?.data {
         LedgerEntryData::Account(account) => Some(account.balance),
         _ => unreachable!(),
@@ -69,10 +57,7 @@ async fn the_network_has_a_name_of_its_own_and_tells_of_its_friendbot() {
     assert!(one.passphrase().starts_with("Tradepost Devnet ; "));
     let network = call(&one, "getNetwork", json!({})).await;
     assert_eq!(network["result"]["passphrase"], one.passphrase());
-    assert_eq!(
-        network["result"]["friendbotUrl"],
-        format!("{}/friendbot", one.url())
-    );
+    assert_eq!(network["result"]["friendbotUrl"], format!("{}/friendbot", one.url()));
 }
 
 #[tokio::test]
@@ -83,18 +68,9 @@ async fn errors_are_json_rpc_errors() {
         (json!("getHealth"), -32600),
         (json!({ "id": 1, "method": "getHealth" }), -32600),
         (json!({ "jsonrpc": "2.0", "id": 1 }), -32600),
-        (
-            json!({ "jsonrpc": "2.0", "id": {}, "method": "getHealth" }),
-            -32600,
-        ),
-        (
-            json!({ "jsonrpc": "2.0", "id": 1, "method": "nothing" }),
-            -32601,
-        ),
-        (
-            json!({ "jsonrpc": "2.0", "id": 1, "method": "getHealth", "params": [] }),
-            -32602,
-        ),
+        (json!({ "jsonrpc": "2.0", "id": {}, "method": "getHealth" }), -32600),
+        (json!({ "jsonrpc": "2.0", "id": 1, "method": "nothing" }), -32601),
+        (json!({ "jsonrpc": "2.0", "id": 1, "method": "getHealth", "params": [] }), -32602),
         (
             json!({ "jsonrpc": "2.0", "id": 1, "method": "sendTransaction",
                     "params": { "transaction": "AAAA" } }),
@@ -107,13 +83,8 @@ async fn errors_are_json_rpc_errors() {
         assert!(answer["error"]["message"].is_string());
         assert!(answer.get("result").is_none());
     }
-    let garbled = Http::new()
-        .post(server.url())
-        .header("content-type", "application/json")
-        .body("{")
-        .send()
-        .await
-        .unwrap();
+    let garbled =
+        Http::new().post(server.url()).header("content-type", "application/json").body("{").send().await.unwrap();
     let garbled: Value = garbled.json().await.unwrap();
     assert_eq!(garbled["error"]["code"], -32700);
     assert_eq!(garbled["id"], Value::Null);
@@ -187,17 +158,10 @@ async fn futures_of<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Ve
                 }
             }
         }
-        if ready {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
+        if ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     })
     .await;
-    pending
-        .into_iter()
-        .map(|(_, output)| output.unwrap())
-        .collect()
+    pending.into_iter().map(|(_, output)| output.unwrap()).collect()
 }
 
 #[tokio::test]
@@ -207,14 +171,7 @@ async fn a_ledger_closes_on_demand_and_its_time_grows() {
     let mut last = server.client().ledger().close_time();
     let mut sequence = server.client().ledger().sequence();
     for _ in 0..3 {
-        let closed: Value = Http::new()
-            .post(&close)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
+        let closed: Value = Http::new().post(&close).send().await.unwrap().json().await.unwrap();
         sequence += 1;
         assert_eq!(closed["sequence"], sequence);
         assert!(closed["close_time"].as_u64().unwrap() > last);
@@ -236,11 +193,7 @@ async fn the_clock_moves_ahead_with_the_next_ledger() {
     assert_eq!(moved["offset_seconds"], 86_400);
     assert_eq!(server.client().ledger().close_time(), before);
     assert!(server.close().close_time >= before + 86_400);
-    for bad in [
-        json!({ "advance_seconds": -1 }),
-        json!({ "advance": 1 }),
-        json!({ "advance_seconds": u64::MAX }),
-    ] {
+    for bad in [json!({ "advance_seconds": -1 }), json!({ "advance": 1 }), json!({ "advance_seconds": u64::MAX })] {
         assert!(send(bad).await.unwrap().status().is_client_error());
     }
 }
@@ -252,14 +205,7 @@ async fn ledgers_close_by_themselves_and_never_run_ahead_of_the_clock() {
     let status = format!("{}/devnet/status", server.url());
     let two_more = async {
         loop {
-            let status: Value = Http::new()
-                .get(&status)
-                .send()
-                .await
-                .unwrap()
-                .json()
-                .await
-                .unwrap();
+            let status: Value = Http::new().get(&status).send().await.unwrap().json().await.unwrap();
             assert!(status["close_time"].as_u64().unwrap() <= status["now"].as_u64().unwrap());
             if status["latest_ledger"].as_u64().unwrap() >= u64::from(first) + 2 {
                 return status;
@@ -267,20 +213,9 @@ async fn ledgers_close_by_themselves_and_never_run_ahead_of_the_clock() {
             tokio::task::yield_now().await;
         }
     };
-    let status = tokio::time::timeout(Duration::from_secs(20), two_more)
-        .await
-        .unwrap();
-    let sum = |name: &str| {
-        status["totals"][name]
-            .as_str()
-            .unwrap()
-            .parse::<i128>()
-            .unwrap()
-    };
-    assert_eq!(
-        sum("accounts") + sum("claimable") + sum("fee_pool"),
-        sum("total")
-    );
+    let status = tokio::time::timeout(Duration::from_secs(20), two_more).await.unwrap();
+    let sum = |name: &str| status["totals"][name].as_str().unwrap().parse::<i128>().unwrap();
+    assert_eq!(sum("accounts") + sum("claimable") + sum("fee_pool"), sum("total"));
     server.shutdown().await;
 }
 
@@ -288,10 +223,7 @@ async fn ledgers_close_by_themselves_and_never_run_ahead_of_the_clock() {
 async fn a_shutdown_frees_the_port() {
     let server = on_demand().await;
     let bind = server.address();
-    let same = Config {
-        bind,
-        ..Config::default()
-    };
+    let same = Config { bind, ..Config::default() };
     let taken = Server::spawn(same.clone()).await.unwrap_err();
     assert!(matches!(taken, ServerError::Bind { address, .. } if address == bind));
     server.shutdown().await;
@@ -301,17 +233,11 @@ async fn a_shutdown_frees_the_port() {
 #[tokio::test]
 async fn a_configuration_out_of_bounds_is_refused() {
     for amount in [0, 9_999_999, i64::MAX] {
-        let config = Config {
-            friendbot_amount: amount,
-            ..Config::default()
-        };
+        let config = Config { friendbot_amount: amount, ..Config::default() };
         let error = Server::spawn(config).await.unwrap_err();
         assert!(matches!(error, ServerError::FriendbotAmount(a) if a == amount));
     }
-    let config = Config {
-        close: Close::Every(Duration::ZERO),
-        ..Config::default()
-    };
+    let config = Config { close: Close::Every(Duration::ZERO), ..Config::default() };
     let error = Server::spawn(config).await.unwrap_err();
     assert!(matches!(error, ServerError::Interval(_)));
 }

@@ -46,10 +46,7 @@ impl Key {
     pub fn asset(&self, code: &str) -> Asset {
         let mut padded = [0; 4];
         padded[..code.len()].copy_from_slice(code.as_bytes());
-        Asset::CreditAlphanum4(AlphaNum4 {
-            asset_code: AssetCode4(padded),
-            issuer: self.id(),
-        })
+        Asset::CreditAlphanum4(AlphaNum4 { asset_code: AssetCode4(padded), issuer: self.id() })
     }
 
     pub fn sign(&self, message: &[u8]) -> DecoratedSignature {
@@ -102,19 +99,13 @@ impl Tx {
 
     /// Adds an operation of the transaction's source.
     pub fn op(mut self, body: OperationBody) -> Self {
-        self.operations.push(Operation {
-            source_account: None,
-            body,
-        });
+        self.operations.push(Operation { source_account: None, body });
         self
     }
 
     /// Adds an operation of another source.
     pub fn op_by(mut self, source: &Key, body: OperationBody) -> Self {
-        self.operations.push(Operation {
-            source_account: Some(source.muxed()),
-            body,
-        });
+        self.operations.push(Operation { source_account: Some(source.muxed()), body });
         self
     }
 
@@ -126,10 +117,7 @@ impl Tx {
 
     pub fn times(self, min: u64, max: u64) -> Self {
         self.v2(|v2| {
-            v2.time_bounds = Some(TimeBounds {
-                min_time: TimePoint(min),
-                max_time: TimePoint(max),
-            });
+            v2.time_bounds = Some(TimeBounds { min_time: TimePoint(min), max_time: TimePoint(max) });
         })
     }
 
@@ -174,21 +162,12 @@ impl Tx {
         let hash = tx.hash(world.ledger.network_id()).unwrap();
         let mut signatures: Vec<_> = keys.iter().map(|key| key.sign(&hash)).collect();
         signatures.extend(self.extra.clone());
-        TransactionEnvelope::Tx(TransactionV1Envelope {
-            tx,
-            signatures: signatures.try_into().unwrap(),
-        })
+        TransactionEnvelope::Tx(TransactionV1Envelope { tx, signatures: signatures.try_into().unwrap() })
     }
 }
 
 /// Wraps a signed transaction in a fee bump.
-pub fn bump(
-    world: &World,
-    source: &Key,
-    fee: i64,
-    inner: &TransactionEnvelope,
-    keys: &[&Key],
-) -> TransactionEnvelope {
+pub fn bump(world: &World, source: &Key, fee: i64, inner: &TransactionEnvelope, keys: &[&Key]) -> TransactionEnvelope {
     let TransactionEnvelope::Tx(inner) = inner.clone() else {
         panic!("only plain transactions can be wrapped");
     };
@@ -200,10 +179,7 @@ pub fn bump(
     };
     let hash = tx.hash(world.ledger.network_id()).unwrap();
     let signatures: Vec<_> = keys.iter().map(|key| key.sign(&hash)).collect();
-    TransactionEnvelope::TxFeeBump(FeeBumpTransactionEnvelope {
-        tx,
-        signatures: signatures.try_into().unwrap(),
-    })
+    TransactionEnvelope::TxFeeBump(FeeBumpTransactionEnvelope { tx, signatures: signatures.try_into().unwrap() })
 }
 
 /// A network with its root's key.
@@ -290,19 +266,11 @@ impl World {
     /// Executes one operation that must succeed.
     pub fn must(&mut self, source: &Key, body: OperationBody) {
         let outcome = self.run(self.next(source).op(body), &[source]);
-        assert!(
-            matches!(
-                outcome,
-                Outcome::Included(TransactionResultResult::TxSuccess(_))
-            ),
-            "{outcome:?}"
-        );
+        assert!(matches!(outcome, Outcome::Included(TransactionResultResult::TxSuccess(_))), "{outcome:?}");
     }
 
     pub fn entry(&self, key: &Key) -> Option<AccountEntry> {
-        let ledger_key = LedgerKey::Account(LedgerKeyAccount {
-            account_id: key.id(),
-        });
+        let ledger_key = LedgerKey::Account(LedgerKeyAccount { account_id: key.id() });
         match &self.ledger.entry(&ledger_key)?.data {
             LedgerEntryData::Account(account) => Some(account.clone()),
             _ => unreachable!(),
@@ -333,13 +301,8 @@ impl World {
     }
 
     /// Returns a claimable balance with its sponsor.
-    pub fn claimable(
-        &self,
-        id: &ClaimableBalanceId,
-    ) -> Option<(ClaimableBalanceEntry, LedgerEntryExt)> {
-        let key = LedgerKey::ClaimableBalance(LedgerKeyClaimableBalance {
-            balance_id: id.clone(),
-        });
+    pub fn claimable(&self, id: &ClaimableBalanceId) -> Option<(ClaimableBalanceEntry, LedgerEntryExt)> {
+        let key = LedgerKey::ClaimableBalance(LedgerKeyClaimableBalance { balance_id: id.clone() });
         let entry = self.ledger.entry(&key)?;
         match &entry.data {
             LedgerEntryData::ClaimableBalance(b) => Some((b.clone(), entry.ext.clone())),
@@ -373,8 +336,7 @@ impl Outcome {
         match self {
             Self::Refused(TransactionResultResult::TxFailed(results))
             | Self::Included(
-                TransactionResultResult::TxFailed(results)
-                | TransactionResultResult::TxSuccess(results),
+                TransactionResultResult::TxFailed(results) | TransactionResultResult::TxSuccess(results),
             ) => results.to_vec(),
             other => panic!("no operation results in {other:?}"),
         }
@@ -387,27 +349,16 @@ impl Outcome {
 
 /// Success of so many CreateAccount operations.
 pub fn ok(count: usize) -> Outcome {
-    let result = OperationResult::OpInner(OperationResultTr::CreateAccount(
-        CreateAccountResult::Success,
-    ));
-    Outcome::Included(TransactionResultResult::TxSuccess(
-        vec![result; count].try_into().unwrap(),
-    ))
+    let result = OperationResult::OpInner(OperationResultTr::CreateAccount(CreateAccountResult::Success));
+    Outcome::Included(TransactionResultResult::TxSuccess(vec![result; count].try_into().unwrap()))
 }
 
 pub fn create_account(destination: &Key, balance: i64) -> OperationBody {
-    OperationBody::CreateAccount(CreateAccountOp {
-        destination: destination.id(),
-        starting_balance: balance,
-    })
+    OperationBody::CreateAccount(CreateAccountOp { destination: destination.id(), starting_balance: balance })
 }
 
 pub fn pay(destination: &Key, asset: Asset, amount: i64) -> OperationBody {
-    OperationBody::Payment(PaymentOp {
-        destination: destination.muxed(),
-        asset,
-        amount,
-    })
+    OperationBody::Payment(PaymentOp { destination: destination.muxed(), asset, amount })
 }
 
 pub fn trust(asset: &Asset, limit: i64) -> OperationBody {
@@ -429,9 +380,7 @@ pub fn data(name: &str, value: Option<&[u8]>) -> OperationBody {
 }
 
 pub fn bump_to(sequence: i64) -> OperationBody {
-    OperationBody::BumpSequence(BumpSequenceOp {
-        bump_to: SequenceNumber(sequence),
-    })
+    OperationBody::BumpSequence(BumpSequenceOp { bump_to: SequenceNumber(sequence) })
 }
 
 pub fn merge(destination: &Key) -> OperationBody {
@@ -468,10 +417,7 @@ pub fn thresholds(master: u32, all: u32) -> OperationBody {
 }
 
 pub fn claimant(key: &Key, predicate: ClaimPredicate) -> Claimant {
-    Claimant::ClaimantTypeV0(ClaimantV0 {
-        destination: key.id(),
-        predicate,
-    })
+    Claimant::ClaimantTypeV0(ClaimantV0 { destination: key.id(), predicate })
 }
 
 pub fn create_balance(asset: Asset, amount: i64, claimants: Vec<Claimant>) -> OperationBody {
@@ -483,9 +429,7 @@ pub fn create_balance(asset: Asset, amount: i64, claimants: Vec<Claimant>) -> Op
 }
 
 pub fn claim(id: &ClaimableBalanceId) -> OperationBody {
-    OperationBody::ClaimClaimableBalance(ClaimClaimableBalanceOp {
-        balance_id: id.clone(),
-    })
+    OperationBody::ClaimClaimableBalance(ClaimClaimableBalanceOp { balance_id: id.clone() })
 }
 
 pub fn before(time: u64) -> ClaimPredicate {
