@@ -160,3 +160,123 @@ impl BondTerms {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::stellar::entry::read_claimants;
+    use stellar_xdr::OperationBody;
+
+    const ACCOUNT: AccountId = AccountId::from_bytes([1; 32]);
+    const RECIPIENT: AccountId = AccountId::from_bytes([2; 32]);
+    const OTHER: AccountId = AccountId::from_bytes([9; 32]);
+
+    fn terms() -> BondTerms {
+        BondTerms {
+            account: ACCOUNT,
+            recipient: RECIPIENT,
+            series: SeriesId::from_bytes([3; 32]),
+            release: Timestamp::from_secs(1_000),
+            least: Stroops::whole(10),
+        }
+    }
+
+    /// What the ledger holds after our own operation.
+    fn standing() -> BalanceState {
+        let operation = terms().operation().unwrap();
+        assert_eq!(operation.source_account, None);
+        let OperationBody::CreateClaimableBalance(create) = operation.body else { panic!("another operation") };
+        BalanceState {
+            id: BalanceId::from_bytes([4; 32]),
+            asset: Asset::Native,
+            amount: Stroops::new(create.amount).unwrap(),
+            claimants: read_claimants(&create.claimants),
+            clawback_enabled: false,
+            sponsor: Some(ACCOUNT),
+        }
+    }
+
+    #[test]
+    fn the_bond_that_we_build_is_the_bond_that_we_accept() {
+        assert_eq!(terms().verify(&standing()), Ok(()));
+        let mut swapped = standing();
+        swapped.claimants.reverse();
+        assert_eq!(terms().verify(&swapped), Ok(()));
+        let mut larger = standing();
+        larger.amount = larger.amount.plus(Stroops::new(1).unwrap()).unwrap();
+        assert_eq!(terms().verify(&larger), Ok(()));
+        let longer = BondTerms { release: Timestamp::from_secs(999), ..terms() };
+        assert_eq!(longer.verify(&standing()), Ok(()));
+        assert_eq!(standing().claimants.len() as u32, RESERVES);
+    }
+
+    #[test]
+    fn a4_a_bond_that_pays_another_or_commits_to_another_series_is_refused() {
+        let pays_another = BondTerms { recipient: OTHER, ..terms() };
+        assert_eq!(pays_another.verify(&standing()), Err(BondMismatch::Recipient { expected: OTHER }));
+        let series = SeriesId::from_bytes([8; 32]);
+        let commits_elsewhere = BondTerms { series, ..terms() };
+        assert_eq!(commits_elsewhere.verify(&standing()), Err(BondMismatch::Series { expected: series }));
+    }
+
+    #[test]
+    fn each_changed_field_has_its_own_error() {
+        let hash = AccountId::from_bytes([3; 32]);
+        let claimant = |account, predicate| BalanceClaimant { account, predicate };
+        let cases: Vec<(&str, fn(&mut BalanceState), BondMismatch)> = vec![
+            (
+                "asset",
+                |b| b.asset = Asset::issued("HEXA", OTHER).unwrap(),
+                BondMismatch::Asset { found: Asset::issued("HEXA", OTHER).unwrap() },
+            ),
+            (
+                "amount",
+                |b| b.amount = Stroops::new(b.amount.get() - 1).unwrap(),
+                BondMismatch::Amount { least: Stroops::whole(10), found: Stroops::new(99_999_999).unwrap() },
+            ),
+            ("clawback", |b| b.clawback_enabled = true, BondMismatch::Clawback),
+            ("one claimant", |b| drop(b.claimants.pop()), BondMismatch::ClaimantCount { found: 1 }),
+            (
+                "a second series",
+                |b| b.claimants.push(BalanceClaimant { account: OTHER, predicate: Predicate::Never }),
+                BondMismatch::ClaimantCount { found: 3 },
+            ),
+            (
+                "released early",
+                |b| b.claimants[0].predicate = Predicate::From(Timestamp::from_secs(999)),
+                BondMismatch::Release { least: Timestamp::from_secs(1_000), found: Timestamp::from_secs(999) },
+            ),
+            (
+                "released at once",
+                |b| b.claimants[0].predicate = Predicate::Always,
+                BondMismatch::ReleaseForm { found: Predicate::Always.to_string() },
+            ),
+            (
+                "claimable by the hash",
+                |b| b.claimants[1].predicate = Predicate::Always,
+                BondMismatch::HashClaims { found: Predicate::Always.to_string() },
+            ),
+            (
+                "sponsored by another",
+                |b| b.sponsor = Some(OTHER),
+                BondMismatch::Sponsor { expected: ACCOUNT, found: Some(OTHER) },
+            ),
+        ];
+        for (name, change, expected) in cases {
+            let mut changed = standing();
+            change(&mut changed);
+            assert_eq!(terms().verify(&changed), Err(expected), "{name}");
+        }
+        assert_eq!(standing().claimants[1], claimant(hash, Predicate::Never));
+    }
+
+    #[test]
+    fn a11_the_recipient_may_reclaim_from_the_release_on_and_not_a_second_earlier() {
+        let recipient = &standing().claimants[0];
+        assert!(!recipient.predicate.holds_at(Timestamp::from_secs(999)));
+        assert!(recipient.predicate.holds_at(Timestamp::from_secs(1_000)));
+        let claim = BondTerms::reclaim_operation(BalanceId::from_bytes([4; 32]));
+        assert!(matches!(claim.body, OperationBody::ClaimClaimableBalance(_)));
+    }
+}

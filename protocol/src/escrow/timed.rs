@@ -372,3 +372,6 @@ fn check_conditions(funding: &SignedTransaction, fund_by: Timestamp) -> Result<T
         Some((None, Some(found))) => Ok(found),
     }
 }
+
+#[cfg(test)]
+mod tests;
