@@ -111,7 +111,7 @@ impl EscrowWatch {
     /// |---|---|---|---|---|---|---|
     /// | free | - | - | - | - | - | - |
     /// | none, intended | intended | seen: locked or refused | none | after fund_by: never funded; if seen: by time | by whom | if asked: unknown |
-    /// | locked, refused | - | last seen | - | by time, or search | by whom | if asked: unknown |
+    /// | locked, refused | - | last seen; refused may become locked | - | by time, or search | by whom | if asked: unknown |
     /// | paid | - | - | - | - | refunded, where it was given back | - |
     /// | refunded | - | - | - | - | - | - |
     /// | unknown | - | - | - | - | by whom | - |
@@ -161,6 +161,9 @@ impl EscrowWatch {
         self.saw(at);
         match verdict {
             Ok(_) => self.become_state(EscrowState::Locked),
+            // What a balance holds and who may claim it never changes. Its sponsor can, by the funder's own doing, and
+            // that must not keep the recipient from what it has earned.
+            Err(_) if self.state == EscrowState::Locked => None,
             Err(mismatch) => self.become_state(EscrowState::Refused(mismatch)),
         }
     }
@@ -217,5 +220,221 @@ impl Taken {
             Self::ByRecipient => EscrowState::Paid,
             Self::ByBeneficiary => EscrowState::Refunded,
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::account::AccountId;
+    use crate::amount::Stroops;
+    use crate::asset::Asset;
+    use crate::escrow::timed::TimedTerms;
+    use crate::frame;
+    use crate::message::{BalanceId, BindingId};
+    use crate::stellar::entry::BalanceState;
+
+    const T: u64 = 1_000;
+    const FUND_BY: u64 = 500;
+
+    fn at(secs: u64) -> LedgerPoint {
+        LedgerPoint::new(secs as u32 / 10, Timestamp::from_secs(secs))
+    }
+
+    fn verified() -> VerifiedEscrow {
+        let [consumer, recipient] = [1, 2].map(|b| AccountId::from_bytes([b; 32]));
+        let (binding, deadline) = (BindingId::from_bytes([3; 32]), Timestamp::from_secs(T));
+        let terms = TimedTerms::new(binding, consumer, recipient, Asset::Native, Stroops::whole(1), deadline).unwrap();
+        let claimants = crate::escrow::shape::Shape {
+            funder: consumer,
+            controller: recipient,
+            beneficiary: consumer,
+            commits_to: [3; 32],
+            deadline,
+            asset: Asset::Native,
+            amount: Stroops::whole(1),
+        }
+        .claimants()
+        .to_vec();
+        let balance = BalanceState {
+            id: BalanceId::from_bytes([4; 32]),
+            asset: Asset::Native,
+            amount: Stroops::whole(1),
+            claimants,
+            clawback_enabled: false,
+            sponsor: Some(consumer),
+        };
+        terms.verify(&balance).unwrap()
+    }
+
+    fn less() -> EscrowMismatch {
+        EscrowMismatch::Amount { expected: Stroops::whole(2), found: Stroops::whole(1) }
+    }
+
+    fn present(secs: u64) -> Observation {
+        Observation::Present(at(secs), Ok(verified()))
+    }
+
+    fn watch() -> EscrowWatch {
+        EscrowWatch::new(Timestamp::from_secs(FUND_BY), Timestamp::from_secs(T))
+    }
+
+    /// A watch that has made these observations.
+    fn after(observations: impl IntoIterator<Item = Observation>) -> EscrowWatch {
+        let mut watch = watch();
+        for observation in observations {
+            watch.handle(observation);
+        }
+        watch
+    }
+
+    /// Every state, with a watch in it that last saw the balance at second 600 where it saw it.
+    fn states() -> Vec<(&'static str, EscrowWatch)> {
+        use Observation as O;
+        let refused = |why| O::Present(at(600), Err(why));
+        vec![
+            ("free", EscrowWatch::free(Timestamp::from_secs(FUND_BY), Timestamp::from_secs(T))),
+            ("none", watch()),
+            ("intended", after([O::FundingSigned])),
+            ("included", after([O::FundingSigned, O::FundingIncluded(at(600))])),
+            ("locked", after([O::FundingSigned, present(600)])),
+            ("refused", after([refused(less())])),
+            ("clawable", after([refused(EscrowMismatch::Clawback)])),
+            ("searched", after([present(600), O::Absent(at(1_100))])),
+            ("paid", after([present(600), O::Absent(at(700))])),
+            ("refunded", after([present(1_000), O::Absent(at(1_010))])),
+            ("unknown", after([present(600), O::Absent(at(1_100)), O::NotFound])),
+        ]
+    }
+
+    fn observations() -> Vec<(&'static str, Observation)> {
+        use Observation as O;
+        vec![
+            ("signed", O::FundingSigned),
+            ("included", O::FundingIncluded(at(610))),
+            ("dead", O::FundingDead),
+            ("present", present(620)),
+            ("otherwise", O::Present(at(620), Err(less()))),
+            ("absent early", O::Absent(at(400))),
+            ("absent before T", O::Absent(at(990))),
+            ("absent after T", O::Absent(at(1_200))),
+            ("to recipient", O::Taken(Taken::ByRecipient)),
+            ("to beneficiary", O::Taken(Taken::ByBeneficiary)),
+            ("not found", O::NotFound),
+        ]
+    }
+
+    /// What a change is called in the table below.
+    fn word(change: Option<&Change>) -> &'static str {
+        match change {
+            None => "-",
+            Some(Change::NeverFunded) => "never",
+            Some(Change::Search { .. }) => "search",
+            Some(Change::To(EscrowState::Free)) => "free",
+            Some(Change::To(EscrowState::None)) => "none",
+            Some(Change::To(EscrowState::Intended)) => "intended",
+            Some(Change::To(EscrowState::Locked)) => "locked",
+            Some(Change::To(EscrowState::Refused(_))) => "refused",
+            Some(Change::To(EscrowState::Paid)) => "paid",
+            Some(Change::To(EscrowState::Refunded)) => "refunded",
+            Some(Change::To(EscrowState::Unknown)) => "unknown",
+        }
+    }
+
+    #[test]
+    fn every_state_answers_every_observation_as_the_table_says() {
+        // Columns in the order of `observations`.
+        let table = [
+            ("free", "- - - - - - - - - - -"),
+            ("none", "intended intended - locked refused - never never paid refunded -"),
+            ("intended", "- - none locked refused - never never paid refunded -"),
+            ("included", "- - - locked refused - paid search paid refunded -"),
+            ("locked", "- - - - - - paid search paid refunded -"),
+            ("refused", "- - - locked - - paid search paid refunded -"),
+            ("clawable", "- - - locked refused - search search paid refunded -"),
+            ("searched", "- - - - - - paid search paid refunded unknown"),
+            ("paid", "- - - - - - - - - refunded -"),
+            ("refunded", "- - - - - - - - - - -"),
+            ("unknown", "- - - - - - - - paid refunded -"),
+        ];
+        let states = states();
+        assert_eq!(states.len(), table.len());
+        let mut pairs = 0;
+        for ((name, watch), (row, expected)) in states.iter().zip(table) {
+            assert_eq!(*name, row);
+            let expected: Vec<&str> = expected.split_whitespace().collect();
+            assert_eq!(expected.len(), observations().len(), "{name}");
+            for ((observation, event), expected) in observations().into_iter().zip(expected) {
+                let mut watch = watch.clone();
+                let change = watch.handle(event);
+                assert_eq!(word(change.as_ref()), expected, "{name} × {observation}");
+                if let Some(Change::To(state)) = change {
+                    assert_eq!(watch.state(), &state, "{name} × {observation}");
+                }
+                pairs += 1;
+            }
+        }
+        println!("{pairs} pairs of state and observation");
+    }
+
+    #[test]
+    fn the_last_second_before_the_deadline_and_the_deadline_itself_are_told_apart() {
+        let outcome = |seen: u64, gone: u64| after([present(seen), Observation::Absent(at(gone))]).state().clone();
+        let near = |seq: u32, secs: u64| LedgerPoint::new(seq, Timestamp::from_secs(secs));
+        assert_eq!(outcome(980, 990), EscrowState::Paid);
+        assert_eq!(outcome(1_000, 1_010), EscrowState::Refunded);
+        for (seen, gone, state) in [
+            (near(98, 998), near(99, 999), EscrowState::Paid),
+            (near(99, 1_000), near(100, 1_001), EscrowState::Refunded),
+            (near(98, 999), near(99, 1_000), EscrowState::Locked),
+        ] {
+            let watch = after([Observation::Present(seen, Ok(verified())), Observation::Absent(gone)]);
+            assert_eq!(watch.state(), &state, "{seen:?} {gone:?}");
+        }
+    }
+
+    #[test]
+    fn an_earlier_absence_found_later_decides_what_the_first_one_could_not() {
+        let mut watch = after([present(600), Observation::Absent(at(1_100))]);
+        assert_eq!(watch.state(), &EscrowState::Locked);
+        assert!(watch.is_open());
+        assert_eq!(watch.handle(Observation::Absent(at(900))), Some(Change::To(EscrowState::Paid)));
+    }
+
+    #[test]
+    fn a_server_that_is_behind_changes_nothing() {
+        let mut watch = after([present(600)]);
+        assert_eq!(watch.handle(Observation::Absent(at(600))), None);
+        assert_eq!(watch.handle(Observation::Absent(at(590))), None);
+        watch.handle(present(550));
+        assert_eq!(watch.last_seen(), Some(at(600)));
+        watch.handle(Observation::Absent(at(1_100)));
+        assert_eq!(watch.handle(present(1_110)), None, "an id never comes back");
+        assert_eq!(watch.last_seen(), Some(at(600)));
+    }
+
+    #[test]
+    fn every_state_survives_its_bytes() {
+        for (name, watch) in states() {
+            let bytes = frame::encode(&watch).unwrap();
+            assert_eq!(frame::decode::<EscrowWatch>(&bytes).unwrap(), watch, "{name}");
+        }
+        let golden = [
+            (EscrowState::Free, "00"),
+            (EscrowState::None, "01"),
+            (EscrowState::Intended, "02"),
+            (EscrowState::Locked, "03"),
+            (EscrowState::Refused(less()), "0404fc002d3101fc80969800"),
+            (EscrowState::Refused(EscrowMismatch::Clawback), "0405"),
+            (EscrowState::Paid, "05"),
+            (EscrowState::Refunded, "06"),
+            (EscrowState::Unknown, "07"),
+        ];
+        for (state, bytes) in golden {
+            assert_eq!(hex::encode(frame::encode(&state).unwrap()), bytes, "{state:?}");
+        }
+        let locked = after([Observation::FundingSigned, present(600)]);
+        assert_eq!(hex::encode(frame::encode(&locked).unwrap()), "fbf401fbe80303013cfb580200");
     }
 }
