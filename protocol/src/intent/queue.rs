@@ -238,8 +238,11 @@ impl AccountQueue {
     }
 
     /// Wants a transaction; once is enough. A repeat can only raise its priority.
+    ///
+    /// A purpose whose transaction has ended is done: [`AccountQueue::forget`] it before wanting it anew. So a caller
+    /// that wants it again after a restart, before it was told of the end, doesn't pay twice.
     pub fn want(&mut self, purpose: Purpose, priority: Priority) {
-        if self.open.values().any(|open| open.intent.purpose == purpose) {
+        if self.intent(purpose).is_some() {
             return;
         }
         match self.waiting.iter_mut().find(|(_, waiting)| *waiting == purpose) {
@@ -524,3 +527,6 @@ fn store(intent: &Intent, step: &mut Step<QueueEffect>) {
 fn kept(result: &[u8]) -> Vec<u8> {
     if result.len() <= MAX_RESULT_BYTES { result.to_vec() } else { Vec::new() }
 }
+
+#[cfg(test)]
+mod tests;

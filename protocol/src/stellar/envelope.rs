@@ -1,14 +1,11 @@
 //! A signed transaction from outside, read and checked.
 
 use ed25519_dalek::Signature;
-use stellar_xdr::{
-    DecoratedSignature, Memo, Operation, OperationBody, Preconditions, Transaction, TransactionEnvelope,
-};
+use stellar_xdr::{DecoratedSignature, Memo, Operation, Preconditions, Transaction, TransactionEnvelope};
 
 use crate::account::AccountId;
-use crate::message::{BalanceId, TxHash};
+use crate::message::TxHash;
 use crate::network_id::NetworkId;
-use crate::stellar::balance_id;
 use crate::stellar::xdr::{self, XdrError};
 use crate::time::Timestamp;
 
@@ -123,15 +120,5 @@ impl SignedTransaction {
             decorated.hint.0 == account.as_bytes()[28..]
                 && bytes.is_ok_and(|b| key.verify_strict(self.hash.as_bytes(), &Signature::from_bytes(&b)).is_ok())
         })
-    }
-
-    /// The id of the balance that operation `index` creates, where it creates one.
-    pub fn creates(&self, index: u32) -> Option<BalanceId> {
-        match self.operations().get(index as usize)?.body {
-            OperationBody::CreateClaimableBalance(_) => {
-                Some(balance_id::of_operation(self.source, self.sequence(), index))
-            }
-            _ => None,
-        }
     }
 }

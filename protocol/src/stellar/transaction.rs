@@ -156,3 +156,76 @@ pub fn hash_of(envelope: &[u8], network: &NetworkId) -> Result<TxHash, XdrError>
     let hash = envelope.hash(*network.as_bytes());
     hash.map(TxHash::from_bytes).map_err(|e| XdrError::DoesNotFit(e.to_string()))
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::amount::Stroops;
+    use crate::asset::Asset;
+    use crate::stellar::envelope::SignedTransaction;
+    use crate::stellar::operation;
+
+    fn key() -> SigningKey {
+        SigningKey::from_bytes(&[1; 32])
+    }
+
+    fn unsigned() -> Unsigned {
+        Unsigned {
+            source: AccountId::of(&key()),
+            sequence: 5,
+            fee: 100,
+            bounds: Bounds { from: Timestamp::from_secs(10), until: Timestamp::from_secs(20) },
+            memo: Memo::None,
+            operations: vec![operation::pay(AccountId::from_bytes([2; 32]), &Asset::Native, Stroops::whole(1))],
+        }
+    }
+
+    #[test]
+    fn what_was_signed_is_read_back_as_it_was_built() {
+        let network = NetworkId::of_passphrase("a test");
+        let envelope = unsigned().sign(&[&key()], &network).unwrap();
+        assert_eq!(envelope.hash(), unsigned().hash(&network).unwrap());
+        assert_eq!(hash_of(envelope.bytes(), &network).unwrap(), envelope.hash());
+        let read = SignedTransaction::read(envelope.bytes(), &network).unwrap();
+        assert_eq!((read.source(), read.sequence(), read.fee()), (unsigned().source, 5, 100));
+        assert_eq!(read.operations(), unsigned().operations);
+        let bounds = (Some(Timestamp::from_secs(10)), Some(Timestamp::from_secs(20)));
+        assert_eq!(read.time_bounds(), Some(bounds));
+        assert!(read.is_signed_by(unsigned().source));
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_published_layout() {
+        let network = NetworkId::of_passphrase("a test");
+        let bytes = unsigned().sign(&[&key()], &network).unwrap().into_bytes();
+        let me = hex::encode(unsigned().source.as_bytes());
+        let payment = format!("000000000000000100000000{}00000000{:016x}", "02".repeat(32), 10_000_000);
+        let bounds = format!("00000001{:016x}{:016x}", 10, 20);
+        let body = format!("00000000{me}{:08x}{:016x}{bounds}00000000{:08x}{payment}00000000", 100, 5, 1);
+        let head = format!("00000002{body}{:08x}{}00000040", 1, &me[56..]);
+        assert_eq!(hex::encode(&bytes[..bytes.len() - 64]), head);
+    }
+
+    #[test]
+    fn a_fee_bump_keeps_the_inner_bytes_and_has_a_hash_of_its_own() {
+        let network = NetworkId::of_passphrase("a test");
+        let inner = unsigned().sign(&[&key()], &network).unwrap();
+        let bumped = inner.bump_fee(400, &SigningKey::from_bytes(&[3; 32]), &network).unwrap();
+        assert_ne!(bumped.hash(), inner.hash());
+        assert_eq!(hash_of(bumped.bytes(), &network).unwrap(), bumped.hash());
+        let contains = bumped.bytes().windows(inner.bytes().len()).any(|part| part == inner.bytes());
+        assert!(contains);
+        assert!(bumped.bump_fee(900, &key(), &network).is_err());
+    }
+
+    #[test]
+    fn what_the_ledger_could_not_take_is_not_built() {
+        let network = NetworkId::of_passphrase("a test");
+        let with = |operations| Unsigned { operations, ..unsigned() }.sign(&[&key()], &network);
+        assert!(with(Vec::new()).is_err());
+        assert!(with(vec![unsigned().operations[0].clone(); 101]).is_err());
+        let keys = vec![key(); 21];
+        assert!(unsigned().sign(&keys.iter().collect::<Vec<_>>(), &network).is_err());
+    }
+}
