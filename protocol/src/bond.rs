@@ -224,7 +224,8 @@ mod tests {
     fn each_changed_field_has_its_own_error() {
         let hash = AccountId::from_bytes([3; 32]);
         let claimant = |account, predicate| BalanceClaimant { account, predicate };
-        let cases: Vec<(&str, fn(&mut BalanceState), BondMismatch)> = vec![
+        type Change = fn(&mut BalanceState);
+        let cases: [(&str, Change, BondMismatch); 9] = [
             (
                 "asset",
                 |b| b.asset = Asset::issued("HEXA", OTHER).unwrap(),
