@@ -66,10 +66,11 @@ pub const VERDICT_DEADLINE: Duration = Duration::from_secs(10);
 pub const PENDING_VERDICTS: usize = 8_192;
 /// How long the id of a message is remembered against repeats.
 pub const DUPLICATE_TIME: Duration = Duration::from_secs(120);
-/// Gossip of one relaying peer: messages at once, and a second.
-pub const GOSSIP_RATE: (u64, u64) = (4_096, 1_000);
+/// Gossip of one relaying peer: messages at once, and a second. Above [`SEND_WINDOW`], so that no honest peer's own
+/// messages are dropped.
+pub const GOSSIP_RATE: (u64, u64) = (16_384, 8_000);
 /// Gossip of one relaying peer: bytes at once, and a second.
-pub const GOSSIP_RATE_BYTES: (u64, u64) = (16 * 1024 * 1024, 4 * 1024 * 1024);
+pub const GOSSIP_RATE_BYTES: (u64, u64) = (16 * 1024 * 1024, 8 * 1024 * 1024);
 /// Direct and fetch requests of one peer: at once, and a second.
 pub const REQUEST_RATE: (u64, u64) = (128, 32);
 /// Requests of all peers that wait for the owner's answer, count.
@@ -140,6 +141,8 @@ pub const CALL_PING_INTERVAL: Duration = Duration::from_secs(20);
 pub const CALL_PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a call stream without a call is kept.
 pub const CALL_IDLE: Duration = Duration::from_secs(120);
+/// Bytes of one call that hyper keeps until the other side takes them.
+pub const CALL_SEND_BUFFER: usize = 64 * 1024;
 /// Flow-control window of one call, bytes.
 pub const CALL_STREAM_WINDOW: u32 = 256 * 1024;
 /// Flow-control window of all calls of one peer, bytes.
@@ -348,6 +351,12 @@ mod tests {
         assert_eq!(check(vec![kind(1, "a/b")]), Err(ConfigError::KindName("a/b")));
         let large = KindConfig { max_bytes: MAX_PAYLOAD + 1, ..kind(1, "a") };
         assert!(matches!(check(vec![large]), Err(ConfigError::KindSize { .. })));
+    }
+
+    #[test]
+    fn what_a_node_may_send_others_take() {
+        let within = |send: (u64, u64), take: (u64, u64)| send.0 <= take.0 && send.1 < take.1;
+        assert!(within(SEND_WINDOW, GOSSIP_RATE) && within(SEND_WINDOW_BYTES, GOSSIP_RATE_BYTES));
     }
 
     #[test]

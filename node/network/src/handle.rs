@@ -168,16 +168,20 @@ impl Handle {
         token.answer(bytes)
     }
 
-    /// Asks a peer for the page of its ids that begins at `cursor`.
+    /// Asks a peer for the page of its ids that begins at `cursor`. Ids of kinds that this node doesn't know are left
+    /// out: a newer peer is at no fault.
     ///
     /// # Errors
     /// See [`RequestError`]; a page that breaks the rules is the peer's fault and counted against it.
     pub async fn list_ids(&self, peer: PeerId, cursor: Option<Cursor>) -> Result<IdPage, RequestError> {
         let request = fetch::Request::Ids(cursor.clone()).encode();
         let bytes = self.request(Protocol::Fetch, peer, Vec::new(), request, FETCH_TIMEOUT).await?;
-        let page = wire::decode_ids(bytes).and_then(|page| {
-            fetch::check_ids(cursor.as_ref(), &page, |kind| self.max_bytes(kind).is_some()).map(|()| page)
-        });
+        let page = wire::decode_ids(bytes)
+            .and_then(|page| fetch::check_ids(cursor.as_ref(), &page).map(|()| page))
+            .map(|mut page| {
+                page.ids.retain(|id| self.max_bytes(id.kind).is_some());
+                page
+            });
         self.blamed(peer, page)
     }
 

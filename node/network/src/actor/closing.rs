@@ -24,14 +24,19 @@ impl Actor {
         self.commands.close();
         let _ = timeout(within / 2, self.send_the_rest()).await;
         self.calls.close();
+        if let Some(mut server) = server {
+            let drained = timeout(within / 4, &mut server);
+            tokio::select! {
+                _ = drained => {}
+                () = self.keep_going() => {}
+            }
+            server.abort();
+        }
         let peers: Vec<_> = self.swarm.connected_peers().copied().collect();
         for peer in peers {
             let _ = self.swarm.disconnect_peer_id(peer);
         }
-        let _ = timeout(within / 4, self.until_disconnected()).await;
-        if let Some(server) = server {
-            server.abort();
-        }
+        let _ = timeout(within / 8, self.until_disconnected()).await;
         info!("closed");
         if let Some(reply) = reply {
             let _ = reply.send(());
@@ -58,6 +63,14 @@ impl Actor {
                 Some(answered) = self.answers.next() => self.on_answered(answered),
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
             }
+        }
+    }
+
+    /// Serves the swarm, forever.
+    async fn keep_going(&mut self) {
+        loop {
+            let event = self.swarm.select_next_some().await;
+            self.on_swarm_event(event);
         }
     }
 

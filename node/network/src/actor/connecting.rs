@@ -12,14 +12,14 @@ use tokio::sync::oneshot;
 use tracing::{debug, info};
 
 use super::{Actor, peer_of};
-use crate::config::{DIAL_ADDRESSES, IDENTIFY_ADDRESSES, PENDING_CONNECTS, PENDING_LOOKUPS};
+use crate::config::{DIAL_ADDRESSES, ENOUGH_PEERS, IDENTIFY_ADDRESSES, PENDING_CONNECTS, PENDING_LOOKUPS};
 use crate::event::Event;
 use crate::handle::ConnectError;
 use crate::per_ip::is_public;
 
 type Reply = oneshot::Sender<Result<(), ConnectError>>;
 
-/// Dials that somebody waits for.
+/// Dials that somebody waits for; one per peer, however many wait.
 #[derive(Debug, Default)]
 pub(super) struct Connects {
     dials: HashMap<ConnectionId, Waiting>,
@@ -29,29 +29,58 @@ pub(super) struct Connects {
 #[derive(Debug)]
 struct Waiting {
     peer: PeerId,
-    reply: Reply,
+    replies: Vec<Reply>,
+    /// Addresses that later callers brought; tried next.
+    untried: Vec<Multiaddr>,
     /// Whether the network was asked for addresses already.
     looked_up: bool,
+}
+
+impl Waiting {
+    fn answer(self, outcome: &Result<(), ConnectError>) {
+        for reply in self.replies {
+            // Who has gone needs no answer.
+            let _ = reply.send(outcome.clone());
+        }
+    }
+
+    /// Forgets callers that have gone; `false` if none is left.
+    fn is_wanted(&mut self) -> bool {
+        self.replies.retain(|reply| !reply.is_closed());
+        !self.replies.is_empty()
+    }
 }
 
 impl Connects {
     /// Forgets those whose callers have gone.
     pub(super) fn forget_abandoned(&mut self) {
-        self.dials.retain(|_, waiting| !waiting.reply.is_closed());
-        self.lookups.retain(|_, waiting| !waiting.reply.is_closed());
+        self.dials.retain(|_, waiting| waiting.is_wanted());
+        self.lookups.retain(|_, waiting| waiting.is_wanted());
     }
 
     /// Answers all who wait for this peer.
     fn succeed(&mut self, peer: PeerId) {
         let dials = self.dials.extract_if(|_, waiting| waiting.peer == peer).map(|(_, waiting)| waiting);
         let lookups = self.lookups.extract_if(|_, waiting| waiting.peer == peer).map(|(_, waiting)| waiting);
-        for waiting in dials.chain(lookups) {
-            drop(waiting.reply.send(Ok(())));
+        dials.chain(lookups).for_each(|waiting| waiting.answer(&Ok(())));
+    }
+
+    /// Lets a caller wait for a dial that is under way; gives the reply back if there is none.
+    fn join(&mut self, peer: PeerId, addresses: &[Multiaddr], reply: Reply) -> Option<Reply> {
+        let mut all = self.dials.values_mut().chain(self.lookups.values_mut());
+        let Some(waiting) = all.find(|waiting| waiting.peer == peer) else { return Some(reply) };
+        for address in addresses {
+            if waiting.untried.len() < DIAL_ADDRESSES && !waiting.untried.contains(address) {
+                waiting.untried.push(address.clone());
+            }
         }
+        waiting.replies.push(reply);
+        None
     }
 
     fn is_full(&self) -> bool {
-        self.dials.len() + self.lookups.len() >= PENDING_CONNECTS
+        let waiting = self.dials.values().chain(self.lookups.values());
+        waiting.map(|waiting| waiting.replies.len()).sum::<usize>() >= PENDING_CONNECTS
     }
 }
 
@@ -59,17 +88,19 @@ impl Actor {
     /// Connects with a peer: at the addresses given and those known; if none answers, where the network says.
     pub(super) fn connect(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, reply: Reply) {
         if peer == *self.swarm.local_peer_id() {
-            drop(reply.send(Err(ConnectError::Oneself)));
+            let _ = reply.send(Err(ConnectError::Oneself));
         } else if self.swarm.is_connected(&peer) {
-            drop(reply.send(Ok(())));
+            let _ = reply.send(Ok(()));
         } else if self.connects.is_full() {
-            drop(reply.send(Err(ConnectError::Busy)));
-        } else {
-            self.dial(Waiting { peer, reply, looked_up: false }, addresses);
+            let _ = reply.send(Err(ConnectError::Busy));
+        } else if let Some(reply) = self.connects.join(peer, &addresses, reply) {
+            self.dial(Waiting { peer, replies: vec![reply], untried: addresses, looked_up: false });
         }
     }
 
-    fn dial(&mut self, waiting: Waiting, mut addresses: Vec<Multiaddr>) {
+    /// Dials at the untried addresses and those that the network knows.
+    fn dial(&mut self, mut waiting: Waiting) {
+        let mut addresses = std::mem::take(&mut waiting.untried);
         addresses.truncate(DIAL_ADDRESSES);
         let dial = DialOpts::peer_id(waiting.peer)
             .condition(PeerCondition::Always)
@@ -78,17 +109,21 @@ impl Actor {
             .build();
         let connection = dial.connection_id();
         match self.swarm.dial(dial) {
-            Ok(()) => drop(self.connects.dials.insert(connection, waiting)),
-            Err(error) => self.look_up(waiting, &error),
+            Ok(()) => {
+                self.connects.dials.insert(connection, waiting);
+            }
+            Err(error) => self.on_dial_in_vain(waiting, &error),
         }
     }
 
-    /// After a failed dial, asks the network for addresses, once; else gives up.
-    fn look_up(&mut self, waiting: Waiting, error: &DialError) {
+    /// After a failed dial, tries what later callers brought, then asks the network for addresses, once; else gives up.
+    fn on_dial_in_vain(&mut self, waiting: Waiting, error: &DialError) {
         if self.swarm.is_connected(&waiting.peer) {
-            drop(waiting.reply.send(Ok(())));
+            waiting.answer(&Ok(()));
+        } else if !waiting.untried.is_empty() {
+            self.dial(waiting);
         } else if waiting.looked_up || self.peers.len() == 0 || self.connects.lookups.len() >= PENDING_LOOKUPS {
-            drop(waiting.reply.send(Err(connect_error(error))));
+            waiting.answer(&Err(connect_error(error)));
         } else {
             let query = self.swarm.behaviour_mut().kad.get_closest_peers(waiting.peer);
             self.connects.lookups.insert(query, Waiting { looked_up: true, ..waiting });
@@ -99,7 +134,7 @@ impl Actor {
         if !last {
             return;
         }
-        let Some(waiting) = self.connects.lookups.remove(&id) else {
+        let Some(mut waiting) = self.connects.lookups.remove(&id) else {
             return;
         };
         let found = match result {
@@ -109,7 +144,8 @@ impl Actor {
             _ => Vec::new(),
         };
         let addresses = found.into_iter().find(|info| info.peer_id == waiting.peer).map(|info| info.addrs);
-        self.dial(waiting, addresses.unwrap_or_default());
+        waiting.untried.extend(addresses.unwrap_or_default());
+        self.dial(waiting);
     }
 
     pub(super) fn on_dial_failed(&mut self, connection: ConnectionId, error: DialError) {
@@ -118,7 +154,7 @@ impl Actor {
             self.counters.connections_refused.increment();
         }
         if let Some(waiting) = self.connects.dials.remove(&connection) {
-            self.look_up(waiting, &error);
+            self.on_dial_in_vain(waiting, &error);
         }
     }
 
@@ -187,9 +223,12 @@ impl Actor {
 
     /// Dials the bootstrap addresses and walks the routing table when due.
     pub(super) fn discover(&mut self, now: Instant) {
-        let due = self.discovery.due(self.peers.met(), now);
-        if due.bootstrap {
-            for address in self.config.bootstrap.clone() {
+        let met = self.peers.met();
+        let due = self.discovery.due(met, now);
+        // With few peers the bootstrap nodes we lost are worth a try too: else two islands would never join.
+        let rejoin = due.walk && met < ENOUGH_PEERS;
+        for address in self.config.bootstrap.clone() {
+            if due.bootstrap || rejoin && peer_of(&address).is_some() {
                 self.dial_bootstrap(address);
             }
         }

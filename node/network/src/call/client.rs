@@ -24,7 +24,7 @@ use super::body::Watched;
 use super::{CallBody, CallError, READY};
 use crate::config::{
     CALL_CONNECTION_WINDOW, CALL_HEADER_BYTES, CALL_OPEN_ATTEMPTS, CALL_OPEN_PAUSE, CALL_OPEN_TIMEOUT,
-    CALL_PING_INTERVAL, CALL_PING_TIMEOUT, CALL_STREAM_WINDOW, Limits,
+    CALL_PING_INTERVAL, CALL_PING_TIMEOUT, CALL_SEND_BUFFER, CALL_STREAM_WINDOW, Limits,
 };
 use crate::discovery::jitter;
 use crate::handle::Handle;
@@ -190,6 +190,7 @@ impl Calls {
             .initial_connection_window_size(CALL_CONNECTION_WINDOW)
             .keep_alive_interval(CALL_PING_INTERVAL)
             .keep_alive_timeout(CALL_PING_TIMEOUT)
+            .max_send_buf_size(CALL_SEND_BUFFER)
             .handshake(TokioIo::new(stream.compat()));
         let shaken = timeout(CALL_OPEN_TIMEOUT, handshake).await.map_err(|_| CallError::Timeout)?;
         let (sender, connection) = shaken.map_err(|error| CallError::Stream(error.to_string()))?;

@@ -25,7 +25,7 @@ use super::body::Watched;
 use super::{BUSY, CallBody, CallHandler, READY, empty_body};
 use crate::config::{
     CALL_CONNECTION_WINDOW, CALL_HEADER_BYTES, CALL_IDLE, CALL_OPEN_TIMEOUT, CALL_PING_INTERVAL, CALL_PING_TIMEOUT,
-    CALL_STREAM_WINDOW, Limits,
+    CALL_SEND_BUFFER, CALL_STREAM_WINDOW, Limits,
 };
 use crate::stats::Counters;
 
@@ -94,7 +94,8 @@ impl CallServer {
                 }
             }
         }
-        let _ = timeout(Duration::from_secs(1), async { while streams.join_next().await.is_some() {} }).await;
+        // Calls under way may end; who closes decides for how long.
+        while streams.join_next().await.is_some() {}
     }
 
     fn place(&self, peer: PeerId) -> Option<Place> {
@@ -153,6 +154,7 @@ impl Serving {
             .initial_connection_window_size(CALL_CONNECTION_WINDOW)
             .keep_alive_interval(CALL_PING_INTERVAL)
             .keep_alive_timeout(CALL_PING_TIMEOUT)
+            .max_send_buf_size(CALL_SEND_BUFFER)
             .serve_connection(TokioIo::new(stream.compat()), service);
         tokio::pin!(connection);
         let mut look = tokio::time::interval(CALL_IDLE / 4);

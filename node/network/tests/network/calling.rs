@@ -8,6 +8,7 @@ use futures::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use hyper::{Request, Response, StatusCode};
+use tradepost_network::config::CLOSE_LINGER;
 use tradepost_network::{CallBody, CallError, CallHandler, Config, Limits, PeerId, empty_body, full_body};
 
 use crate::node::{Change, Node, config, start, start_with, until, within};
@@ -194,4 +195,27 @@ async fn a_head_over_the_limit_is_refused_and_the_stream_lives() {
         Err(error) => assert!(matches!(error, CallError::Broken(_)), "{error:?}"),
     }
     assert!(call(&client, &server, get("/next")).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_under_way_ends_before_its_server_closes() {
+    let server = start(serving()).await;
+    let client = start_with(&[]).await;
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Frame<Bytes>, std::io::Error>>(1);
+    let frames = stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|f| (f, receiver)) });
+    let body = StreamBody::new(Box::pin(frames)).map_err(Into::into).boxed_unsync();
+    let mut echoed = call(&client, &server, Request::post("/").body(body).unwrap()).await.unwrap().into_body();
+    let handle = server.handle.clone();
+    let closing = tokio::spawn(async move { handle.close(Duration::from_secs(20)).await });
+    until(|| async { server.handle.peers().await.is_err() }).await;
+    // Longer than the moment that written messages get.
+    let mut pace = tokio::time::interval(CLOSE_LINGER / 4);
+    for _ in 0..12 {
+        pace.tick().await;
+        sender.send(Ok(Frame::data(Bytes::from_static(b"on")))).await.unwrap();
+        assert_eq!(within(10, echoed.frame()).await.unwrap().unwrap().into_data().unwrap(), "on");
+    }
+    drop(sender);
+    assert!(echoed.collect().await.unwrap().to_bytes().is_empty(), "it ends as it should");
+    within(20, closing).await.unwrap();
 }

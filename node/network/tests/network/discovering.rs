@@ -63,3 +63,15 @@ async fn nodes_of_another_network_are_sent_away_and_exchange_nothing() {
     assert_eq!(foreign.handle.stats().published, 0);
     assert_eq!(foreign.handle.stats().peers_met, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_later_callers_address_is_tried_when_the_first_ones_fails() {
+    let target = start_with(&[]).await;
+    let node = start_with(&[]).await;
+    let nowhere: tradepost_network::Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
+    let (first, second) = tokio::join!(
+        node.handle.dial(target.id(), vec![nowhere]),
+        node.handle.dial(target.id(), target.addresses.clone()),
+    );
+    assert_eq!((first, second), (Ok(()), Ok(())));
+}

@@ -61,3 +61,16 @@ async fn a_peer_that_asks_too_much_is_told_so() {
     assert!(waiting <= config::PENDING_ANSWERS_PER_PEER, "{waiting} were taken in");
     assert!(busy > 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_requests_to_a_peer_that_is_not_connected_dial_it_once() {
+    let server = start_with(&[]).await;
+    let client = start_with(&[]).await;
+    let asks = (0..30)
+        .map(|_| client.handle.direct(server.id(), server.addresses.clone(), Bytes::from_static(b"echo"), SECONDS));
+    let outcomes = futures::future::join_all(asks).await;
+    let answered = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    let busy = outcomes.iter().filter(|outcome| **outcome == Err(RequestError::Busy)).count();
+    assert_eq!(answered + busy, 30, "{outcomes:?}");
+    assert_eq!(client.handle.peers().await.unwrap()[0].connections, 1);
+}
