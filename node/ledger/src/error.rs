@@ -1,5 +1,7 @@
 //! Why the ledger gave no answer: what, why, and what to do.
 
+use core::time::Duration;
+
 /// Why a question to the ledger has no answer. Texts from outside are shortened and cleaned before they get here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
@@ -29,6 +31,18 @@ pub enum LedgerError {
         why: String,
         /// How often it was tried.
         tries: u32,
+    },
+    /// Answers, but none that could be used within the deadline of one question.
+    #[error(
+        "{endpoint} gave no answer that could be used within {} s: it is behind, or too slow; try again, or use another \
+         RPC endpoint",
+        deadline.as_secs()
+    )]
+    Late {
+        /// Who.
+        endpoint: String,
+        /// How long it was waited for.
+        deadline: Duration,
     },
     /// It limits our rate.
     #[error(
@@ -173,6 +187,7 @@ impl LedgerError {
         match self {
             Self::Unreachable { .. }
             | Self::Busy { .. }
+            | Self::Late { .. }
             | Self::Backwards { .. }
             | Self::NotSteady { .. }
             | Self::Friendbot { .. } => true,

@@ -58,7 +58,7 @@ impl RpcLedger {
             seen: Mutex::default(),
         };
         ledger.read_network().await?;
-        ledger.read_head().await?;
+        ledger.in_time(ledger.read_head()).await?;
         Ok(ledger)
     }
 
@@ -114,6 +114,15 @@ impl RpcLedger {
         }
     }
 
+    /// Bounds one question with everything that it takes: tries, repeats where the endpoint lags, second reads.
+    async fn in_time<T>(&self, question: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
+        let deadline = self.config.patience.call;
+        match tokio::time::timeout(deadline, question).await {
+            Ok(answered) => answered,
+            Err(_) => Err(LedgerError::Late { endpoint: self.endpoint.name().into(), deadline }),
+        }
+    }
+
     async fn read_network(&self) -> Result<NetworkFacts, LedgerError> {
         let facts = network_of(&self.endpoint).await?;
         if facts.passphrase == self.passphrase {
@@ -165,13 +174,13 @@ impl RpcLedger {
         let mut known = HashSet::new();
         let unique: Vec<&LedgerKey> = keys.iter().filter(|key| known.insert(*key)).collect();
         if unique.is_empty() {
-            let head = self.read_head().await?;
+            let head = self.in_time(self.read_head()).await?;
             return Ok(EntriesSeen { oldest: head, newest: head, entries: Vec::new() });
         }
         let mut heads = Vec::new();
         let mut entries = Vec::new();
         for batch in unique.chunks(MAX_KEYS_PER_READ) {
-            let (head, seen) = self.read_batch(batch).await?;
+            let (head, seen) = self.in_time(self.read_batch(batch)).await?;
             heads.push(head);
             entries.extend(seen);
         }
@@ -233,7 +242,7 @@ impl RpcLedger {
 
 impl Ledger for RpcLedger {
     fn head(&self) -> Asked<'_, Head> {
-        Box::pin(self.read_head())
+        Box::pin(self.in_time(self.read_head()))
     }
 
     fn entries<'a>(&'a self, keys: &'a [LedgerKey]) -> Asked<'a, EntriesSeen> {
@@ -245,7 +254,7 @@ impl Ledger for RpcLedger {
     }
 
     fn status(&self, hash: TxHash) -> Asked<'_, TxStatus> {
-        Box::pin(self.read_status(hash))
+        Box::pin(self.in_time(self.read_status(hash)))
     }
 
     fn fees(&self) -> Asked<'_, FeeStats> {

@@ -263,6 +263,25 @@ async fn a_server_behind_a_balancer_that_lags_once_is_asked_again() {
 }
 
 #[tokio::test]
+async fn repeats_for_a_server_that_lags_share_the_questions_deadline() {
+    let mut asked = 0;
+    let server = bent("getLatestLedger", move |_| {
+        asked += 1;
+        Reply::Result(answers::latest(if asked == 1 { 9 } else { 8 }))
+    })
+    .await;
+    let mut config = config(&server);
+    config.patience.call = Duration::from_secs(1);
+    config.patience.first_pause = Duration::from_secs(3_600);
+    config.patience.longest_pause = Duration::from_secs(3_600);
+    let ledger = RpcLedger::connect(config, PASSPHRASE).await.unwrap();
+    let started = Instant::now();
+    let error = ledger.head().await.unwrap_err();
+    assert!(matches!(error, LedgerError::Late { .. }), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
 async fn another_ledger_of_the_same_number_is_refused_as_a_reset() {
     let mut asked = 0;
     let server = bent("getLatestLedger", move |_| {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod answers;
+mod devnet;
 mod hostile;
 mod lifecycle;
 mod mutated;

@@ -1,0 +1,223 @@
+//! The client and the development ledger, which shares no code with it: both must have the protocol right.
+
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use tokio::time::Instant;
+use tradepost_devnet::{Close, Config, Server};
+use tradepost_ledger::poll::{Awaited, Final, await_final};
+use tradepost_ledger::{Funded, Ledger, LedgerError, RpcConfig, RpcLedger, Submitted, TxStatus, explain};
+use tradepost_protocol::account::AccountId;
+use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::asset::Asset;
+use tradepost_protocol::network_id::NetworkId;
+use tradepost_protocol::stellar::entry::{AccountState, BalanceClaimant, Entry};
+use tradepost_protocol::stellar::ledger_key::Key;
+use tradepost_protocol::stellar::predicate::Predicate;
+use tradepost_protocol::stellar::transaction::{Bounds, Envelope, Unsigned};
+use tradepost_protocol::stellar::{Memo, Operation, balance_id, operation};
+use tradepost_protocol::time::Timestamp;
+
+const EVERY: Duration = Duration::from_millis(5);
+
+/// A network that closes when told to, and the client.
+struct World {
+    server: Server,
+    ledger: RpcLedger,
+    network: NetworkId,
+}
+
+impl World {
+    async fn new() -> Self {
+        let server = Server::spawn(Config { close: Close::OnDemand, ..Config::default() }).await.unwrap();
+        let ledger = RpcLedger::connect(RpcConfig::new(server.url()), &server.passphrase()).await.unwrap();
+        let network = NetworkId::of_passphrase(&server.passphrase());
+        Self { server, ledger, network }
+    }
+
+    /// An account with the friendbot's coins.
+    async fn account(&self, seed: u8) -> SigningKey {
+        let key = SigningKey::from_bytes(&[seed; 32]);
+        self.ledger.fund_by_friendbot(AccountId::of(&key)).await.unwrap();
+        key
+    }
+
+    async fn state(&self, id: AccountId) -> AccountState {
+        let key = Key::Account(id);
+        let read = self.ledger.read(std::slice::from_ref(&key)).await.unwrap();
+        match &read.get(&key).unwrap().entry {
+            Ok(Entry::Account(account)) => account.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn signed(&self, key: &SigningKey, operation: Operation, until: Timestamp) -> Envelope {
+        let source = AccountId::of(key);
+        let unsigned = Unsigned {
+            source,
+            sequence: self.state(source).await.sequence + 1,
+            fee: 100,
+            bounds: Bounds::until(until),
+            memo: Memo::None,
+            operations: vec![operation],
+        };
+        unsigned.sign(&[key], &self.network).unwrap()
+    }
+
+    /// A moment that no test reaches.
+    async fn later(&self) -> Timestamp {
+        self.ledger.latest().await.unwrap().close_time.plus(Duration::from_secs(3_600))
+    }
+
+    async fn end_of(&self, awaited: &Awaited) -> Final {
+        await_final(&self.ledger, awaited, EVERY, Instant::now() + Duration::from_secs(10)).await
+    }
+
+    /// Submits, closes a ledger, and waits for the end.
+    async fn settle(&self, envelope: &Envelope, max_time: Timestamp) -> Final {
+        let since = self.ledger.latest().await.unwrap().sequence;
+        assert_eq!(self.ledger.submit(envelope.bytes()).await.unwrap(), Submitted::Pending);
+        self.server.close();
+        self.end_of(&Awaited { hash: envelope.hash(), max_time, since }).await
+    }
+}
+
+fn amount(coins: u32) -> Stroops {
+    Stroops::whole(coins)
+}
+
+#[tokio::test]
+async fn a_network_with_another_passphrase_is_refused() {
+    let world = World::new().await;
+    let error = RpcLedger::connect(RpcConfig::new(world.server.url()), "Another network").await.unwrap_err();
+    assert!(
+        matches!(&error, LedgerError::WrongNetwork { found, .. } if *found == world.server.passphrase()),
+        "{error}"
+    );
+    let facts = RpcLedger::ask_network(&RpcConfig::new(world.server.url())).await.unwrap();
+    assert_eq!(facts.passphrase, world.server.passphrase());
+}
+
+#[tokio::test]
+async fn a_payment_is_pending_then_included_and_moves_the_money() {
+    let world = World::new().await;
+    let (ann, ben) = (world.account(1).await, world.account(2).await);
+    assert_eq!(world.ledger.fund_by_friendbot(AccountId::of(&ann)).await.unwrap(), Funded::Already);
+    let before = world.state(AccountId::of(&ben)).await.balance;
+    let until = world.later().await;
+    let envelope = world.signed(&ann, operation::pay(AccountId::of(&ben), &Asset::Native, amount(7)), until).await;
+
+    let since = world.ledger.latest().await.unwrap().sequence;
+    assert_eq!(world.ledger.submit(envelope.bytes()).await.unwrap(), Submitted::Pending);
+    assert_eq!(world.ledger.submit(envelope.bytes()).await.unwrap(), Submitted::Duplicate);
+    let status = world.ledger.status(envelope.hash()).await.unwrap();
+    assert!(matches!(status, TxStatus::NotFound { latest, .. } if latest.sequence == since), "{status:?}");
+
+    world.server.close();
+    let end = world.end_of(&Awaited { hash: envelope.hash(), max_time: until, since }).await;
+    assert!(matches!(&end, Final::Included { applied: true, found } if found.at.sequence == since + 1), "{end:?}");
+    let after = world.state(AccountId::of(&ben)).await.balance;
+    assert_eq!(after.minus(before), Some(amount(7)));
+    let fees = world.ledger.fees().await.unwrap();
+    assert!(fees.max.get() >= 100 && fees.transactions > 0, "{fees:?}");
+}
+
+#[tokio::test]
+async fn a_failed_payment_is_included_and_explained() {
+    let world = World::new().await;
+    let (ann, ben) = (world.account(1).await, world.account(2).await);
+    let until = world.later().await;
+    let pay = operation::pay(AccountId::of(&ben), &Asset::Native, amount(1_000_000));
+    let envelope = world.signed(&ann, pay, until).await;
+    match world.settle(&envelope, until).await {
+        Final::Included { applied: false, found } => {
+            assert_eq!(explain::transaction(&found.result).code, "tx_failed: op_underfunded");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_used_sequence_number_is_refused_and_explained() {
+    let world = World::new().await;
+    let ann = world.account(1).await;
+    let until = world.later().await;
+    let pay = operation::pay(AccountId::of(&ann), &Asset::Native, amount(1));
+    let first = world.signed(&ann, pay.clone(), until).await;
+    let second = world.signed(&ann, pay, until.plus(Duration::from_secs(1))).await;
+    assert!(matches!(world.settle(&first, until).await, Final::Included { applied: true, .. }));
+    match world.ledger.submit(second.bytes()).await.unwrap() {
+        Submitted::Refused { result } => assert_eq!(explain::transaction(&result).code, "tx_bad_seq"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_pending_transaction_whose_max_time_passes_is_dead() {
+    let world = World::new().await;
+    let ann = world.account(1).await;
+    let until = world.ledger.latest().await.unwrap().close_time;
+    let pay = operation::pay(AccountId::of(&ann), &Asset::Native, amount(1));
+    let envelope = world.signed(&ann, pay, until).await;
+    let end = world.settle(&envelope, until).await;
+    assert!(matches!(end, Final::Dead { at } if at.close_time > until), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_claimable_balance_is_seen_with_its_sponsor_and_its_absence_with_its_ledger() {
+    let world = World::new().await;
+    let (ann, ben) = (world.account(1).await, world.account(2).await);
+    let (ann_id, ben_id) = (AccountId::of(&ann), AccountId::of(&ben));
+    let until = world.later().await;
+    let id = balance_id::of_operation(ann_id, world.state(ann_id).await.sequence + 1, 0);
+    let key = [Key::Balance(id)];
+    assert_eq!(world.ledger.read(&key).await.unwrap().get(&key[0]), None);
+
+    let claimants = [BalanceClaimant { account: ben_id, predicate: Predicate::Always }];
+    let lock = operation::create_balance(&Asset::Native, amount(3), &claimants).unwrap();
+    let envelope = world.signed(&ann, lock, until).await;
+    assert!(matches!(world.settle(&envelope, until).await, Final::Included { applied: true, .. }));
+    let read = world.ledger.read(&key).await.unwrap();
+    let Ok(Entry::Balance(balance)) = &read.get(&key[0]).unwrap().entry else { panic!("{read:?}") };
+    assert_eq!((balance.amount, balance.sponsor), (amount(3), Some(ann_id)));
+    assert_eq!(read.get(&key[0]).unwrap().last_modified, read.at().sequence);
+
+    let envelope = world.signed(&ben, operation::claim(id), until).await;
+    assert!(matches!(world.settle(&envelope, until).await, Final::Included { applied: true, .. }));
+    let gone = world.ledger.read(&key).await.unwrap();
+    assert_eq!(gone.get(&key[0]), None);
+    assert_eq!(gone.at().sequence, read.at().sequence + 1);
+    assert!(gone.at().close_time > read.at().close_time);
+}
+
+#[tokio::test]
+async fn accounts_balances_and_the_fee_pool_of_one_ledger_are_all_coins() {
+    let world = World::new().await;
+    let (ann, ben) = (world.account(1).await, world.account(2).await);
+    let (ann_id, ben_id) = (AccountId::of(&ann), AccountId::of(&ben));
+    let until = world.later().await;
+    let id = balance_id::of_operation(ann_id, world.state(ann_id).await.sequence + 1, 0);
+    let claimants = [BalanceClaimant { account: ben_id, predicate: Predicate::Always }];
+    let lock = operation::create_balance(&Asset::Native, amount(3), &claimants).unwrap();
+    let envelope = world.signed(&ann, lock, until).await;
+    assert!(matches!(world.settle(&envelope, until).await, Final::Included { applied: true, .. }));
+
+    let root = AccountId::of(&SigningKey::from_bytes(world.network.as_bytes()));
+    let friendbot = world.server.friendbot_address().parse().unwrap();
+    let mut keys: Vec<Key> = [root, friendbot, ann_id, ben_id].map(Key::Account).into();
+    keys.push(Key::Balance(id));
+    let read = world.ledger.read(&keys).await.unwrap();
+    assert_eq!(read.entries.len(), keys.len());
+    let sum: i64 = read
+        .entries
+        .iter()
+        .map(|read| match &read.entry {
+            Ok(Entry::Account(account)) => account.balance.get(),
+            Ok(Entry::Balance(balance)) => balance.amount.get(),
+            other => panic!("{other:?}"),
+        })
+        .sum();
+    let totals = read.oldest.totals;
+    assert!(totals.fee_pool.get() > 0);
+    assert_eq!(sum + totals.fee_pool.get(), totals.total_coins.get());
+}
