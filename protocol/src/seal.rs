@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_public_half_is_the_one_of_rfc_7748() {
-        let secret = "77076d0a7318a57d3c16c17251b26645df4c2f92ebc0992ac177fba51db92c2a";
+        let secret = "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a";
         let mut bytes = [0; 32];
         hex::decode_to_slice(secret, &mut bytes).unwrap();
         let public = SealingSecret::from_bytes(bytes).public().to_string();
