@@ -7,6 +7,7 @@ pub mod account;
 pub mod amount;
 pub mod asset;
 pub mod bond;
+pub mod book;
 pub mod document;
 pub mod escrow;
 pub mod frame;

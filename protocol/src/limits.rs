@@ -51,6 +51,8 @@ pub const MAX_WAITING_PER_PEER: usize = 64;
 pub const MAX_WAITING: usize = 4_096;
 /// How long a message waits for its bond, template or record.
 pub const WAITING_TIME: Duration = Duration::from_secs(600);
+/// How often a status of one series is passed on; withdrawals and our own always are.
+pub const STATUS_RELAYED_EVERY: Duration = Duration::from_secs(10);
 /// Services known to the book.
 pub const MAX_RECORDS: usize = 100_000;
 /// Templates known to the book.

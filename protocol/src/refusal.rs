@@ -54,6 +54,8 @@ refusals! {
     WrongKind = "wrong-kind", Relayer, "send this kind on its own topic or stream";
     /// The signature doesn't verify for this kind and network.
     BadSignature = "bad-signature", Relayer, "sign for this kind and this network with the author's key";
+    /// Another key signed it than the one whose word it is.
+    WrongAuthor = "wrong-author", Relayer, "sign with the key that owns the series";
     /// Its schema or its kind's own rules say no.
     InvalidDocument = "invalid-document", Relayer, "correct the field that the error names";
     /// An item that wasn't asked for, or doesn't match what was.

@@ -191,5 +191,4 @@ impl<'de> Deserialize<'de> for Schema {
 }
 
 #[cfg(test)]
-#[path = "schema/tests.rs"]
 mod tests;

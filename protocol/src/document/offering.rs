@@ -211,5 +211,4 @@ impl Payload for Offering {
 }
 
 #[cfg(test)]
-#[path = "offering/tests.rs"]
 mod tests;

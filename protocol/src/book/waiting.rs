@@ -1,0 +1,275 @@
+//! The waiting pool: offerings that lack something, and documents that no bonded offering uses yet.
+//!
+//! Divided per delivering peer, so that nobody can fill another's part; what doesn't fit takes a random one's place.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Book, BookEffect, Delivery, Outcome, Want};
+use crate::account::{PeerId, ServiceKey, ServingKey};
+use crate::document::{Offering, ServiceRecord, Template, template_id};
+use crate::limits::{MAX_WAITING, MAX_WAITING_PER_PEER, WAITING_TIME};
+use crate::message::{MessageId, SeriesId, Signed, TemplateId};
+use crate::refusal::{Reason, Refusal};
+use crate::status::{Presence, Status};
+use crate::step::Step;
+use crate::time::Now;
+
+/// An offering that lacks something.
+#[derive(Debug)]
+pub(super) struct WaitingOffering {
+    pub(super) signed: Arc<Signed<Offering>>,
+    pub(super) series: SeriesId,
+    /// The first revision, where this is a later one of a series that isn't in the book.
+    pub(super) first: Option<Arc<Signed<Offering>>>,
+    /// What its serving key said meanwhile; taken with the offering.
+    pub(super) status: Option<Signed<Status>>,
+    /// See `status`.
+    pub(super) presence: Option<Signed<Presence>>,
+    /// What it lacks.
+    pub(super) want: Want,
+    /// When its bond was asked for last.
+    pub(super) asked_at: Option<Now>,
+    /// How often its bond was asked for.
+    pub(super) asked: u32,
+}
+
+/// What can wait.
+#[derive(Debug)]
+pub(super) enum Item {
+    Offering(Box<WaitingOffering>),
+    Template(Arc<Signed<Template>>),
+    Record(Arc<Signed<ServiceRecord>>),
+}
+
+impl Item {
+    fn id(&self) -> MessageId {
+        match self {
+            Self::Offering(offering) => offering.signed.id(),
+            Self::Template(signed) => signed.id(),
+            Self::Record(signed) => signed.id(),
+        }
+    }
+
+    /// By what it is looked up.
+    fn tags(&self) -> Vec<Tag> {
+        match self {
+            Self::Offering(o) => {
+                let key = o.signed.body().serving_key;
+                vec![Tag::Wants(o.want.clone()), Tag::Series(o.series), Tag::Serving(key)]
+            }
+            Self::Template(signed) => vec![Tag::Template(template_id(signed.packed().payload()))],
+            Self::Record(signed) => vec![Tag::Record(signed.body().service)],
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tag {
+    Wants(Want),
+    Series(SeriesId),
+    Serving(ServingKey),
+    Template(TemplateId),
+    Record(ServiceKey),
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) item: Item,
+    pub(super) from: Option<PeerId>,
+    since: Now,
+}
+
+/// The pool; every index is kept by [`Waiting::insert`] and [`Waiting::remove`] alone.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    entries: BTreeMap<MessageId, Entry>,
+    parts: BTreeMap<Option<PeerId>, Vec<MessageId>>,
+    tags: BTreeMap<Tag, BTreeSet<MessageId>>,
+}
+
+impl Waiting {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn contains(&self, id: &MessageId) -> bool {
+        self.entries.contains_key(id)
+    }
+
+    /// The parts of the pool by delivering peer; our own first.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &[MessageId]> {
+        self.parts.values().map(Vec::as_slice)
+    }
+
+    pub(super) fn from(&self, id: &MessageId) -> Option<&PeerId> {
+        self.entries.get(id)?.from.as_ref()
+    }
+
+    pub(super) fn offering(&self, id: &MessageId) -> Option<&WaitingOffering> {
+        match &self.entries.get(id)?.item {
+            Item::Offering(offering) => Some(offering),
+            Item::Template(_) | Item::Record(_) => None,
+        }
+    }
+
+    /// The offering, to note something in it that no index depends on.
+    pub(super) fn offering_mut(&mut self, id: &MessageId) -> Option<&mut WaitingOffering> {
+        match &mut self.entries.get_mut(id)?.item {
+            Item::Offering(offering) => Some(offering),
+            Item::Template(_) | Item::Record(_) => None,
+        }
+    }
+
+    /// Our own offerings that wait.
+    pub(super) fn own_offerings(&self) -> impl Iterator<Item = &WaitingOffering> {
+        self.parts.get(&None).into_iter().flatten().filter_map(|id| self.offering(id))
+    }
+
+    pub(super) fn tagged(&self, tag: &Tag) -> Vec<MessageId> {
+        self.tags.get(tag).map(|ids| ids.iter().copied().collect()).unwrap_or_default()
+    }
+
+    pub(super) fn template(&self, id: &TemplateId) -> Option<&Arc<Signed<Template>>> {
+        let message = self.tags.get(&Tag::Template(*id))?.first()?;
+        match &self.entries.get(message)?.item {
+            Item::Template(signed) => Some(signed),
+            Item::Offering(_) | Item::Record(_) => None,
+        }
+    }
+
+    pub(super) fn record(&self, service: &ServiceKey) -> Option<&Arc<Signed<ServiceRecord>>> {
+        let message = self.tags.get(&Tag::Record(*service))?.first()?;
+        match &self.entries.get(message)?.item {
+            Item::Record(signed) => Some(signed),
+            Item::Offering(_) | Item::Template(_) => None,
+        }
+    }
+
+    pub(super) fn take_template(&mut self, id: &TemplateId) -> Option<Arc<Signed<Template>>> {
+        let signed = self.template(id)?.clone();
+        self.remove(&signed.id());
+        Some(signed)
+    }
+
+    pub(super) fn take_record(&mut self, service: &ServiceKey) -> Option<Arc<Signed<ServiceRecord>>> {
+        let signed = self.record(service)?.clone();
+        self.remove(&signed.id());
+        Some(signed)
+    }
+
+    /// Puts an item into its peer's part. Where that is full, a random one of that part gives way; where the pool is, a
+    /// random one of the largest part. Our own never give way.
+    pub(super) fn insert(&mut self, item: Item, from: Option<PeerId>, since: Now, random: u64) -> Result<(), Refusal> {
+        let part = self.parts.get(&from).map(Vec::as_slice).unwrap_or_default();
+        let full = part.len() >= MAX_WAITING_PER_PEER;
+        if full && from.is_none() {
+            let detail = format!("{MAX_WAITING_PER_PEER} of our own messages wait already");
+            return Err(Refusal::new(Reason::WaitingFull, detail));
+        }
+        let victims = if full {
+            Some(part)
+        } else if self.entries.len() >= MAX_WAITING {
+            let foreign = self.parts.iter().filter(|(peer, _)| peer.is_some());
+            foreign.map(|(_, part)| part.as_slice()).max_by_key(|part| part.len())
+        } else {
+            None
+        };
+        if let Some(victims) = victims.filter(|v| !v.is_empty()) {
+            let victim = victims[(random % victims.len() as u64) as usize];
+            self.remove(&victim);
+        }
+        let id = item.id();
+        for tag in item.tags() {
+            self.tags.entry(tag).or_default().insert(id);
+        }
+        self.parts.entry(from.clone()).or_default().push(id);
+        self.entries.insert(id, Entry { item, from, since });
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, id: &MessageId) -> Option<Entry> {
+        let entry = self.entries.remove(id)?;
+        for tag in entry.item.tags() {
+            self.untag(&tag, id);
+        }
+        if let Some(part) = self.parts.get_mut(&entry.from) {
+            part.retain(|other| other != id);
+            if part.is_empty() {
+                self.parts.remove(&entry.from);
+            }
+        }
+        Some(entry)
+    }
+
+    /// Notes that an offering lacks something else now.
+    pub(super) fn now_wants(&mut self, id: &MessageId, want: Want) {
+        let Some(offering) = self.offering_mut(id) else { return };
+        let before = core::mem::replace(&mut offering.want, want.clone());
+        self.untag(&Tag::Wants(before), id);
+        self.tags.entry(Tag::Wants(want)).or_default().insert(*id);
+    }
+
+    fn untag(&mut self, tag: &Tag, id: &MessageId) {
+        if let Some(ids) = self.tags.get_mut(tag) {
+            ids.remove(id);
+            if ids.is_empty() {
+                self.tags.remove(tag);
+            }
+        }
+    }
+
+    /// Drops what has waited too long.
+    pub(super) fn expire(&mut self, now: Now) {
+        let over = |entry: &Entry| now.since(entry.since) >= WAITING_TIME;
+        let ids: Vec<MessageId> = self.entries.iter().filter(|(_, e)| over(e)).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.remove(&id);
+        }
+    }
+}
+
+impl Book {
+    /// Keeps a template or record until a bonded offering uses it, and looks at the offerings that lacked it.
+    pub(super) fn park(
+        &mut self,
+        item: Item,
+        want: Want,
+        delivery: &Delivery<'_>,
+        step: &mut Step<BookEffect>,
+    ) -> Result<Outcome, Refusal> {
+        if let Want::Record(service) = &want {
+            self.waiting.take_record(service);
+        }
+        self.waiting.insert(item, delivery.from.cloned(), delivery.now, delivery.random)?;
+        self.retry(&want, delivery.now, step);
+        Ok(Outcome::Waits(Refusal::new(Reason::NoBond, "no bonded offering uses it yet"), Vec::new()))
+    }
+
+    /// Looks again at the offerings that lacked this.
+    pub(super) fn retry(&mut self, want: &Want, now: Now, step: &mut Step<BookEffect>) {
+        for id in self.waiting.tagged(&Tag::Wants(want.clone())) {
+            self.look_again(&id, now, step);
+        }
+    }
+
+    /// Checks what a waiting offering lacks now; drops it where it is refused for good.
+    pub(super) fn look_again(&mut self, id: &MessageId, now: Now, step: &mut Step<BookEffect>) {
+        let Some(offering) = self.waiting.offering(id) else { return };
+        let (signed, before) = (offering.signed.clone(), offering.want.clone());
+        let lacking = self
+            .standing(offering.series, &signed, now)
+            .and_then(|()| self.lacks(offering.series, &signed, offering.first.as_deref()));
+        match lacking {
+            Ok((want, _)) if want != before => {
+                self.waiting.now_wants(id, want.clone());
+                step.then(BookEffect::Wanted { want, from: self.waiting.from(id).cloned() });
+            }
+            Ok(_) => {}
+            Err(refusal) => {
+                self.count(&refusal);
+                self.waiting.remove(id);
+            }
+        }
+    }
+}
