@@ -87,6 +87,8 @@ kinds! {
     Unbind = 39, "unbind", Frame, 1_024, gossiped: false;
     /// The provider's count says that the session is over.
     Delivered = 40, "delivered", Frame, 1_024, gossiped: false;
+    /// The frame of this step has arrived and is stored.
+    Ack = 41, "ack", Frame, 256, gossiped: false;
     /// Thirty-two random bytes: are you there, and who are you?
     Ping = 48, "ping", Frame, 512, gossiped: false;
     /// The answer to a ping, under the key that signs for that side.

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod amount;
 pub mod asset;
+pub mod binding;
 pub mod bond;
 pub mod book;
 pub mod document;
@@ -15,6 +16,7 @@ pub mod intent;
 pub mod json;
 pub mod kind;
 pub mod limits;
+pub mod market;
 pub mod message;
 pub mod network_id;
 pub mod refusal;

@@ -162,6 +162,11 @@ impl<E> Step<E> {
         Step { commit: self.commit, then: self.then.into_iter().map(f).collect() }
     }
 
+    /// Takes a step of a machine that stands inside another one apart; the outer step carries both parts on.
+    pub(crate) fn into_parts(self) -> (Batch, Vec<E>) {
+        (self.commit, self.then)
+    }
+
     /// Makes the batch durable and gives the effects that may run now.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 //! The `tradepost` program.
 
-fn main() -> std::process::ExitCode {
+fn main() {
     tradepost::main()
 }

@@ -186,6 +186,20 @@ impl Book {
         Ok((Want::Bond(offering.bond), refusal))
     }
 
+    /// Checks an offering of one's own before anything is locked behind it: everything that admission asks for, its
+    /// bond apart. What others would wait for must be here already.
+    ///
+    /// # Errors
+    /// What speaks against it, or what it lacks.
+    pub fn check_own(&self, signed: &Signed<Offering>, now: Now) -> Result<(), Refusal> {
+        let id = series_of(signed);
+        self.standing(id, signed, now)?;
+        match self.lacks(id, signed, None)? {
+            (Want::Bond(_), _) => Ok(()),
+            (_, lacking) => Err(lacking),
+        }
+    }
+
     /// Two payloads for one revision: whoever signed them, the listing says so.
     fn note_conflict(&mut self, id: SeriesId, signed: &Signed<Offering>, step: &mut Step<BookEffect>) {
         let Some(series) = self.series.get_mut(&id) else { return };

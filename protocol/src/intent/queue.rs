@@ -529,6 +529,4 @@ fn kept(result: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod simulation;
-#[cfg(test)]
 mod tests;

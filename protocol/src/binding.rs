@@ -1,0 +1,13 @@
+//! One trade: from a request through its agreement, escrow and session to its end.
+//!
+//! Three small machines, each moved by its own world: [`negotiation`] by frames and the clock, the escrow
+//! ([`crate::escrow`]) by the ledger only, [`session`] by streams, the supervisor and the clock. [`phase`] shows
+//! people where the three together stand. [`trade`] is what a node stores of a binding.
+
+pub mod agreement;
+pub mod frames;
+pub mod negotiation;
+pub mod phase;
+pub mod precheck;
+pub mod session;
+pub mod trade;

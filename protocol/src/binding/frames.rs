@@ -1,0 +1,235 @@
+//! The frames of a directed binding, besides its agreement.
+//!
+//! A frame travels over a direct stream as the number of its kind and the signed message; so does its answer. The
+//! consumer's frames are signed by the key that its request names, the provider's by the offering's serving key.
+
+use bincode::{Decode, Encode};
+
+use crate::account::{ServingKey, SignerKey};
+use crate::binding::session::End;
+use crate::kind::Kind;
+use crate::limits::{MAX_ACCESS_BYTES, MAX_REASON_BYTES};
+use crate::message::{self, BindingId, MessageId, Packed, Payload};
+use crate::network_id::NetworkId;
+use crate::refusal::{Reason, Refusal};
+
+/// A short text for people, at most [`MAX_REASON_BYTES`] bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
+pub struct Note(String);
+
+impl Note {
+    /// Takes a text, cut to its bound; control characters become spaces.
+    pub fn new(text: impl AsRef<str>) -> Self {
+        let mut kept = String::new();
+        for c in text.as_ref().chars() {
+            if kept.len() + c.len_utf8() > MAX_REASON_BYTES {
+                break;
+            }
+            kept.push(if c.is_control() { ' ' } else { c });
+        }
+        Self(kept)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl core::fmt::Display for Note {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<C> Decode<C> for Note {
+    fn decode<D: bincode::de::Decoder<Context = C>>(d: &mut D) -> Result<Self, bincode::error::DecodeError> {
+        let text = String::decode(d)?;
+        if text.len() > MAX_REASON_BYTES || text.chars().any(char::is_control) {
+            return Err(bincode::error::DecodeError::Other("a note is at most 256 bytes without control characters"));
+        }
+        Ok(Self(text))
+    }
+}
+bincode::impl_borrow_decode!(Note);
+
+/// Which of the provider's rules said no; stable, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum RejectCode {
+    /// The offering isn't one of this node's, is no longer current, or isn't live.
+    NotOffered,
+    /// No place is free.
+    NoFreeSupply,
+    /// The units, budget or escrow kinds don't fit the offering.
+    TermsDontFit,
+    /// The consumer's account doesn't exist or doesn't hold the amount.
+    NotCovered,
+    /// Too many agreements stand unfunded, in all or for this account.
+    TooManyUnfunded,
+    /// The provider can't look at the ledger now.
+    LedgerUnavailable,
+    /// The provider is stopping.
+    Stopping,
+}
+
+macro_rules! frames {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty,)* })*) => { $(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+        pub struct $name {
+            /// The key that signs it.
+            pub key: ServingKey,
+            $($(#[$fdoc])* pub $field: $type,)*
+        }
+
+        impl Payload for $name {
+            const KIND: Kind = Kind::$name;
+
+            fn decode(payload: &[u8]) -> Result<Self, Refusal> {
+                message::decode_frame(Self::KIND, payload)
+            }
+
+            fn encode(&self) -> Result<Vec<u8>, Refusal> {
+                message::encode_frame(Self::KIND, self)
+            }
+
+            fn signer(&self) -> SignerKey {
+                self.key.into()
+            }
+        }
+    )* };
+}
+
+frames! {
+    /// The provider refuses a request.
+    Reject {
+        /// The request.
+        request: MessageId,
+        /// Which rule.
+        code: RejectCode,
+        /// In words.
+        note: Note,
+    }
+    /// The consumer hands over the signed funding envelope before it submits it.
+    Fund {
+        /// The binding.
+        binding: BindingId,
+        /// The signed transaction envelope, XDR; empty where the binding is free, which this confirms.
+        envelope: Vec<u8>,
+    }
+    /// The provider has stored the envelope and watches for its balance.
+    FundAccepted {
+        /// The binding.
+        binding: BindingId,
+    }
+    /// The provider won't start a service on this envelope.
+    FundRefused {
+        /// The binding.
+        binding: BindingId,
+        /// What is wrong with it.
+        note: Note,
+    }
+    /// The service runs.
+    Started {
+        /// The binding.
+        binding: BindingId,
+        /// Access details sealed to the consumer's one-time key.
+        access: Sealed,
+    }
+    /// The service didn't start.
+    StartFailed {
+        /// The binding.
+        binding: BindingId,
+        /// Why.
+        note: Note,
+    }
+    /// One side ends the session.
+    Unbind {
+        /// The binding.
+        binding: BindingId,
+        /// Why.
+        note: Note,
+    }
+    /// The provider's count ends the session.
+    Delivered {
+        /// The binding.
+        binding: BindingId,
+        /// How it ended.
+        end: End,
+        /// Units used of those agreed.
+        used: u64,
+    }
+    /// The frame of this kind has arrived and is stored.
+    Ack {
+        /// The binding.
+        binding: BindingId,
+        /// The number of the acknowledged frame's kind.
+        step: u8,
+    }
+    /// Are you there? Answered under the key that signs for that side.
+    Ping {
+        /// The key whose holder should answer.
+        whom: ServingKey,
+        /// The binding that it is a heartbeat of, where it is one.
+        binding: Option<BindingId>,
+        /// Random bytes that the answer repeats.
+        nonce: [u8; 32],
+    }
+    /// I am.
+    Pong {
+        /// The ping's bytes.
+        nonce: [u8; 32],
+    }
+    /// The frame came at the wrong time: the sender's idea of the binding is stale.
+    NotNow {
+        /// The binding.
+        binding: BindingId,
+        /// Where the binding stands here.
+        state: Note,
+    }
+}
+
+/// Sealed bytes of at most [`MAX_ACCESS_BYTES`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
+pub struct Sealed(Vec<u8>);
+
+impl Sealed {
+    /// Takes sealed bytes; `None` above the bound.
+    pub fn new(bytes: Vec<u8>) -> Option<Self> {
+        (bytes.len() <= MAX_ACCESS_BYTES).then_some(Self(bytes))
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<C> Decode<C> for Sealed {
+    fn decode<D: bincode::de::Decoder<Context = C>>(d: &mut D) -> Result<Self, bincode::error::DecodeError> {
+        Self::new(Vec::decode(d)?).ok_or(bincode::error::DecodeError::Other("more sealed bytes than allowed"))
+    }
+}
+bincode::impl_borrow_decode!(Sealed);
+
+/// Writes a packed message for a direct stream: the number of its kind, then its bytes.
+pub fn to_stream(packed: &Packed) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(1 + packed.bytes().len());
+    bytes.push(packed.kind().number());
+    bytes.extend(packed.bytes());
+    bytes
+}
+
+/// Reads a packed message from a direct stream.
+///
+/// # Errors
+/// [`Reason::WrongKind`] for a number that is no kind or a kind that is gossiped only, and what [`Packed::new`] refuses.
+pub fn from_stream(network: &NetworkId, bytes: &[u8]) -> Result<Packed, Refusal> {
+    let (&number, rest) = bytes.split_first().ok_or_else(|| Refusal::new(Reason::TooShort, "no bytes at all"))?;
+    let kind = Kind::from_number(number)
+        .ok_or_else(|| Refusal::new(Reason::WrongKind, format_args!("{number} is no kind of message")))?;
+    if rest.len() > kind.max_bytes() {
+        return Err(Refusal::new(Reason::TooLarge, format_args!("{} bytes for a {kind}", rest.len())));
+    }
+    Packed::new(kind, network, rest.to_vec())
+}

@@ -1,0 +1,188 @@
+//! The service of a binding: moved by streams, the supervisor and the clock.
+
+use bincode::{Decode, Encode};
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub enum End {
+    /// The service says that it is finished.
+    Done,
+    /// The units of the package are used up.
+    UnitsUsed,
+    /// `deliver_by` passed with the service there.
+    DeliverBy,
+    /// The consumer ended it.
+    UnboundByConsumer,
+    /// The provider ended it, or its service stopped by itself.
+    UnboundByProvider,
+    /// The consumer gave no sign of life for the grace time.
+    ConsumerGone,
+    /// The provider gave no sign of life for the grace time.
+    ProviderGone,
+    /// The service never got healthy.
+    StartFailed,
+    /// The provider's node was stopped.
+    Drained,
+}
+
+impl End {
+    /// Every way.
+    pub const ALL: [Self; 9] = [
+        Self::Done,
+        Self::UnitsUsed,
+        Self::DeliverBy,
+        Self::UnboundByConsumer,
+        Self::UnboundByProvider,
+        Self::ConsumerGone,
+        Self::ProviderGone,
+        Self::StartFailed,
+        Self::Drained,
+    ];
+
+    /// Whether the provider has earned the escrow of a package by it.
+    pub const fn earned(self) -> bool {
+        match self {
+            Self::Done | Self::UnitsUsed | Self::DeliverBy | Self::UnboundByConsumer | Self::ConsumerGone => true,
+            Self::UnboundByProvider | Self::ProviderGone | Self::StartFailed | Self::Drained => false,
+        }
+    }
+
+    /// The words for people and programs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::UnitsUsed => "units used",
+            Self::DeliverBy => "delivered until deliver_by",
+            Self::UnboundByConsumer => "unbound by the consumer",
+            Self::UnboundByProvider => "unbound by the provider",
+            Self::ConsumerGone => "consumer gone",
+            Self::ProviderGone => "provider gone",
+            Self::StartFailed => "start failed",
+            Self::Drained => "provider stopped",
+        }
+    }
+}
+
+/// The states of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub enum Session {
+    /// Nothing runs yet.
+    Idle,
+    /// The escrow is verified (or the binding free) and the service is starting.
+    Starting,
+    /// The service runs and the other side is there.
+    Active,
+    /// The other side missed heartbeats; the service still runs.
+    Away,
+    /// Over.
+    Ended(End),
+}
+
+/// What moves a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SessionEvent {
+    /// The escrow was verified field by field, or a free binding confirmed.
+    MayStart,
+    /// The service is healthy (provider), or its access details arrived (consumer).
+    ServiceRuns,
+    /// The service failed to start or to get healthy.
+    ServiceFailed,
+    /// The service that ran stopped by itself.
+    ServiceStopped,
+    /// `start_by` passed.
+    StartByPassed,
+    /// `deliver_by` passed.
+    DeliverByPassed,
+    /// A heartbeat of the other side came.
+    Heartbeat,
+    /// Heartbeats are missing, not yet for the grace time.
+    HeartbeatMissing,
+    /// The consumer was silent for the grace time.
+    ConsumerSilent,
+    /// The provider was silent for the grace time.
+    ProviderSilent,
+    /// The package is used up.
+    UnitsUsed,
+    /// The service says that it is done.
+    ServiceDone,
+    /// The consumer unbound.
+    ConsumerUnbinds,
+    /// The provider unbound.
+    ProviderUnbinds,
+    /// The provider's node is stopping.
+    Drain,
+}
+
+impl SessionEvent {
+    /// Every event.
+    pub const ALL: [Self; 15] = [
+        Self::MayStart,
+        Self::ServiceRuns,
+        Self::ServiceFailed,
+        Self::ServiceStopped,
+        Self::StartByPassed,
+        Self::DeliverByPassed,
+        Self::Heartbeat,
+        Self::HeartbeatMissing,
+        Self::ConsumerSilent,
+        Self::ProviderSilent,
+        Self::UnitsUsed,
+        Self::ServiceDone,
+        Self::ConsumerUnbinds,
+        Self::ProviderUnbinds,
+        Self::Drain,
+    ];
+}
+
+impl Session {
+    /// Every state, each way of having ended among them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        [Self::Idle, Self::Starting, Self::Active, Self::Away].into_iter().chain(End::ALL.map(Self::Ended))
+    }
+
+    /// Whether a service runs or is about to.
+    pub const fn runs(self) -> bool {
+        matches!(self, Self::Starting | Self::Active | Self::Away)
+    }
+
+    /// How it ended, if it did.
+    pub const fn end(self) -> Option<End> {
+        match self {
+            Self::Ended(end) => Some(end),
+            _ => None,
+        }
+    }
+
+    /// The table: the next state, or `None` where the event changes nothing here.
+    pub const fn on(self, event: SessionEvent) -> Option<Self> {
+        use SessionEvent::*;
+        Some(match (self, event) {
+            (Self::Ended(_), _) => return None,
+
+            (_, ConsumerUnbinds) => Self::Ended(End::UnboundByConsumer),
+            (_, ProviderUnbinds) => Self::Ended(End::UnboundByProvider),
+            (_, Drain) => Self::Ended(End::Drained),
+
+            (Self::Idle, MayStart) => Self::Starting,
+            (Self::Idle | Self::Starting, StartByPassed | ServiceFailed | DeliverByPassed) => {
+                Self::Ended(End::StartFailed)
+            }
+            (Self::Idle, _) => return None,
+
+            (Self::Starting, ServiceRuns) => Self::Active,
+            (Self::Starting, ServiceStopped) => Self::Ended(End::StartFailed),
+            (Self::Starting, _) => return None,
+
+            (Self::Active, HeartbeatMissing) => Self::Away,
+            (Self::Away, Heartbeat) => Self::Active,
+            (Self::Active | Self::Away, ConsumerSilent) => Self::Ended(End::ConsumerGone),
+            (Self::Active | Self::Away, ProviderSilent) => Self::Ended(End::ProviderGone),
+            (Self::Active | Self::Away, DeliverByPassed) => Self::Ended(End::DeliverBy),
+            (Self::Active | Self::Away, UnitsUsed) => Self::Ended(End::UnitsUsed),
+            (Self::Active | Self::Away, ServiceDone) => Self::Ended(End::Done),
+            (Self::Active | Self::Away, ServiceStopped | ServiceFailed) => Self::Ended(End::UnboundByProvider),
+            (Self::Active, Heartbeat) | (Self::Away, HeartbeatMissing) => return None,
+            (Self::Active | Self::Away, MayStart | ServiceRuns | StartByPassed) => return None,
+        })
+    }
+}

@@ -1,0 +1,302 @@
+//! What a node stores of a binding, on either side.
+
+use bincode::{Decode, Encode};
+
+use crate::account::PeerId;
+use crate::binding::agreement::{self, Agreement};
+use crate::binding::frames::{Note, Sealed};
+use crate::binding::negotiation::{Negotiation, NegotiationEvent};
+use crate::binding::phase::{Phase, Side, phase};
+use crate::binding::session::{End, Session, SessionEvent};
+use crate::document::BindingRequest;
+use crate::escrow::outcome::{Change, EscrowState, EscrowWatch, Observation};
+use crate::escrow::timed::TimedTerms;
+use crate::kind::Kind;
+use crate::message::{BalanceId, BindingId, MessageId, Packed, SeriesId, Signed, TxHash};
+use crate::network_id::NetworkId;
+use crate::refusal::Refusal;
+use crate::time::{Now, Timestamp};
+
+/// What is stored of a binding; [`Trade`] is this with its signed messages opened.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct TradeState {
+    /// Which side this node is on.
+    pub side: Side,
+    /// How far the two agreed.
+    pub negotiation: Negotiation,
+    /// What the ledger shows, from the agreement on.
+    pub escrow: Option<EscrowWatch>,
+    /// Where the service is.
+    pub session: Session,
+    /// Where the other side's node was last.
+    pub peer: PeerId,
+    /// The escrow's balance, known from the funding envelope on.
+    pub balance: Option<BalanceId>,
+    /// The funding transaction.
+    pub funding: Option<TxHash>,
+    /// The transaction that closed the escrow, where this node made or saw it.
+    pub closing: Option<TxHash>,
+    /// Units used of those agreed.
+    pub used: u64,
+    /// When the service became active.
+    pub active_since: Option<Timestamp>,
+    /// What opens the service to the consumer: made by the provider, known to the consumer once the service runs.
+    pub access: Option<Access>,
+    /// The access details as they were sealed, so that a repetition has the same bytes.
+    pub sealed: Option<Sealed>,
+    /// Whether the provider took the funding envelope.
+    pub handed: Handed,
+    /// The newest word on why it stands where it stands.
+    pub note: Option<Note>,
+    /// Whether the other side has acknowledged what it must know: the start, then the end.
+    pub told: Told,
+    /// Whether a ledger at or past T was seen.
+    pub timed_out: bool,
+}
+
+/// Access details: what a consumer needs besides the binding to use the service.
+#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Access {
+    /// The bearer token of its calls.
+    pub token: [u8; 32],
+}
+
+impl core::fmt::Debug for Access {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Access(…)")
+    }
+}
+
+/// What became of the funding envelope at the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Handed {
+    /// It hasn't said anything yet.
+    No,
+    /// It watches for it.
+    Accepted,
+    /// It won't start on it.
+    Refused,
+}
+
+/// What the other side has acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum Told {
+    /// Nothing that needs it has happened.
+    Nothing,
+    /// The start (or the failed start) is on its way.
+    StartPending,
+    /// The start has arrived.
+    Start,
+    /// The end is on its way.
+    EndPending,
+    /// The end has arrived, or nobody is there to hear it.
+    End,
+}
+
+/// A binding with its signed messages.
+#[derive(Debug, Clone)]
+pub struct Trade {
+    /// The request that began it.
+    pub request: Signed<BindingRequest>,
+    /// The agreement, once there is one.
+    pub agreement: Option<Signed<Agreement>>,
+    /// Everything else that is stored.
+    pub state: TradeState,
+    /// What is kept in memory only.
+    pub volatile: Volatile,
+}
+
+/// What a restart forgets of a binding.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Volatile {
+    /// When the other side was last heard.
+    pub heard_at: Now,
+    /// When the last heartbeat went out.
+    pub beat_at: Now,
+    /// Its random bytes.
+    pub beat_nonce: [u8; 32],
+    /// Whether a frame that wants an answer is on its way.
+    pub sending: bool,
+    /// When the next frame may go out.
+    pub retry_at: Now,
+    /// Whether the service was told to start since this node runs.
+    pub starting: bool,
+    /// Calls that are being served.
+    pub calls: u32,
+}
+
+/// What is on disk for a trade.
+#[derive(Encode, Decode)]
+struct StoredTrade {
+    request: Vec<u8>,
+    agreement: Option<Vec<u8>>,
+    state: TradeState,
+}
+
+/// A stored trade that can't be read back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TradeError {
+    /// Not the encoding of a trade.
+    #[error("a stored trade doesn't decode: {0}")]
+    Encoding(String),
+    /// Its messages are not what they were when they were stored.
+    #[error("a stored trade's message doesn't verify: {0}")]
+    Message(#[from] Refusal),
+}
+
+impl Trade {
+    /// The request's id: the trade's key in the store.
+    pub fn request_id(&self) -> MessageId {
+        self.request.id()
+    }
+
+    /// The binding's id, once there is an agreement.
+    pub fn binding(&self) -> Option<BindingId> {
+        self.agreement.as_ref().map(agreement::binding_id)
+    }
+
+    /// The agreed terms.
+    pub fn terms(&self) -> Option<&Agreement> {
+        self.agreement.as_ref().map(Signed::body)
+    }
+
+    /// The offering's series.
+    pub fn series(&self) -> SeriesId {
+        self.request.body().series
+    }
+
+    /// Where it stands.
+    pub fn phase(&self) -> Phase {
+        phase(self.state.negotiation, self.escrow(), self.state.session, self.state.timed_out)
+    }
+
+    /// A new binding on one side, before anything is agreed.
+    pub fn new(side: Side, request: Signed<BindingRequest>, peer: PeerId, now: Now) -> Self {
+        let state = TradeState {
+            side,
+            negotiation: Negotiation::Requested,
+            escrow: None,
+            session: Session::Idle,
+            peer,
+            balance: None,
+            funding: None,
+            closing: None,
+            used: 0,
+            active_since: None,
+            access: None,
+            sealed: None,
+            handed: Handed::No,
+            note: None,
+            told: Told::Nothing,
+            timed_out: false,
+        };
+        Self { request, agreement: None, state, volatile: Volatile { heard_at: now, ..Volatile::default() } }
+    }
+
+    /// What the ledger shows of its escrow.
+    pub fn escrow(&self) -> &EscrowState {
+        self.state.escrow.as_ref().map_or(&EscrowState::None, EscrowWatch::state)
+    }
+
+    /// The escrow that was agreed, where there is money.
+    pub fn escrow_terms(&self) -> Option<TimedTerms> {
+        let binding = self.binding()?;
+        let terms = self.terms()?;
+        let refund_at = terms.terms.refund_at()?;
+        TimedTerms::new(binding, terms.consumer, terms.recipient, terms.asset.clone(), terms.amount, refund_at).ok()
+    }
+
+    /// Stores the agreement and begins to follow its escrow.
+    pub fn agree(&mut self, agreement: Signed<Agreement>) {
+        let terms = &agreement.body().terms;
+        self.state.escrow = Some(match terms.refund_at() {
+            Some(refund_at) => EscrowWatch::new(terms.fund_by(), refund_at),
+            None => EscrowWatch::free(terms.fund_by(), terms.deliver_by()),
+        });
+        self.agreement = Some(agreement);
+        self.negotiate(NegotiationEvent::TermsStored);
+    }
+
+    /// Takes in what was learnt about the escrow.
+    pub fn observe(&mut self, observation: Observation) -> Option<Change> {
+        self.state.escrow.as_mut()?.handle(observation)
+    }
+
+    /// Whether the other side must still hear of something.
+    pub fn owes_word(&self) -> bool {
+        matches!(self.state.told, Told::StartPending | Told::EndPending)
+    }
+
+    /// Whether it occupies a place of the offering's supply.
+    pub fn holds_place(&self) -> bool {
+        self.state.negotiation == Negotiation::Agreed
+            && self.state.session.end().is_none()
+            && !self.phase().is_final()
+            && self.phase() != Phase::Timeout
+    }
+
+    /// Moves the negotiation; whether anything changed.
+    pub fn negotiate(&mut self, event: NegotiationEvent) -> bool {
+        let next = self.state.negotiation.on(event);
+        self.state.negotiation = next.unwrap_or(self.state.negotiation);
+        next.is_some()
+    }
+
+    /// Moves the session; whether anything changed. An end that the other side must hear of is marked so.
+    pub fn session(&mut self, event: SessionEvent) -> bool {
+        let Some(next) = self.state.session.on(event) else { return false };
+        self.state.session = next;
+        if let Session::Ended(end) = next {
+            // What the consumer concludes by itself isn't news to the provider; told so, it would take it for an unbinding.
+            let has_news = match self.state.side {
+                Side::Provider => end != End::UnboundByConsumer,
+                Side::Consumer => end == End::UnboundByConsumer,
+            };
+            self.state.told = if has_news { Told::EndPending } else { Told::End };
+        }
+        true
+    }
+
+    /// The next deadline that matters in this phase, with its name.
+    pub fn next_deadline(&self) -> Option<(&'static str, Timestamp)> {
+        let request = self.request.body();
+        let Some(terms) = self.terms().map(|a| &a.terms) else {
+            return (self.phase() == Phase::Requested).then_some(("valid_until", request.valid_until));
+        };
+        match self.phase() {
+            Phase::Requested => Some(("valid_until", request.valid_until)),
+            Phase::Agreed => Some(("fund_by", terms.fund_by())),
+            Phase::Funded => Some(("start_by", terms.start_by())),
+            Phase::Active => Some(("deliver_by", terms.deliver_by())),
+            Phase::Refused | Phase::Delivered | Phase::Failed | Phase::Timeout => terms.refund_at().map(|t| ("T", t)),
+            Phase::Closed | Phase::Void => None,
+        }
+    }
+
+    /// The bytes that are stored.
+    ///
+    /// # Errors
+    /// Where the trade is larger than a stored value may be, which its bounded parts exclude.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, crate::frame::FrameError> {
+        crate::frame::encode(&StoredTrade {
+            request: self.request.packed().bytes().to_vec(),
+            agreement: self.agreement.as_ref().map(|a| a.packed().bytes().to_vec()),
+            state: self.state.clone(),
+        })
+    }
+
+    /// Reads what was stored, verifying the messages again.
+    ///
+    /// # Errors
+    /// [`TradeError`].
+    pub fn from_bytes(network: &NetworkId, bytes: &[u8], now: Now) -> Result<Self, TradeError> {
+        let stored: StoredTrade = crate::frame::decode(bytes).map_err(|e| TradeError::Encoding(e.to_string()))?;
+        let request = Packed::new(Kind::BindingRequest, network, stored.request)?.open(network)?;
+        let agreement = match stored.agreement {
+            Some(bytes) => Some(Packed::new(Kind::Agreement, network, bytes)?.open(network)?),
+            None => None,
+        };
+        let volatile = Volatile { heard_at: now, ..Volatile::default() };
+        Ok(Self { request, agreement, state: stored.state, volatile })
+    }
+}

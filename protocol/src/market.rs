@@ -1,0 +1,315 @@
+//! The market as one machine: everything a node decides, without doing any of it.
+//!
+//! [`Market::handle`] takes an [`event::Event`] with the time and randomness that go with it and answers a
+//! [`Step`]: what must be durable, then what may be done. The node's runner and the simulated world drive this same
+//! type. Parts: [`intake`] turns bytes into the book, [`offers`] keeps one's own offerings and their bonds, [`consumer`]
+//! and [`provider`] are the two sides of a binding, [`escrows`] watches the ledger for both, [`wallet`] spends.
+//!
+//! Work that depends on time is level-triggered: [`event::Event::Tick`] and every closed ledger look all open things
+//! over, so that no timer can be lost by a restart.
+
+mod consumer;
+mod dispatch;
+mod escrows;
+mod intake;
+mod offers;
+mod provider;
+mod trades;
+mod wallet;
+
+pub mod command;
+pub mod event;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use ed25519_dalek::SigningKey;
+use rand_core::CryptoRng;
+
+use crate::account::{AccountId, PeerId, ServingKey};
+use crate::amount::Stroops;
+use crate::asset::Asset;
+use crate::binding::phase::Side;
+use crate::binding::session::SessionEvent;
+use crate::binding::trade::Trade;
+use crate::book::Book;
+use crate::document::Transport;
+use crate::escrow::EscrowKind;
+use crate::intent::queue::{AccountQueue, QueueEffect};
+use crate::limits::Margins;
+use crate::message::{BindingId, MessageId, SeriesId};
+use crate::network_id::NetworkId;
+use crate::seal::{SealingKey, SealingSecret};
+use crate::stellar::LedgerPoint;
+use crate::stellar::entry::AccountState;
+use crate::stellar::ledger_key::Key;
+use crate::stellar::reserve::LedgerParams;
+use crate::step::{Space, Step};
+use crate::time::{Now, Timestamp};
+
+use command::{CommandError, CommandId};
+use event::{Effect, Event};
+
+pub use offers::{Offer, OfferState};
+
+/// The keys that a node runs with; any subset, also none.
+#[derive(Debug, Clone, Default)]
+pub struct Keys {
+    /// Signs offerings, requests and money.
+    pub account: Option<SigningKey>,
+    /// Signs what an unattended provider must sign.
+    pub serving: Option<SigningKey>,
+    /// Opens what is sealed to the provider.
+    pub sealing: Option<SealingSecret>,
+}
+
+impl Keys {
+    /// The account, where its key is here.
+    pub fn account_id(&self) -> Option<AccountId> {
+        self.account.as_ref().map(AccountId::of)
+    }
+
+    /// The serving key, where it is here.
+    pub fn serving_key(&self) -> Option<ServingKey> {
+        self.serving.as_ref().map(ServingKey::of)
+    }
+
+    /// The public sealing key, where its secret is here.
+    pub fn sealing_key(&self) -> Option<SealingKey> {
+        self.sealing.as_ref().map(SealingSecret::public)
+    }
+}
+
+/// What a node's owner allows.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Assets that it takes and pays.
+    pub assets: Vec<Asset>,
+    /// Transports that it uses.
+    pub transports: Vec<Transport>,
+    /// Kinds of escrow that it accepts.
+    pub escrows: Vec<EscrowKind>,
+    /// The most that one trade may cost.
+    pub max_spend: Stroops,
+    /// The most that an operation's fee may be bid.
+    pub max_fee_per_operation: Stroops,
+}
+
+/// Everything that doesn't change while a node runs.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Which network.
+    pub network: NetworkId,
+    /// Its margins.
+    pub margins: Margins,
+    /// This node's peer id.
+    pub peer: PeerId,
+    /// Its keys.
+    pub keys: Keys,
+    /// Its owner's policy.
+    pub policy: Policy,
+}
+
+/// A stored value that can't be read back: the store is damaged, or of another version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the store holds a {what} that can't be read ({why}); restore a backup, or start with another home")]
+pub struct RestoreError {
+    /// Of what sort.
+    pub what: &'static str,
+    /// Why.
+    pub why: String,
+}
+
+/// One row of the store: space, key, value.
+pub type StoredRow = (Space, Vec<u8>, Vec<u8>);
+
+/// A node's market.
+#[derive(Debug)]
+pub struct Market {
+    pub(crate) setup: Setup,
+    pub(crate) book: Book,
+    pub(crate) offers: BTreeMap<SeriesId, Offer>,
+    pub(crate) drafts: VecDeque<offers::Draft>,
+    pub(crate) trades: BTreeMap<MessageId, Trade>,
+    pub(crate) by_binding: BTreeMap<BindingId, MessageId>,
+    pub(crate) binds: BTreeMap<CommandId, consumer::PendingBind>,
+    pub(crate) payments: BTreeMap<CommandId, wallet::PendingPayment>,
+    pub(crate) incoming: BTreeMap<MessageId, provider::Incoming>,
+    pub(crate) lapses: BTreeMap<AccountId, provider::Lapses>,
+    pub(crate) waiting: BTreeMap<MessageId, CommandId>,
+    pub(crate) queue: Option<AccountQueue>,
+    pub(crate) account: Option<AccountState>,
+    pub(crate) point: Option<LedgerPoint>,
+    pub(crate) params: Option<LedgerParams>,
+    pub(crate) clock_skew: Option<i64>,
+    pub(crate) presence_at: Now,
+    pub(crate) caught_up_at: BTreeMap<PeerId, Now>,
+    pub(crate) alive_at: Now,
+    pub(crate) resumed: Option<Step<QueueEffect>>,
+    pub(crate) draining: bool,
+}
+
+const ALIVE_KEY: &[u8] = b"alive_at";
+
+impl Market {
+    /// A market from what was stored, at the present ledger time. A new node passes no rows.
+    ///
+    /// # Errors
+    /// [`RestoreError`] where a row can't be read; nothing is guessed about money.
+    pub fn restore(
+        setup: Setup,
+        rows: impl IntoIterator<Item = StoredRow>,
+        now: Now,
+    ) -> Result<(Self, Step<Effect>), RestoreError> {
+        let mut loader = offers::Loader::default();
+        for row in rows {
+            loader.take(&setup.network, row, now)?;
+        }
+        loader.into_market(setup, now)
+    }
+
+    /// Takes an event and says what follows.
+    pub fn handle(&mut self, event: Event, now: Now, rng: &mut dyn CryptoRng) -> Step<Effect> {
+        let mut step = Step::none();
+        match event {
+            Event::Tick => self.look_over(now, rng, &mut step),
+            Event::Closed(point) => self.ledger_closed(point, now, rng, &mut step),
+            Event::Params(params) => self.params = Some(params),
+            Event::Entries { ask, at, asked, entries } => self.entries(ask, at, &asked, entries, now, rng, &mut step),
+            Event::ReadFailed { ask, why } => self.read_failed(ask, why, &mut step),
+            Event::Submitted { hash, answer } => self.submitted(hash, answer, now, rng, &mut step),
+            Event::Status { hash, status } => self.status_read(hash, status, now, rng, &mut step),
+            Event::Gossiped { token, kind, bytes, from } => {
+                self.gossiped(token, kind, bytes, from, now, rng, &mut step)
+            }
+            Event::PeerMet(peer) => self.peer_met(peer, now, &mut step),
+            Event::Ids { peer, ids, more } => self.ids_listed(peer, &ids, more, &mut step),
+            Event::Fetched { peer, asked, messages } => self.fetched(peer, &asked, messages, now, rng, &mut step),
+            Event::IdsWanted { token, after } => self.serve_ids(token, after, &mut step),
+            Event::MessagesWanted { token, ids } => self.serve_messages(token, &ids, &mut step),
+            Event::Direct { token, peer, bytes } => self.direct(token, peer, &bytes, now, rng, &mut step),
+            Event::Answered { call, result } => self.answered(call, result, now, rng, &mut step),
+            Event::Service { binding, event } => self.service(binding, event, now, rng, &mut step),
+            Event::Command { id, command } => self.command(id, command, now, rng, &mut step),
+            Event::Stopping => self.stop(now, rng, &mut step),
+        }
+        step
+    }
+
+    /// The book.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// This node's setup.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// This node's own offerings by series.
+    pub fn offers(&self) -> impl Iterator<Item = (&SeriesId, &Offer)> {
+        self.offers.iter()
+    }
+
+    /// This node's bindings, either side, by request.
+    pub fn trades(&self) -> impl Iterator<Item = &Trade> {
+        self.trades.values()
+    }
+
+    /// The binding with this id, or the one begun by this request.
+    pub fn trade(&self, id: &[u8; 32]) -> Option<&Trade> {
+        let request = self.by_binding.get(&BindingId::from_bytes(*id)).copied();
+        self.trades.get(&request.unwrap_or(MessageId::from_bytes(*id)))
+    }
+
+    /// This node's account as last read.
+    pub fn account(&self) -> Option<&AccountState> {
+        self.account.as_ref()
+    }
+
+    /// The newest ledger seen.
+    pub fn point(&self) -> Option<LedgerPoint> {
+        self.point
+    }
+
+    /// The ledger's fee and reserve, once read.
+    pub fn params(&self) -> Option<LedgerParams> {
+        self.params
+    }
+
+    /// The queue of this node's transactions, where it has an account key.
+    pub fn queue(&self) -> Option<&AccountQueue> {
+        self.queue.as_ref()
+    }
+
+    /// Tells how far this machine's clock is ahead of the newest ledger (negative: behind), in seconds; `None` on a
+    /// network without real time.
+    pub fn set_clock_skew(&mut self, ahead: Option<i64>) {
+        self.clock_skew = ahead;
+    }
+
+    fn ledger_closed(&mut self, point: LedgerPoint, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
+        if self.point.is_some_and(|p| point.sequence <= p.sequence) {
+            return;
+        }
+        self.point = Some(point);
+        if let Some(account) = self.setup.keys.account_id() {
+            let keys = vec![Key::Account(account)];
+            step.then(Effect::Read { ask: event::Ask::Account, keys });
+        }
+        self.watch_escrows(step);
+        self.note_alive(now, step);
+        self.look_over(now, rng, step);
+    }
+
+    /// Does whatever time or a new ledger makes due.
+    fn look_over(&mut self, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
+        self.expire_commands(now, step);
+        self.resume(now, rng, step);
+        self.tend_book(now, step);
+        self.tend_offers(now, rng, step);
+        let requests: Vec<MessageId> =
+            self.trades.iter().filter(|(_, t)| !t.phase().is_final() || t.owes_word()).map(|(id, _)| *id).collect();
+        for request in requests {
+            self.drive(request, now, rng, step);
+        }
+        self.tend_queue(now, rng, step);
+    }
+
+    /// What the stored transactions ask for after a restart, once.
+    fn resume(&mut self, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
+        if let Some(resumed) = self.resumed.take() {
+            self.absorb(resumed, now, rng, step);
+        }
+    }
+
+    /// Ends the sessions that this provider was away from for longer than the grace time: it may not collect them.
+    fn end_what_was_missed(&mut self, now: Now, step: &mut Step<Effect>) {
+        if self.alive_at == Now::default() || now.since(self.alive_at) <= self.setup.margins.grace {
+            return;
+        }
+        let served: Vec<MessageId> =
+            self.trades.values().filter(|t| t.state.side == Side::Provider).map(Trade::request_id).collect();
+        for request in served {
+            self.with_trade(request, step, |market, trade, step| {
+                let why = "the provider's node was down for longer than the grace time";
+                market.move_session(trade, SessionEvent::ProviderSilent, why, step);
+            });
+        }
+    }
+
+    /// Keeps when this node was last running, so that a restart knows how long it was gone.
+    fn note_alive(&mut self, now: Now, step: &mut Step<Effect>) {
+        if now.since(self.alive_at) * 4 >= self.setup.margins.grace {
+            self.alive_at = now;
+            step.batch().put(Space::Meta, ALIVE_KEY, now.millis().to_be_bytes());
+        }
+    }
+
+    fn close_time(&self) -> Option<Timestamp> {
+        self.point.map(|p| p.close_time)
+    }
+
+    fn answer(step: &mut Step<Effect>, id: CommandId, result: Result<command::Answer, impl Into<CommandError>>) {
+        step.then(Effect::Answer { id, result: result.map_err(Into::into) });
+    }
+}

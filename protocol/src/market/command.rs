@@ -1,0 +1,219 @@
+//! What users ask of the market, and what it answers.
+
+use core::time::Duration;
+
+use crate::account::AccountId;
+use crate::amount::{Price, Stroops};
+use crate::asset::Asset;
+use crate::binding::precheck::PrecheckFailure;
+use crate::book::WithdrawError;
+use crate::document::{ServiceRef, Transport};
+use crate::message::{BalanceId, BindingId, MessageId, SeriesId, TemplateId, TxHash};
+use crate::refusal::Refusal;
+use crate::time::Timestamp;
+
+/// A command's number, chosen by the runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u64);
+
+/// An offering as its owner describes it; the node adds keys, bond, nonce and lifetime.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OfferingDraft {
+    /// Its template.
+    pub template: TemplateId,
+    /// What the template's schema asks for.
+    pub parameters: serde_json::Map<String, serde_json::Value>,
+    /// One line.
+    pub title: String,
+    /// More.
+    pub description: String,
+    /// The service's version, where the template requires one.
+    pub service: Option<ServiceRef>,
+    /// Who is paid; this node's account where `None`.
+    pub recipient: Option<AccountId>,
+    /// What a unit costs.
+    pub price: Price,
+    /// The fewest units a binding may have.
+    pub min_units: u64,
+    /// The most.
+    pub max_units: u64,
+    /// How many bindings at once.
+    pub max_supply: u32,
+    /// From start_by to deliver_by.
+    pub deliver: Duration,
+    /// From deliver_by to T.
+    pub collect: Duration,
+    /// Which transports reach this node.
+    pub transports: Vec<Transport>,
+    /// How long the offering stands.
+    pub life: Duration,
+    /// How the service is started; opaque here.
+    pub spec: Vec<u8>,
+}
+
+/// What a user wants.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Lock a bond, then publish.
+    Publish(Box<OfferingDraft>),
+    /// What publishing would cost, without doing it.
+    QuotePublish(Box<OfferingDraft>),
+    /// Take a series of one's own back, for good.
+    Withdraw(SeriesId),
+    /// Store and gossip a signed service record of one's own.
+    Register(Vec<u8>),
+    /// Run the pre-checks and, unless it is a dry run, bind.
+    Bind {
+        /// The offering's current revision.
+        offering: MessageId,
+        /// How many units.
+        units: u64,
+        /// Only look.
+        dry_run: bool,
+    },
+    /// End a binding's session, or take a request back.
+    Unbind(MessageId),
+    /// Let a consumer's call through to a service.
+    AdmitCall {
+        /// The binding.
+        binding: BindingId,
+        /// The token that the call carries.
+        token: [u8; 32],
+    },
+    /// A call that was let through is over; not answered.
+    CallDone {
+        /// The binding.
+        binding: BindingId,
+        /// Whether the service failed it, so that it doesn't count.
+        failed: bool,
+    },
+    /// Pay an account.
+    Pay {
+        /// Whom.
+        to: AccountId,
+        /// In what.
+        asset: Asset,
+        /// How much.
+        amount: Stroops,
+        /// Only look.
+        dry_run: bool,
+    },
+}
+
+/// What something costs, before it is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cost {
+    /// What is paid or locked, in its asset.
+    pub amount: Stroops,
+    /// That asset.
+    pub asset: Asset,
+    /// The most that transactions cost in fees, native.
+    pub fee: Stroops,
+    /// What is locked as reserve, native.
+    pub reserve: Stroops,
+    /// When what is locked returns, at the latest.
+    pub returns_at: Option<Timestamp>,
+    /// What was free before, native.
+    pub free_before: Stroops,
+}
+
+/// What a command led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The bond stands and the offering is out.
+    Published {
+        /// The series.
+        series: SeriesId,
+        /// Its first revision.
+        offering: MessageId,
+        /// Its bond.
+        bond: BalanceId,
+        /// The bond's transaction.
+        transaction: TxHash,
+    },
+    /// What it would cost.
+    Cost(Cost),
+    /// The series is withdrawn; its bond stays locked until then.
+    Withdrawn {
+        /// The series.
+        series: SeriesId,
+        /// When the bond can be reclaimed, which the node does by itself.
+        bond_until: Timestamp,
+    },
+    /// The record is out.
+    Registered(MessageId),
+    /// The provider has agreed and knows the funding; it is on its way to the ledger.
+    Bound {
+        /// The binding.
+        binding: BindingId,
+        /// The request that began it.
+        request: MessageId,
+        /// The funding transaction, where there is money.
+        transaction: Option<TxHash>,
+    },
+    /// The session is over, or the request taken back.
+    Unbound,
+    /// The call may go on.
+    Admitted,
+    /// The payment is in the ledger.
+    Paid(TxHash),
+}
+
+/// Why a command led to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// A pre-check said no.
+    #[error(transparent)]
+    Precheck(#[from] PrecheckFailure),
+    /// A rule said no.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// The series can't be withdrawn with this node's keys.
+    #[error(transparent)]
+    Withdraw(#[from] WithdrawError),
+    /// The other side said no.
+    #[error("the provider refused: {0}")]
+    ByProvider(String),
+    /// There is no such thing here.
+    #[error("no {what} {id} is known here: {hint}")]
+    NotFound {
+        /// Of what sort.
+        what: &'static str,
+        /// Its id, as given.
+        id: String,
+        /// Where to look.
+        hint: &'static str,
+    },
+    /// It can't be done in this state.
+    #[error("{0}")]
+    NotNow(String),
+    /// The ledger didn't take the transaction.
+    #[error("the ledger didn't take it: {0}")]
+    Ledger(String),
+    /// The answer didn't come in time.
+    #[error("{what} didn't come in time; {consequence}")]
+    Timeout {
+        /// What was waited for.
+        what: &'static str,
+        /// What that means.
+        consequence: &'static str,
+    },
+}
+
+impl CommandError {
+    /// A stable code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Precheck(failure) => failure.code(),
+            Self::Refused(refusal) => refusal.reason.code(),
+            Self::Withdraw(WithdrawError::Unknown(_)) => "unknown-series",
+            Self::Withdraw(WithdrawError::Foreign { .. }) => "foreign-series",
+            Self::Withdraw(WithdrawError::AlreadyWithdrawn(_)) => "already-withdrawn",
+            Self::ByProvider(_) => "refused-by-provider",
+            Self::NotFound { .. } => "not-found",
+            Self::NotNow(_) => "not-now",
+            Self::Ledger(_) => "ledger-refused",
+            Self::Timeout { .. } => "timeout",
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Which part of the market an answer or a command belongs to.
+
+use rand_core::CryptoRng;
+
+use crate::market::Market;
+use crate::market::command::{Answer, Command, CommandError, CommandId};
+use crate::market::event::{Ask, Call, Effect};
+use crate::stellar::LedgerPoint;
+use crate::stellar::entry::Entry;
+use crate::stellar::ledger_key::Key;
+use crate::step::Step;
+use crate::time::Now;
+
+impl Market {
+    /// Entries were read.
+    #[expect(clippy::too_many_arguments, reason = "the event's own fields, with time and randomness")]
+    pub(super) fn entries(
+        &mut self,
+        ask: Ask,
+        at: LedgerPoint,
+        asked: &[Key],
+        entries: Vec<Entry>,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        match ask {
+            Ask::Account => self.account_read(at, entries, now, rng, step),
+            Ask::Bonds(wanted) => self.bonds_read(&wanted, &entries, now, step),
+            Ask::Escrows => self.escrows_read(at, asked, &entries, now, rng, step),
+            Ask::Request(request) => self.request_read(request, &entries, now, step),
+            Ask::Precheck(id) => self.precheck_read(id, &entries, now, rng, step),
+            Ask::Payment(id) => self.payment_read(id, &entries, step),
+        }
+    }
+
+    /// Entries could not be read. What is asked for again by itself needs nothing.
+    pub(super) fn read_failed(&mut self, ask: Ask, why: String, step: &mut Step<Effect>) {
+        match ask {
+            Ask::Account | Ask::Bonds(_) | Ask::Escrows => {}
+            Ask::Request(request) => self.request_unreadable(request, step),
+            Ask::Precheck(id) => self.precheck_unreadable(id, why, step),
+            Ask::Payment(id) => self.payment_unreadable(id, why, step),
+        }
+    }
+
+    /// A frame that was sent is answered, or isn't.
+    pub(super) fn answered(
+        &mut self,
+        call: Call,
+        result: Result<Vec<u8>, String>,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        match call {
+            Call::Precheck(id) => self.precheck_pinged(id, result, now, step),
+            Call::Request(request) => self.request_answered(request, result, now, step),
+            Call::Fund(binding) => self.fund_answered(binding, result, now, rng, step),
+            Call::Tell(binding) => self.tell_answered(binding, result, now, step),
+            Call::Heartbeat(binding) => self.heartbeat_answered(binding, result, now, step),
+        }
+        self.tend_queue(now, rng, step);
+    }
+
+    /// A user wants something.
+    pub(super) fn command(
+        &mut self,
+        id: CommandId,
+        command: Command,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        if self.draining && !matches!(command, Command::CallDone { .. } | Command::AdmitCall { .. }) {
+            let error = CommandError::NotNow("this node is stopping".into());
+            return Self::answer(step, id, Err(error));
+        }
+        match command {
+            Command::Publish(draft) => {
+                self.publish(id, *draft, now, step);
+                self.tend_queue(now, rng, step);
+            }
+            Command::QuotePublish(draft) => {
+                Self::answer(step, id, self.quote_publish(&draft, now).map(Answer::Cost));
+            }
+            Command::Withdraw(series) => self.withdraw(id, series, now, rng, step),
+            Command::Register(bytes) => self.register(id, bytes, now, rng, step),
+            Command::Bind { offering, units, dry_run } => self.bind(id, offering, units, dry_run, now, step),
+            Command::Unbind(request) => self.unbind(id, request, now, step),
+            Command::AdmitCall { binding, token } => self.admit_call(id, binding, &token, step),
+            Command::CallDone { binding, failed } => self.call_done(binding, failed, now, rng, step),
+            Command::Pay { to, asset, amount, dry_run } => {
+                self.pay(id, (to, asset, amount), dry_run, now, rng, step);
+            }
+        }
+    }
+
+    /// Commands that waited long enough are answered.
+    pub(super) fn expire_commands(&mut self, now: Now, step: &mut Step<Effect>) {
+        self.expire_binds(now, step);
+        self.expire_payments(now, step);
+        self.expire_incoming(now);
+    }
+}

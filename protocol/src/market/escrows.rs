@@ -1,0 +1,143 @@
+//! What the ledger shows of bindings, and what follows: escrows seen, verified, taken.
+
+use rand_core::CryptoRng;
+
+use crate::binding::negotiation::{Negotiation, NegotiationEvent};
+use crate::binding::trade::Trade;
+use crate::escrow::outcome::{Change, EscrowState, Observation, Taken};
+use crate::intent::{IntentOutcome, Purpose};
+use crate::limits::MAX_KEYS_PER_READ;
+use crate::market::Market;
+use crate::market::event::{Ask, Effect};
+use crate::message::{BalanceId, BindingId, MessageId};
+use crate::stellar::LedgerPoint;
+use crate::stellar::entry::Entry;
+use crate::stellar::ledger_key::Key;
+use crate::step::Step;
+use crate::time::Now;
+
+impl Market {
+    /// Asks for the balances of all bindings whose escrow may still change.
+    pub(super) fn watch_escrows(&self, step: &mut Step<Effect>) {
+        let open =
+            |t: &&Trade| matches!(t.escrow(), EscrowState::Intended | EscrowState::Locked | EscrowState::Refused(_));
+        let keys: Vec<Key> =
+            self.trades.values().filter(open).filter_map(|t| t.state.balance).map(Key::Balance).collect();
+        for page in keys.chunks(MAX_KEYS_PER_READ) {
+            step.then(Effect::Read { ask: Ask::Escrows, keys: page.to_vec() });
+        }
+    }
+
+    /// Balances were read.
+    pub(super) fn escrows_read(
+        &mut self,
+        at: LedgerPoint,
+        asked: &[Key],
+        entries: &[Entry],
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let asked: Vec<BalanceId> =
+            asked.iter().filter_map(|k| if let Key::Balance(id) = k { Some(*id) } else { None }).collect();
+        let concerned: Vec<(MessageId, BalanceId)> = self
+            .trades
+            .values()
+            .filter_map(|t| t.state.balance.filter(|b| asked.contains(b)).map(|b| (t.request_id(), b)))
+            .collect();
+        for (request, balance) in concerned {
+            let found = entries.iter().find_map(|e| match e {
+                Entry::Balance(state) if state.id == balance => Some(state),
+                _ => None,
+            });
+            self.with_trade(request, step, |market, trade, _| {
+                let observation = match (found, trade.escrow_terms()) {
+                    (Some(state), Some(terms)) => Observation::Present(at, terms.verify(state)),
+                    _ => Observation::Absent(at),
+                };
+                let change = trade.observe(observation);
+                market.escrow_changed(trade, change);
+            });
+            self.drive(request, now, rng, step);
+        }
+    }
+
+    fn escrow_changed(&mut self, trade: &mut Trade, change: Option<Change>) {
+        match change {
+            Some(Change::NeverFunded) => {
+                if trade.negotiate(NegotiationEvent::NothingFunded) {
+                    self.count_lapse(trade.request.body().account);
+                }
+            }
+            Some(Change::Search { .. }) => {
+                // Time doesn't tell who took it. What is known of one's own transactions decides; a gap that they
+                // don't explain is shown as unknown, never guessed.
+                let by = self.taken_by_own(trade);
+                let undecided = self.closing_is_open(trade);
+                if let Some(by) = by {
+                    trade.observe(Observation::Taken(by));
+                } else if !undecided {
+                    trade.observe(Observation::NotFound);
+                }
+            }
+            Some(Change::To(_)) | None => {}
+        }
+    }
+
+    fn closing_purposes(binding: BindingId) -> [(Purpose, Taken); 3] {
+        [
+            (Purpose::Collect { binding }, Taken::ByRecipient),
+            (Purpose::GiveBack { binding }, Taken::ByBeneficiary),
+            (Purpose::Refund { binding }, Taken::ByBeneficiary),
+        ]
+    }
+
+    fn taken_by_own(&self, trade: &Trade) -> Option<Taken> {
+        let queue = self.queue.as_ref()?;
+        Self::closing_purposes(trade.binding()?).into_iter().find_map(|(purpose, taken)| {
+            let outcome = queue.intent(purpose)?.outcome()?;
+            matches!(outcome, IntentOutcome::Included { success: true, .. }).then_some(taken)
+        })
+    }
+
+    /// Whether a transaction of one's own that takes the escrow waits for the ledger's decision.
+    fn closing_is_open(&self, trade: &Trade) -> bool {
+        let (Some(queue), Some(binding)) = (self.queue.as_ref(), trade.binding()) else { return false };
+        let purposes = Self::closing_purposes(binding).map(|(p, _)| p);
+        queue.open().any(|intent| purposes.contains(&intent.purpose))
+    }
+
+    /// A transaction of one's own for a binding ended.
+    pub(super) fn binding_transaction_ended(
+        &mut self,
+        binding: BindingId,
+        purpose: Purpose,
+        outcome: &IntentOutcome,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let Some(request) = self.by_binding.get(&binding).copied() else { return };
+        let hash = self.queue.as_ref().and_then(|q| q.intent(purpose)).map(|i| i.hash);
+        self.with_trade(request, step, |market, trade, _| {
+            let taken = Self::closing_purposes(binding).into_iter().find(|(p, _)| *p == purpose).map(|(_, t)| t);
+            let observation = match (outcome, taken) {
+                (IntentOutcome::Included { success: true, .. }, Some(taken)) => {
+                    trade.state.closing = hash;
+                    Some(Observation::Taken(taken))
+                }
+                (IntentOutcome::Included { success: true, at, .. }, None) => Some(Observation::FundingIncluded(*at)),
+                (IntentOutcome::Included { success: false, .. } | IntentOutcome::Dead, None) => {
+                    Some(Observation::FundingDead)
+                }
+                _ => None,
+            };
+            let change = observation.and_then(|o| trade.observe(o));
+            market.escrow_changed(trade, change);
+            if *trade.escrow() == EscrowState::None && trade.state.negotiation == Negotiation::Agreed {
+                trade.negotiate(NegotiationEvent::NothingFunded);
+            }
+        });
+        self.drive(request, now, rng, step);
+    }
+}

@@ -1,0 +1,316 @@
+//! What reaches the market, and what it wants done.
+
+use crate::account::PeerId;
+use crate::book::BondWanted;
+use crate::intent::queue::{SubmitAnswer, TxStatus};
+use crate::kind::Kind;
+use crate::market::command::{Answer, Command, CommandError, CommandId};
+use crate::message::{BindingId, MessageId, SeriesId, TxHash};
+use crate::refusal::Refusal;
+use crate::stellar::LedgerPoint;
+use crate::stellar::entry::Entry;
+use crate::stellar::ledger_key::Key;
+use crate::stellar::reserve::LedgerParams;
+
+/// A place where an answer is waited for, kept by the runner: a gossiped message's verdict, a direct request's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub u64);
+
+/// What a read of the ledger is for; the answer carries it back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// This node's own account.
+    Account,
+    /// The bonds of offerings that wait for it, and their authors' accounts.
+    Bonds(Vec<BondWanted>),
+    /// The balances of open bindings.
+    Escrows,
+    /// The consumer of a request.
+    Request(MessageId),
+    /// All that a binding's pre-checks look at.
+    Precheck(CommandId),
+    /// What a payment's pre-checks look at.
+    Payment(CommandId),
+}
+
+/// What a frame sent to a peer is for; the answer carries it back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// The ping among the pre-checks.
+    Precheck(CommandId),
+    /// A binding request.
+    Request(MessageId),
+    /// A funding envelope.
+    Fund(BindingId),
+    /// Started, start failed, unbound or delivered.
+    Tell(BindingId),
+    /// A heartbeat.
+    Heartbeat(BindingId),
+}
+
+/// What a provider's service says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceEvent {
+    /// It is healthy.
+    Runs,
+    /// It didn't start, or didn't get healthy in time.
+    Failed(String),
+    /// It ran and stopped by itself.
+    Stopped(String),
+}
+
+/// Something that happened outside.
+#[derive(Debug)]
+pub enum Event {
+    /// Time passed; level-triggered work is looked over.
+    Tick,
+    /// The ledger closed.
+    Closed(LedgerPoint),
+    /// The ledger's fee and reserve were read.
+    Params(LedgerParams),
+    /// Entries were read; those asked for and missing don't exist at that ledger.
+    Entries {
+        /// What they were read for.
+        ask: Ask,
+        /// The ledger that they were read at.
+        at: LedgerPoint,
+        /// The keys that were asked for.
+        asked: Vec<Key>,
+        /// What exists of them.
+        entries: Vec<Entry>,
+    },
+    /// Entries could not be read.
+    ReadFailed {
+        /// What they were wanted for.
+        ask: Ask,
+        /// Why not.
+        why: String,
+    },
+    /// A transaction was handed to the ledger.
+    Submitted {
+        /// The transaction.
+        hash: TxHash,
+        /// What the endpoint said.
+        answer: SubmitAnswer,
+    },
+    /// A transaction's status was read.
+    Status {
+        /// The transaction.
+        hash: TxHash,
+        /// Where it is.
+        status: TxStatus,
+    },
+    /// A gossiped message that wants a verdict.
+    Gossiped {
+        /// Where the verdict goes.
+        token: Token,
+        /// The topic's kind.
+        kind: Kind,
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// Who passed it on.
+        from: PeerId,
+    },
+    /// A peer that speaks the protocol was met.
+    PeerMet(PeerId),
+    /// A peer's page of ids.
+    Ids {
+        /// The peer.
+        peer: PeerId,
+        /// Its ids.
+        ids: Vec<(Kind, MessageId)>,
+        /// Whether there are more after the last of them.
+        more: bool,
+    },
+    /// Messages fetched from a peer: those asked for, no others.
+    Fetched {
+        /// The peer.
+        peer: PeerId,
+        /// What was asked for.
+        asked: Vec<MessageId>,
+        /// What came.
+        messages: Vec<(Kind, Vec<u8>)>,
+    },
+    /// A peer asks for a page of ids.
+    IdsWanted {
+        /// Where the page goes.
+        token: Token,
+        /// The last id of the page before; at the start where `None`.
+        after: Option<(Kind, MessageId)>,
+    },
+    /// A peer asks for messages.
+    MessagesWanted {
+        /// Where they go.
+        token: Token,
+        /// Which.
+        ids: Vec<MessageId>,
+    },
+    /// A frame came over a direct stream.
+    Direct {
+        /// Where the answer goes.
+        token: Token,
+        /// Who sent it.
+        peer: PeerId,
+        /// Kind and signed message.
+        bytes: Vec<u8>,
+    },
+    /// A frame that was sent is answered, or isn't.
+    Answered {
+        /// What it was for.
+        call: Call,
+        /// The answer's bytes, or why there is none.
+        result: Result<Vec<u8>, String>,
+    },
+    /// A service says something.
+    Service {
+        /// Its binding.
+        binding: BindingId,
+        /// What.
+        event: ServiceEvent,
+    },
+    /// A user wants something.
+    Command {
+        /// Where the answer goes.
+        id: CommandId,
+        /// What.
+        command: Command,
+    },
+    /// The node is stopping: sessions end, nothing new begins.
+    Stopping,
+}
+
+/// A verdict on a gossiped message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Good, and passed on.
+    Accept,
+    /// Bad, and its relayer scored.
+    Reject,
+    /// Neither.
+    Ignore,
+}
+
+/// News for whoever watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// A series appeared, changed or went.
+    Offering(SeriesId),
+    /// A binding moved; the request's id, since it may not have an agreement yet.
+    Binding(MessageId),
+    /// Money of this node's account moved or was reserved.
+    Wallet,
+}
+
+/// What the market wants done, once what it depends on is durable.
+#[derive(Debug)]
+pub enum Effect {
+    /// Read entries; answered by [`Event::Entries`] or [`Event::ReadFailed`].
+    Read {
+        /// What for.
+        ask: Ask,
+        /// Which, at most 200.
+        keys: Vec<Key>,
+    },
+    /// Hand a signed envelope to the ledger; answered by [`Event::Submitted`].
+    Submit {
+        /// Its hash.
+        hash: TxHash,
+        /// The envelope, XDR.
+        envelope: Vec<u8>,
+    },
+    /// Read a transaction's status; answered by [`Event::Status`].
+    AskStatus {
+        /// Its hash.
+        hash: TxHash,
+    },
+    /// Gossip a message of one's own.
+    Publish {
+        /// Its topic.
+        kind: Kind,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// Say what to do with a gossiped message.
+    Verdict {
+        /// Which.
+        token: Token,
+        /// What.
+        verdict: Verdict,
+        /// Why it wasn't taken.
+        refusal: Option<Refusal>,
+    },
+    /// Ask a peer for a page of its ids.
+    ListIds {
+        /// The peer.
+        peer: PeerId,
+        /// The last id of the page before; at the start where `None`.
+        after: Option<(Kind, MessageId)>,
+    },
+    /// Ask a peer for messages.
+    Fetch {
+        /// The peer.
+        peer: PeerId,
+        /// Which.
+        ids: Vec<MessageId>,
+    },
+    /// Answer [`Event::IdsWanted`].
+    ServeIds {
+        /// Where.
+        token: Token,
+        /// The page.
+        ids: Vec<(Kind, MessageId)>,
+        /// Whether there are more after the last of them.
+        more: bool,
+    },
+    /// Answer [`Event::MessagesWanted`].
+    ServeMessages {
+        /// Where.
+        token: Token,
+        /// The messages that are here.
+        messages: Vec<(Kind, Vec<u8>)>,
+    },
+    /// Send a frame; answered by [`Event::Answered`].
+    Send {
+        /// To whom.
+        peer: PeerId,
+        /// What for.
+        call: Call,
+        /// Kind and signed message.
+        bytes: Vec<u8>,
+    },
+    /// Answer [`Event::Direct`].
+    Respond {
+        /// Where.
+        token: Token,
+        /// Kind and signed message; empty where there is nothing to say to it.
+        bytes: Vec<u8>,
+    },
+    /// Start a binding's service; answered by [`Event::Service`].
+    StartService {
+        /// The binding.
+        binding: BindingId,
+        /// How, as the offering's owner configured it.
+        spec: Vec<u8>,
+    },
+    /// Stop a binding's service, if it runs.
+    StopService {
+        /// The binding.
+        binding: BindingId,
+    },
+    /// Answer a command.
+    Answer {
+        /// Which.
+        id: CommandId,
+        /// With what.
+        result: Result<Answer, CommandError>,
+    },
+    /// A peer broke a rule outside gossip.
+    Misbehaved {
+        /// The peer.
+        peer: PeerId,
+        /// How.
+        refusal: Refusal,
+    },
+    /// Something changed that people watch.
+    News(News),
+}

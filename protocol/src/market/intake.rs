@@ -1,0 +1,248 @@
+//! From bytes to the book: gossip, catching up with peers, bonds looked up.
+
+use rand_core::CryptoRng;
+
+use crate::account::PeerId;
+use crate::bond::BondTerms;
+use crate::book::{self, BondVerdict, BondWanted, BookEffect, Want};
+use crate::kind::Kind;
+use crate::limits::{MAX_IDS_PER_PAGE, MAX_KEYS_PER_READ};
+use crate::market::Market;
+use crate::market::event::{Ask, Effect, News, Token, Verdict};
+use crate::message::{MessageId, Packed};
+use crate::refusal::{Reason, Refusal};
+use crate::stellar::entry::Entry;
+use crate::stellar::ledger_key::Key;
+use crate::step::Step;
+use crate::time::Now;
+
+/// The most bytes of messages in one answer to a fetch.
+const MAX_FETCH_BYTES: usize = 512 * 1024;
+/// Messages asked for in one fetch.
+const MAX_FETCH_IDS: usize = 128;
+/// Peers whose last catch-up is remembered.
+const MAX_CAUGHT_UP: usize = 1_024;
+
+impl Market {
+    /// A gossiped message.
+    #[expect(clippy::too_many_arguments, reason = "the event's own fields, with time and randomness")]
+    pub(super) fn gossiped(
+        &mut self,
+        token: Token,
+        kind: Kind,
+        bytes: Vec<u8>,
+        from: PeerId,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        if !kind.gossiped() || kind == Kind::BindingRequest {
+            let refusal = Refusal::new(Reason::WrongKind, format_args!("a {kind} isn't gossiped to the book"));
+            return step.then(Effect::Verdict { token, verdict: Verdict::Ignore, refusal: Some(refusal) });
+        }
+        let admission = self.book.admit_bytes(kind, bytes, Some(&from), now, rng.next_u64());
+        self.absorb_book(admission.step, step);
+        let (verdict, refusal) = match admission.verdict {
+            book::Verdict::Accept => (Verdict::Accept, None),
+            book::Verdict::Reject(refusal) => (Verdict::Reject, Some(refusal)),
+            book::Verdict::Ignore(refusal) => (Verdict::Ignore, Some(refusal)),
+            book::Verdict::Wait { refusal, wants } => {
+                self.fetch_wants(&from, &wants, step);
+                (Verdict::Ignore, Some(refusal))
+            }
+        };
+        step.then(Effect::Verdict { token, verdict, refusal });
+    }
+
+    fn fetch_wants(&self, from: &PeerId, wants: &[Want], step: &mut Step<Effect>) {
+        let ids: Vec<MessageId> = wants.iter().filter_map(Want::name).collect();
+        if !ids.is_empty() {
+            step.then(Effect::Fetch { peer: from.clone(), ids });
+        }
+    }
+
+    pub(super) fn absorb_book(&mut self, inner: Step<BookEffect>, step: &mut Step<Effect>) {
+        let (batch, effects) = inner.into_parts();
+        step.batch().append(batch);
+        for effect in effects {
+            match effect {
+                BookEffect::Relay(packed) => {
+                    step.then(Effect::Publish { kind: packed.kind(), bytes: packed.bytes().to_vec() });
+                }
+                BookEffect::Listed(series) | BookEffect::Updated(series) | BookEffect::Unlisted(series) => {
+                    step.then(Effect::News(News::Offering(series)));
+                }
+                BookEffect::Wanted { want, from: Some(from) } => self.fetch_wants(&from, &[want], step),
+                BookEffect::Wanted { .. } => {}
+            }
+        }
+    }
+
+    /// A message of one's own, through the same door as everybody's.
+    pub(super) fn admit_own(&mut self, packed: Packed, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
+        let admission = self.book.admit(packed, None, now, rng.next_u64());
+        self.absorb_book(admission.step, step);
+    }
+
+    /// A message of one's own that a user waits for: what refuses it is told.
+    pub(super) fn admit_own_strictly(
+        &mut self,
+        packed: Packed,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) -> Result<(), Refusal> {
+        let admission = self.book.admit(packed, None, now, rng.next_u64());
+        self.absorb_book(admission.step, step);
+        match admission.verdict {
+            book::Verdict::Accept | book::Verdict::Wait { .. } => Ok(()),
+            book::Verdict::Reject(refusal) | book::Verdict::Ignore(refusal) => Err(refusal),
+        }
+    }
+
+    /// A peer was met: its book may hold what this one lacks.
+    pub(super) fn peer_met(&mut self, peer: PeerId, now: Now, step: &mut Step<Effect>) {
+        if self.caught_up_at.len() >= MAX_CAUGHT_UP {
+            let oldest = self.caught_up_at.iter().min_by_key(|(_, at)| **at).map(|(p, _)| p.clone());
+            oldest.map(|p| self.caught_up_at.remove(&p));
+        }
+        self.caught_up_at.insert(peer.clone(), now);
+        step.then(Effect::ListIds { peer, after: None });
+    }
+
+    /// A page of a peer's ids: what is unknown is fetched, then the next page is asked for.
+    pub(super) fn ids_listed(&mut self, peer: PeerId, ids: &[(Kind, MessageId)], more: bool, step: &mut Step<Effect>) {
+        let unknown: Vec<MessageId> = ids.iter().map(|(_, id)| *id).filter(|id| !self.book.knows(id)).collect();
+        for part in unknown.chunks(MAX_FETCH_IDS) {
+            step.then(Effect::Fetch { peer: peer.clone(), ids: part.to_vec() });
+        }
+        let last = ids.last().copied().filter(|_| more);
+        if last.is_some() {
+            step.then(Effect::ListIds { peer, after: last });
+        }
+    }
+
+    /// Messages came that were asked for.
+    pub(super) fn fetched(
+        &mut self,
+        peer: PeerId,
+        asked: &[MessageId],
+        messages: Vec<(Kind, Vec<u8>)>,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        for (kind, bytes) in messages.into_iter().take(asked.len()) {
+            let packed = match Packed::new(kind, &self.setup.network, bytes) {
+                Ok(packed) if self.was_asked(&packed, asked) => packed,
+                Ok(packed) => {
+                    let refusal = Refusal::new(Reason::Unasked, format_args!("a {kind} {}", packed.id()));
+                    return step.then(Effect::Misbehaved { peer, refusal });
+                }
+                Err(refusal) => return step.then(Effect::Misbehaved { peer, refusal }),
+            };
+            let admission = self.book.admit(packed, Some(&peer), now, rng.next_u64());
+            self.absorb_book(admission.step, step);
+            match admission.verdict {
+                book::Verdict::Reject(refusal) => {
+                    return step.then(Effect::Misbehaved { peer, refusal });
+                }
+                book::Verdict::Wait { wants, .. } => self.fetch_wants(&peer, &wants, step),
+                book::Verdict::Accept | book::Verdict::Ignore(_) => {}
+            }
+        }
+    }
+
+    /// Whether a message is one of those asked for: by its id, or as a template or record by its name.
+    fn was_asked(&self, packed: &Packed, asked: &[MessageId]) -> bool {
+        if asked.contains(&packed.id()) {
+            return true;
+        }
+        match packed.kind() {
+            Kind::Template => {
+                let id = crate::document::template_id(packed.payload());
+                asked.contains(&MessageId::from_bytes(*id.as_bytes()))
+            }
+            Kind::ServiceRecord => {
+                let record = packed.clone().parse::<crate::document::ServiceRecord>();
+                record.is_ok_and(|r| asked.contains(&MessageId::from_bytes(*r.claims().service.as_bytes())))
+            }
+            _ => false,
+        }
+    }
+
+    /// A peer wants a page of ids.
+    pub(super) fn serve_ids(&self, token: Token, after: Option<(Kind, MessageId)>, step: &mut Step<Effect>) {
+        let ids = self.book.ids(after, MAX_IDS_PER_PAGE);
+        let more = ids.len() == MAX_IDS_PER_PAGE;
+        step.then(Effect::ServeIds { token, ids, more });
+    }
+
+    /// A peer wants messages: those that are here, within an answer's bound.
+    pub(super) fn serve_messages(&self, token: Token, ids: &[MessageId], step: &mut Step<Effect>) {
+        let mut room = MAX_FETCH_BYTES;
+        let mut messages = Vec::new();
+        for packed in ids.iter().take(MAX_FETCH_IDS).filter_map(|id| self.book.message(id)) {
+            let Some(left) = room.checked_sub(packed.bytes().len()) else { break };
+            room = left;
+            messages.push((packed.kind(), packed.bytes().to_vec()));
+        }
+        step.then(Effect::ServeMessages { token, messages });
+    }
+
+    /// What the book needs from time to time: bonds looked up, the expired taken out.
+    pub(super) fn tend_book(&mut self, now: Now, step: &mut Step<Effect>) {
+        let expired = self.book.expire(now);
+        self.absorb_book(expired, step);
+        let wanted = self.book.bonds_wanted(MAX_KEYS_PER_READ / 2, now);
+        if wanted.is_empty() {
+            return;
+        }
+        let mut keys: Vec<Key> = Vec::new();
+        for want in &wanted {
+            for key in [Key::Balance(want.bond), Key::Account(want.account)] {
+                if !keys.contains(&key) {
+                    keys.push(key);
+                }
+            }
+        }
+        step.then(Effect::Read { ask: Ask::Bonds(wanted), keys });
+    }
+
+    /// Bonds and their authors' accounts were read.
+    pub(super) fn bonds_read(&mut self, wanted: &[BondWanted], entries: &[Entry], now: Now, step: &mut Step<Effect>) {
+        for want in wanted {
+            let verdict = bond_verdict(want, entries);
+            let inner = self.book.bond_checked(&want.offering, verdict, now);
+            self.absorb_book(inner, step);
+        }
+    }
+}
+
+/// What the ledger says of a bond and its author.
+fn bond_verdict(want: &BondWanted, entries: &[Entry]) -> BondVerdict {
+    let balance = entries.iter().find_map(|e| match e {
+        Entry::Balance(b) if b.id == want.bond => Some(b),
+        _ => None,
+    });
+    let account = entries.iter().find_map(|e| match e {
+        Entry::Account(a) if a.id == want.account => Some(a),
+        _ => None,
+    });
+    let Some(balance) = balance else { return BondVerdict::NotThere };
+    if !account.is_some_and(|a| a.master_key_rules()) {
+        let detail = "the author's account doesn't exist, or its master key doesn't rule it";
+        return BondVerdict::Refused(Refusal::new(Reason::AuthorAccount, detail));
+    }
+    let terms = BondTerms {
+        account: want.account,
+        recipient: want.recipient,
+        series: want.series,
+        release: want.release,
+        least: want.least,
+    };
+    match terms.verify(balance) {
+        Ok(()) => BondVerdict::Stands,
+        Err(mismatch) => BondVerdict::Refused(Refusal::new(Reason::WrongBond, mismatch)),
+    }
+}

@@ -1,0 +1,516 @@
+//! One's own offerings: bond first, then gossip, then presence and free supply, and the bond back at the end.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bincode::{Decode, Encode};
+use rand_core::CryptoRng;
+
+use crate::account::SignerKey;
+use crate::amount::Stroops;
+use crate::binding::precheck::PrecheckFailure;
+use crate::binding::trade::Trade;
+use crate::bond::{self, BondTerms};
+use crate::book::Book;
+use crate::document::{Nonce, Offering, ServiceRecord, Windows, series_of};
+use crate::escrow::EscrowKind;
+use crate::frame;
+use crate::intent::queue::AccountQueue;
+use crate::intent::{Intent, IntentOutcome, Purpose};
+use crate::kind::Kind;
+use crate::market::command::{Answer, CommandError, CommandId, Cost, OfferingDraft};
+use crate::market::event::{Effect, News};
+use crate::market::{ALIVE_KEY, Market, RestoreError, Setup, StoredRow};
+use crate::message::{MessageId, Packed, SeriesId, Signed, TxHash};
+use crate::network_id::NetworkId;
+use crate::refusal::Refusal;
+use crate::status::{Presence, Status};
+use crate::stellar::{balance_id, result};
+use crate::step::{Space, Step};
+use crate::time::{Now, Timestamp};
+
+/// Offerings that wait for their bond's turn.
+const MAX_DRAFTS: usize = 64;
+
+/// A draft whose bond has not had its turn yet. Nothing of it was revealed.
+#[derive(Debug)]
+pub struct Draft {
+    command: CommandId,
+    draft: OfferingDraft,
+}
+
+/// Where an offering of one's own stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub enum OfferState {
+    /// Its bond is on its way to the ledger.
+    Bonding,
+    /// It is out.
+    Open,
+    /// It was withdrawn, for good; its bond is still locked.
+    Withdrawn,
+    /// Its bond never came to be; it was never published.
+    Failed,
+    /// Its bond is back.
+    Reclaimed,
+}
+
+impl OfferState {
+    /// The word for people and programs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bonding => "bonding",
+            Self::Open => "open",
+            Self::Withdrawn => "withdrawn",
+            Self::Failed => "failed",
+            Self::Reclaimed => "reclaimed",
+        }
+    }
+}
+
+/// An offering of one's own.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    signed: Signed<Offering>,
+    /// Where it stands.
+    pub state: OfferState,
+    /// How its service is started; opaque here.
+    pub spec: Vec<u8>,
+    /// What the bond holds.
+    pub bond_amount: Stroops,
+    /// The bond's transaction.
+    pub bond_transaction: Option<TxHash>,
+    status_sequence: u64,
+    told_free: Option<u32>,
+    pub(super) command: Option<CommandId>,
+}
+
+#[derive(Encode, Decode)]
+struct StoredOffer {
+    signed: Vec<u8>,
+    state: OfferState,
+    spec: Vec<u8>,
+    bond_amount: Stroops,
+    bond_transaction: Option<TxHash>,
+    status_sequence: u64,
+}
+
+impl Offer {
+    /// The offering.
+    pub fn body(&self) -> &Offering {
+        self.signed.body()
+    }
+
+    /// Its current revision's id.
+    pub fn id(&self) -> MessageId {
+        self.signed.id()
+    }
+
+    /// Its series.
+    pub fn series(&self) -> SeriesId {
+        series_of(&self.signed)
+    }
+
+    /// Whether it can be bound.
+    pub fn is_open(&self) -> bool {
+        self.state == OfferState::Open
+    }
+
+    /// What its bond must look like.
+    pub fn bond_terms(&self) -> BondTerms {
+        let body = self.body();
+        BondTerms {
+            account: body.account,
+            recipient: body.recipient,
+            series: self.series(),
+            release: body.bond_release(),
+            least: self.bond_amount,
+        }
+    }
+
+    pub(super) fn is_reclaimable(&self, closed: Option<Timestamp>) -> bool {
+        matches!(self.state, OfferState::Open | OfferState::Withdrawn)
+            && closed.is_some_and(|t| t >= self.body().bond_release())
+    }
+
+    fn store(&self, step: &mut Step<Effect>) {
+        let stored = StoredOffer {
+            signed: self.signed.packed().bytes().to_vec(),
+            state: self.state,
+            spec: self.spec.clone(),
+            bond_amount: self.bond_amount,
+            bond_transaction: self.bond_transaction,
+            status_sequence: self.status_sequence,
+        };
+        let bytes = frame::encode(&stored).expect("an offering and its bounded start specification fit");
+        step.batch().put(Space::Offer, *self.series().as_bytes(), bytes);
+        step.then(Effect::News(News::Offering(self.series())));
+    }
+
+    fn read(network: &NetworkId, bytes: &[u8]) -> Result<Self, String> {
+        let stored: StoredOffer = frame::decode(bytes).map_err(|e| e.to_string())?;
+        let packed = Packed::new(Kind::Offering, network, stored.signed).map_err(|e| e.to_string())?;
+        Ok(Self {
+            signed: packed.open(network).map_err(|e| e.to_string())?,
+            state: stored.state,
+            spec: stored.spec,
+            bond_amount: stored.bond_amount,
+            bond_transaction: stored.bond_transaction,
+            status_sequence: stored.status_sequence,
+            told_free: None,
+            command: None,
+        })
+    }
+}
+
+/// Sorts stored rows at start.
+#[derive(Default)]
+pub(super) struct Loader {
+    offers: BTreeMap<SeriesId, Offer>,
+    trades: Vec<Trade>,
+    intents: Vec<Intent>,
+    messages: Vec<(Kind, Vec<u8>)>,
+    heads: Vec<(Vec<u8>, Vec<u8>)>,
+    alive_at: Now,
+}
+
+impl Loader {
+    pub(super) fn take(&mut self, network: &NetworkId, row: StoredRow, now: Now) -> Result<(), RestoreError> {
+        let (space, key, value) = row;
+        let bad = |what, why: String| RestoreError { what, why };
+        match space {
+            Space::Offer => {
+                let offer = Offer::read(network, &value).map_err(|why| bad("offering of one's own", why))?;
+                self.offers.insert(offer.series(), offer);
+            }
+            Space::Binding => {
+                let trade = Trade::from_bytes(network, &value, now).map_err(|e| bad("binding", e.to_string()))?;
+                self.trades.push(trade);
+            }
+            Space::Intent => {
+                let intent = Intent::from_bytes(&value).map_err(|e| bad("transaction", e.to_string()))?;
+                self.intents.push(intent);
+            }
+            Space::Message => {
+                let (&number, bytes) = value.split_first().ok_or_else(|| bad("message", "it is empty".into()))?;
+                let kind = Kind::from_number(number);
+                let kind = kind.ok_or_else(|| bad("message", format!("{number} is no kind of message")))?;
+                self.messages.push((kind, bytes.to_vec()));
+            }
+            Space::Head => self.heads.push((key, value)),
+            Space::Meta if key == ALIVE_KEY => {
+                let bytes: [u8; 8] = value.try_into().map_err(|_| bad("time", "it hasn't eight bytes".into()))?;
+                self.alive_at = Now::from_millis(u64::from_be_bytes(bytes));
+            }
+            Space::Meta | Space::Request => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn into_market(self, setup: Setup, now: Now) -> Result<(Market, Step<Effect>), RestoreError> {
+        let restored = Book::restore(setup.network, setup.margins.clone(), self.messages, self.heads, now);
+        let mut step = Step::none();
+        let account = setup.keys.account_id();
+        let queue = account.map(|a| AccountQueue::new(a, setup.network, setup.margins.poll_every));
+        let mut market = Market {
+            setup,
+            book: restored.book,
+            offers: self.offers,
+            drafts: VecDeque::new(),
+            trades: BTreeMap::new(),
+            by_binding: BTreeMap::new(),
+            binds: BTreeMap::new(),
+            payments: BTreeMap::new(),
+            incoming: BTreeMap::new(),
+            lapses: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            queue,
+            account: None,
+            point: None,
+            params: None,
+            clock_skew: None,
+            presence_at: Now::default(),
+            caught_up_at: BTreeMap::new(),
+            alive_at: self.alive_at,
+            resumed: None,
+            draining: false,
+        };
+        market.absorb_book(restored.step, &mut step);
+        for trade in self.trades {
+            market.insert_trade(trade);
+        }
+        market.end_what_was_missed(now, &mut step);
+        if let Some(queue) = &mut market.queue {
+            let resumed = queue.restore(self.intents, now);
+            market.resumed = Some(resumed);
+        }
+        Ok((market, step))
+    }
+}
+
+impl Market {
+    /// A user wants to publish: the draft waits for its bond's turn.
+    pub(super) fn publish(&mut self, id: CommandId, draft: OfferingDraft, now: Now, step: &mut Step<Effect>) {
+        if self.drafts.len() >= MAX_DRAFTS {
+            let error = CommandError::NotNow("too many offerings wait for their bonds; try again shortly".into());
+            return Self::answer(step, id, Err(error));
+        }
+        match self.quote_publish(&draft, now) {
+            Ok(_) => self.drafts.push_back(Draft { command: id, draft }),
+            Err(error) => Self::answer(step, id, Err(error)),
+        }
+    }
+
+    /// What publishing a draft would cost, where it could be done now.
+    pub(super) fn quote_publish(&self, draft: &OfferingDraft, now: Now) -> Result<Cost, CommandError> {
+        let offering = self.build(draft, 1, [0; 16], now)?;
+        let key = self.setup.keys.account.as_ref().ok_or(PrecheckFailure::NoAccountKey)?;
+        let signed = Signed::sign(offering, &self.setup.network, key)?;
+        self.book.check_own(&signed, now)?;
+        let offering = signed.into_body();
+        let bond = self.bond_amount(&offering)?;
+        let account = self.account.as_ref();
+        let own = self.setup.keys.account_id().ok_or(PrecheckFailure::NoAccountKey)?;
+        let account = account.ok_or(PrecheckFailure::NoSuchAccount(own))?;
+        let native = crate::asset::Asset::Native;
+        let returns_at = Some(offering.bond_release());
+        Ok(self.cost_of(account, None, &native, bond, bond::RESERVES, returns_at)?)
+    }
+
+    fn bond_amount(&self, offering: &Offering) -> Result<Stroops, CommandError> {
+        let least = self.setup.margins.min_bond;
+        if !offering.price.asset.is_native() {
+            return Ok(least);
+        }
+        let exposure = offering.max_exposure();
+        Ok(exposure.ok_or(PrecheckFailure::PriceOverflow(offering.min_units))?.max(least))
+    }
+
+    /// The offering that a draft becomes with its bond at this sequence number.
+    fn build(&self, draft: &OfferingDraft, sequence: i64, nonce: [u8; 16], now: Now) -> Result<Offering, CommandError> {
+        let keys = &self.setup.keys;
+        let account = keys.account_id().ok_or(PrecheckFailure::NoAccountKey)?;
+        let missing = || CommandError::NotNow("this node has no serving key, so it can't serve an offering".into());
+        Ok(Offering {
+            account,
+            series: None,
+            revision: 1,
+            template: draft.template,
+            parameters: draft.parameters.clone(),
+            title: draft.title.clone(),
+            description: draft.description.clone(),
+            service: draft.service.clone(),
+            recipient: draft.recipient.unwrap_or(account),
+            serving_key: keys.serving_key().ok_or_else(missing)?,
+            price: draft.price.clone(),
+            min_units: draft.min_units,
+            max_units: draft.max_units,
+            max_supply: draft.max_supply,
+            escrow: vec![EscrowKind::Timed],
+            windows: Windows { deliver_secs: draft.deliver.as_secs(), collect_secs: draft.collect.as_secs() },
+            peer_ids: vec![self.setup.peer.clone()],
+            transports: draft.transports.clone(),
+            sealing_key: keys.sealing_key().ok_or_else(missing)?,
+            bond: balance_id::of_operation(account, sequence, 0),
+            nonce: Nonce::from_bytes(nonce),
+            valid_until: now.timestamp().plus(draft.life),
+        })
+    }
+
+    /// Gives the next draft its bond, where the account has nothing else to do: the bond's id follows from the
+    /// sequence number, so offering and transaction are made in one go.
+    pub(super) fn bond_next_draft(&mut self, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
+        let Some(queue) = &self.queue else { return };
+        let idle = queue.open().next().is_none() && queue.turn().is_none();
+        let Some(sequence) = queue.seen().map(|(state, _)| state.sequence + 1).filter(|_| idle) else { return };
+        let Some(Draft { command, draft }) = self.drafts.pop_front() else { return };
+        let mut nonce = [0; 16];
+        rng.fill_bytes(&mut nonce);
+        let made = self.quote_publish(&draft, now).and_then(|_| {
+            let offering = self.build(&draft, sequence, nonce, now)?;
+            let amount = self.bond_amount(&offering)?;
+            let key = self.setup.keys.account.as_ref().ok_or(PrecheckFailure::NoAccountKey)?;
+            Ok((Signed::sign(offering, &self.setup.network, key)?, amount))
+        });
+        let (signed, bond_amount) = match made {
+            Ok(made) => made,
+            Err(error) => return Self::answer(step, command, Err(error)),
+        };
+        let offer = Offer {
+            signed,
+            state: OfferState::Bonding,
+            spec: draft.spec,
+            bond_amount,
+            bond_transaction: None,
+            status_sequence: 0,
+            told_free: None,
+            command: Some(command),
+        };
+        let series = offer.series();
+        offer.store(step);
+        self.offers.insert(series, offer);
+        self.want(Purpose::Bond { series });
+        self.tend_queue(now, rng, step);
+        let hash = self.queue.as_ref().and_then(|q| q.intent(Purpose::Bond { series })).map(|i| i.hash);
+        if let Some(offer) = self.offers.get_mut(&series) {
+            offer.bond_transaction = hash;
+            offer.store(step);
+        }
+    }
+
+    /// A bond's transaction ended.
+    pub(super) fn bond_ended(
+        &mut self,
+        series: SeriesId,
+        outcome: &IntentOutcome,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let Some(offer) = self.offers.get_mut(&series) else { return };
+        let stands = matches!(outcome, IntentOutcome::Included { success: true, .. });
+        offer.state = if stands { OfferState::Open } else { OfferState::Failed };
+        offer.store(step);
+        let answer = match outcome {
+            IntentOutcome::Included { success: true, .. } => Ok(Answer::Published {
+                series,
+                offering: offer.id(),
+                bond: offer.body().bond,
+                transaction: offer.bond_transaction.unwrap_or(TxHash::from_bytes([0; 32])),
+            }),
+            IntentOutcome::Included { result, .. } => Err(CommandError::Ledger(result::explain(result))),
+            IntentOutcome::Dead | IntentOutcome::Unknown => Err(CommandError::Ledger(
+                "the bond's transaction never took effect, so nothing was published: try again".into(),
+            )),
+        };
+        if let Some(id) = offer.command.take() {
+            step.then(Effect::Answer { id, result: answer });
+        }
+        if stands {
+            let packed = offer.signed.packed().clone();
+            self.admit_own(packed, now, rng, step);
+        }
+    }
+
+    /// A bond came back, or didn't yet.
+    pub(super) fn reclaim_ended(&mut self, series: SeriesId, outcome: &IntentOutcome, step: &mut Step<Effect>) {
+        let Some(offer) = self.offers.get_mut(&series) else { return };
+        if matches!(outcome, IntentOutcome::Included { success: true, .. }) {
+            offer.state = OfferState::Reclaimed;
+            offer.store(step);
+        }
+    }
+
+    /// A user takes a series back.
+    pub(super) fn withdraw(
+        &mut self,
+        id: CommandId,
+        series: SeriesId,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        if let Err(refusal) = self.may_withdraw(series) {
+            return Self::answer(step, id, Err(refusal));
+        }
+        let Some(offer) = self.offers.get_mut(&series) else { return };
+        offer.state = OfferState::Withdrawn;
+        let bond_until = offer.body().bond_release();
+        offer.store(step);
+        self.tell_status(series, now, rng, step);
+        Self::answer(step, id, Ok::<_, CommandError>(Answer::Withdrawn { series, bond_until }));
+    }
+
+    fn may_withdraw(&self, series: SeriesId) -> Result<(), CommandError> {
+        if self.offers.get(&series).is_some_and(|o| o.state == OfferState::Bonding) {
+            let why = "its bond is still on its way; withdraw it when it is out";
+            return Err(CommandError::NotNow(why.into()));
+        }
+        let keys = &self.setup.keys;
+        let signers: Vec<SignerKey> =
+            keys.account_id().map(Into::into).into_iter().chain(keys.serving_key().map(Into::into)).collect();
+        self.book.check_withdraw(&signers, &series)?;
+        Ok(())
+    }
+
+    /// Keeps one's own offerings heard of: presence, free supply, bonds that are due.
+    pub(super) fn tend_offers(&mut self, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
+        let due: Vec<SeriesId> =
+            self.offers.values().filter(|o| o.is_reclaimable(self.close_time())).map(Offer::series).collect();
+        for series in due {
+            let mine = self.offers.get(&series).map(|o| o.body().recipient) == self.setup.keys.account_id();
+            if mine {
+                self.want(Purpose::ReclaimBond { series });
+            }
+        }
+        let listed: Vec<SeriesId> = self
+            .offers
+            .values()
+            .filter(|o| o.is_open() && self.book.offering(&o.series()).is_some())
+            .map(Offer::series)
+            .collect();
+        if listed.is_empty() || self.draining {
+            return;
+        }
+        if now.since(self.presence_at) >= self.setup.margins.presence_every || self.presence_at == Now::default() {
+            self.tell_presence(now, rng, step);
+        }
+        for series in listed {
+            let free = self.free_supply(&series);
+            if self.offers.get(&series).is_some_and(|o| o.told_free != Some(free)) {
+                self.tell_status(series, now, rng, step);
+            }
+        }
+    }
+
+    fn tell_presence(&mut self, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
+        let Some(key) = self.setup.keys.serving.clone() else { return };
+        let serving_key = crate::account::ServingKey::of(&key);
+        let body = Presence { serving_key, at: now.timestamp(), peer: self.setup.peer.clone() };
+        if let Ok(signed) = Signed::sign(body, &self.setup.network, &key) {
+            self.presence_at = now;
+            self.admit_own(signed.packed().clone(), now, rng, step);
+        }
+    }
+
+    fn tell_status(&mut self, series: SeriesId, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
+        let free = self.free_supply(&series);
+        let Some(key) = self.setup.keys.serving.clone() else { return };
+        let Some(offer) = self.offers.get_mut(&series) else { return };
+        let withdrawn = offer.state == OfferState::Withdrawn;
+        let body = Status {
+            serving_key: offer.body().serving_key,
+            series,
+            sequence: offer.status_sequence + 1,
+            free: if withdrawn { 0 } else { free },
+            withdrawn,
+            at: now.timestamp(),
+        };
+        if let Ok(signed) = Signed::sign(body, &self.setup.network, &key) {
+            offer.status_sequence += 1;
+            offer.told_free = Some(free);
+            offer.store(step);
+            self.admit_own(signed.packed().clone(), now, rng, step);
+        }
+    }
+
+    /// A user publishes a signed service record of one's own.
+    pub(super) fn register(
+        &mut self,
+        id: CommandId,
+        bytes: Vec<u8>,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let network = self.setup.network;
+        let opened =
+            Packed::new(Kind::ServiceRecord, &network, bytes).and_then(|packed| packed.open::<ServiceRecord>(&network));
+        match opened {
+            Err(refusal) => Self::answer(step, id, Err(refusal)),
+            Ok(record) => {
+                let result = self.admit_own_strictly(record.packed().clone(), now, rng, step);
+                let answer = result.map(|()| Answer::Registered(record.id()));
+                Self::answer(step, id, answer.map_err(|r: Refusal| CommandError::Refused(r)));
+            }
+        }
+    }
+}

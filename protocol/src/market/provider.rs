@@ -1,0 +1,562 @@
+//! The provider's side: requests answered, envelopes checked, services started, packages counted, escrows earned.
+
+use core::time::Duration;
+
+use rand_core::CryptoRng;
+
+use crate::account::{AccountId, PeerId, ServingKey};
+use crate::amount::Unit;
+use crate::binding::agreement::{self, Agreement};
+use crate::binding::frames::{self, Fund, FundAccepted, FundRefused, Note, Reject, RejectCode, Sealed};
+use crate::binding::negotiation::{Negotiation, NegotiationEvent};
+use crate::binding::phase::Side;
+use crate::binding::session::{Session, SessionEvent};
+use crate::binding::trade::{Access, Handed, Told, Trade};
+use crate::document::BindingRequest;
+use crate::escrow::outcome::{EscrowState, Observation};
+use crate::intent::Purpose;
+use crate::limits::{MAX_UNFUNDED_AGREEMENTS, MAX_UNFUNDED_PER_PEER};
+use crate::market::Market;
+use crate::market::command::{Answer, CommandError, CommandId};
+use crate::market::consumer::ACCESS_INFO;
+use crate::market::event::{Ask, Effect, ServiceEvent, Token};
+use crate::message::{BindingId, MessageId, Packed, SeriesId, Signed};
+use crate::refusal::{Reason, Refusal};
+use crate::seal;
+use crate::stellar::entry::Entry;
+use crate::stellar::ledger_key::Key;
+use crate::stellar::reserve::LedgerParams;
+use crate::step::Step;
+use crate::time::{Now, Timestamp};
+
+/// Requests that are looked at at once; more wait for their sender's repetition.
+const MAX_INCOMING: usize = 256;
+/// Accounts whose lapsed agreements are remembered.
+const MAX_LAPSES: usize = 4_096;
+
+/// A request whose consumer is being looked up on the ledger.
+#[derive(Debug)]
+pub struct Incoming {
+    request: Signed<BindingRequest>,
+    peer: PeerId,
+    token: Token,
+    until: Now,
+}
+
+/// How often an account let an agreement lapse, and until when it waits for the next one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lapses {
+    count: u32,
+    waits_until: Timestamp,
+}
+
+type Rejection = (RejectCode, String);
+
+impl Market {
+    /// A consumer asks for a binding.
+    pub(super) fn request_received(
+        &mut self,
+        token: Token,
+        peer: &PeerId,
+        packed: Packed,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) -> Result<(), Refusal> {
+        let request = packed.open::<BindingRequest>(&self.setup.network)?;
+        request.body().check_life(now.timestamp())?;
+        if self.setup.keys.serving.is_none() {
+            return Err(Refusal::new(Reason::UnknownSeries, "this node offers nothing"));
+        }
+        let id = request.id();
+        if let Some(trade) = self.trades.get(&id) {
+            if let Some(agreement) = &trade.agreement {
+                step.then(Effect::Respond { token, bytes: frames::to_stream(agreement.packed()) });
+            }
+            return Ok(());
+        }
+        if let Err((code, note)) = self.may_agree(request.body(), peer, now) {
+            self.reject(token, id, code, &note, step);
+            return Ok(());
+        }
+        if self.incoming.len() >= MAX_INCOMING {
+            self.reject(token, id, RejectCode::TooManyUnfunded, "too many requests at once; ask again", step);
+            return Ok(());
+        }
+        let account = request.body().account;
+        let mut keys = vec![Key::Account(account)];
+        if let Some(offer) = self.offers.get(&request.body().series) {
+            let asset = &offer.body().price.asset;
+            keys.extend((!asset.is_native()).then(|| Key::Trustline(account, asset.clone())));
+        }
+        let until = now.plus(Duration::from_secs(20));
+        self.incoming.insert(id, Incoming { request, peer: peer.clone(), token, until });
+        step.then(Effect::Read { ask: Ask::Request(id), keys });
+        Ok(())
+    }
+
+    /// Everything about a request that needs no look at the ledger.
+    fn may_agree(&self, request: &BindingRequest, peer: &PeerId, now: Now) -> Result<(), Rejection> {
+        let refuse = |code, text: &str| Err((code, text.to_owned()));
+        if self.draining {
+            return refuse(RejectCode::Stopping, "the provider's node is stopping");
+        }
+        let offer = self.offers.get(&request.series).filter(|o| o.is_open() && o.id() == request.offering);
+        let Some(offer) = offer else {
+            return refuse(RejectCode::NotOffered, "this isn't offered here, or no longer in this revision");
+        };
+        let body = offer.body();
+        if body.valid_until < now.timestamp() {
+            return refuse(RejectCode::NotOffered, "the offering has expired");
+        }
+        if self.free_supply(&request.series) == 0 {
+            return refuse(RejectCode::NoFreeSupply, "all places are taken");
+        }
+        let amount = body.price.total(request.units).filter(|_| body.allows(request.units));
+        let Some(amount) = amount else {
+            return refuse(RejectCode::TermsDontFit, "the units are outside the offering's bounds");
+        };
+        if request.budget.is_some_and(|budget| budget < amount) {
+            return refuse(RejectCode::TermsDontFit, "the budget is below the price");
+        }
+        if !amount.is_zero() && !body.escrow.iter().any(|e| request.escrow.contains(e)) {
+            return refuse(RejectCode::TermsDontFit, "no kind of escrow is common");
+        }
+        if request.account == body.recipient {
+            return refuse(RejectCode::TermsDontFit, "consumer and recipient are the same account");
+        }
+        self.within_unfunded(request.account, peer, now)
+    }
+
+    /// One unfunded agreement an account, a few a peer, a bounded number in all; who lets two lapse waits, doubling.
+    fn within_unfunded(&self, account: AccountId, peer: &PeerId, now: Now) -> Result<(), Rejection> {
+        let refuse = |text: String| Err((RejectCode::TooManyUnfunded, text));
+        let unfunded = |t: &&Trade| {
+            let open = matches!(t.escrow(), EscrowState::None | EscrowState::Intended);
+            t.state.side == Side::Provider && t.state.negotiation == Negotiation::Agreed && open
+        };
+        let all: Vec<&Trade> = self.trades.values().filter(unfunded).collect();
+        if all.iter().any(|t| t.request.body().account == account) {
+            return refuse("an agreement with this account waits for its funding".into());
+        }
+        if all.iter().filter(|t| &t.state.peer == peer).count() >= MAX_UNFUNDED_PER_PEER {
+            return refuse("agreements with this node wait for their funding".into());
+        }
+        if all.len() + self.incoming.len() >= MAX_UNFUNDED_AGREEMENTS {
+            return refuse("too many agreements wait for their funding".into());
+        }
+        match self.lapses.get(&account).filter(|l| l.waits_until > now.timestamp()) {
+            Some(lapses) => refuse(format!("agreements were left to lapse; ask again at {}", lapses.waits_until)),
+            None => Ok(()),
+        }
+    }
+
+    fn reject(&self, token: Token, request: MessageId, code: RejectCode, why: &str, step: &mut Step<Effect>) {
+        let Some(key) = &self.setup.keys.serving else { return };
+        let body = Reject { key: ServingKey::of(key), request, code, note: Note::new(why) };
+        let bytes = self.frame(body, key).unwrap_or_default();
+        step.then(Effect::Respond { token, bytes });
+    }
+
+    /// The consumer of a request was looked up: agree, or say why not.
+    pub(super) fn request_read(&mut self, id: MessageId, entries: &[Entry], now: Now, step: &mut Step<Effect>) {
+        let Some(Incoming { request, peer, token, .. }) = self.incoming.remove(&id) else { return };
+        match self.agree(request, peer.clone(), entries, now) {
+            Ok(trade) => {
+                if let Some(agreement) = &trade.agreement {
+                    step.then(Effect::Respond { token, bytes: frames::to_stream(agreement.packed()) });
+                }
+                self.store_trade(&trade, step);
+                self.insert_trade(trade);
+            }
+            Err((code, why)) => self.reject(token, id, code, &why, step),
+        }
+    }
+
+    /// The ledger can't be looked at.
+    pub(super) fn request_unreadable(&mut self, id: MessageId, step: &mut Step<Effect>) {
+        if let Some(incoming) = self.incoming.remove(&id) {
+            let why = "the provider can't read the ledger now; ask again later";
+            self.reject(incoming.token, id, RejectCode::LedgerUnavailable, why, step);
+        }
+    }
+
+    fn agree(
+        &self,
+        request: Signed<BindingRequest>,
+        peer: PeerId,
+        entries: &[Entry],
+        now: Now,
+    ) -> Result<Trade, Rejection> {
+        self.may_agree(request.body(), &peer, now)?;
+        let gone = || (RejectCode::NotOffered, "this isn't offered here any more".to_owned());
+        let offer = self.offers.get(&request.body().series).ok_or_else(gone)?;
+        let body = offer.body();
+        let wanted = request.body();
+        let amount = body.price.total(wanted.units).ok_or_else(gone)?;
+        if !self.covers(wanted.account, &body.price.asset, amount, entries) {
+            let why = "the consumer's account doesn't exist or doesn't hold the amount";
+            return Err((RejectCode::NotCovered, why.to_owned()));
+        }
+        let windows = &body.windows;
+        let (deliver, collect) = (windows.deliver(), windows.collect());
+        let terms = agreement::terms(now.timestamp(), &self.setup.margins, deliver, collect, amount.is_zero());
+        let agreement = Agreement {
+            request: request.id(),
+            offering: offer.id(),
+            series: wanted.series,
+            serving_key: body.serving_key,
+            provider_peer: self.setup.peer.clone(),
+            recipient: body.recipient,
+            consumer: wanted.account,
+            consumer_key: wanted.signing_key,
+            consumer_sealing: wanted.sealing_key,
+            consumer_peer: wanted.peer.clone(),
+            units: wanted.units,
+            unit: body.price.unit,
+            asset: body.price.asset.clone(),
+            amount,
+            terms: terms.ok_or_else(gone)?,
+        };
+        let key = self.setup.keys.serving.as_ref().ok_or_else(gone)?;
+        let signed = Signed::sign(agreement, &self.setup.network, key).map_err(|_| gone())?;
+        let mut trade = Trade::new(Side::Provider, request, peer, now);
+        trade.agree(signed);
+        Ok(trade)
+    }
+
+    fn covers(
+        &self,
+        consumer: AccountId,
+        asset: &crate::asset::Asset,
+        amount: crate::amount::Stroops,
+        entries: &[Entry],
+    ) -> bool {
+        let params = self.params.unwrap_or(LedgerParams::USUAL);
+        let account = entries.iter().find_map(|e| match e {
+            Entry::Account(a) if a.id == consumer => Some(a),
+            _ => None,
+        });
+        let Some(account) = account else { return false };
+        let line = entries.iter().find_map(|e| match e {
+            Entry::Trustline(t) if t.account == consumer && &t.asset == asset => Some(t),
+            _ => None,
+        });
+        if asset.is_native() {
+            params.available(account) >= amount
+        } else {
+            line.is_some_and(|l| l.available() >= amount)
+        }
+    }
+
+    /// The consumer hands its funding envelope over, or confirms a free binding.
+    pub(super) fn fund_received(
+        &mut self,
+        fund: Fund,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) -> Result<Vec<u8>, Refusal> {
+        let request = self.trade_of(fund.binding, fund.key)?;
+        let answer = self.with_trade(request, step, |market, trade, step| {
+            if trade.state.side != Side::Provider {
+                return None;
+            }
+            trade.volatile.heard_at = now;
+            let key = market.own_key(trade)?;
+            let serving = ServingKey::of(&key);
+            match market.check_fund(trade, &fund) {
+                Ok(true) => {
+                    market.drive_provider(trade, now, rng, step);
+                    market.frame(FundAccepted { key: serving, binding: fund.binding }, &key)
+                }
+                Ok(false) => market.not_now(trade),
+                Err(why) => {
+                    trade.state.note = Some(Note::new(&why));
+                    let body = FundRefused { key: serving, binding: fund.binding, note: Note::new(why) };
+                    market.frame(body, &key)
+                }
+            }
+        });
+        answer.flatten().ok_or_else(|| Refusal::new(Reason::UnknownSeries, "this node isn't the binding's provider"))
+    }
+
+    /// Whether the envelope is the escrow that was agreed; `false` where it is too late for one.
+    fn check_fund(&self, trade: &mut Trade, fund: &Fund) -> Result<bool, String> {
+        if trade.state.negotiation != Negotiation::Agreed || trade.state.session.end().is_some() {
+            return Ok(false);
+        }
+        let Some(terms) = trade.escrow_terms() else {
+            trade.state.handed = Handed::Accepted;
+            return Ok(true);
+        };
+        let fund_by = trade.terms().map(|a| a.terms.fund_by()).unwrap_or_default();
+        let params = self.params.unwrap_or(LedgerParams::USUAL);
+        let seen =
+            terms.check_funding(&self.setup.network, &fund.envelope, fund_by, &params).map_err(|e| e.to_string())?;
+        if trade.state.balance.is_some_and(|known| known != seen.balance) {
+            return Err("another funding was handed over for this binding before".to_owned());
+        }
+        trade.state.balance = Some(seen.balance);
+        trade.state.funding = Some(seen.hash);
+        trade.state.handed = Handed::Accepted;
+        trade.observe(Observation::FundingSigned);
+        Ok(true)
+    }
+
+    /// Does what is due on the provider's side.
+    pub(super) fn drive_provider(
+        &mut self,
+        trade: &mut Trade,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let Some(terms) = trade.terms().map(|a| a.terms) else { return };
+        if trade.state.negotiation != Negotiation::Agreed {
+            return;
+        }
+        self.lapse_if_unfunded(trade, terms.fund_by());
+        let may_start = match trade.escrow() {
+            EscrowState::Free => trade.state.handed == Handed::Accepted,
+            EscrowState::Locked => true,
+            _ => false,
+        };
+        if trade.state.session == Session::Idle && may_start && trade.state.negotiation == Negotiation::Agreed {
+            trade.session(SessionEvent::MayStart);
+            if trade.state.access.is_none() {
+                let mut token = [0; 32];
+                rng.fill_bytes(&mut token);
+                trade.state.access = Some(Access { token });
+            }
+            trade.volatile.heard_at = now;
+        }
+        self.start_service(trade, step);
+        if now.timestamp() >= terms.start_by() {
+            self.move_session(trade, SessionEvent::StartByPassed, "the service didn't get healthy in time", step);
+        }
+        self.count_time(trade, now, step);
+        if now.timestamp() >= terms.deliver_by() {
+            self.move_session(trade, SessionEvent::DeliverByPassed, "", step);
+        }
+        self.settle(trade, now);
+    }
+
+    fn lapse_if_unfunded(&mut self, trade: &mut Trade, fund_by: Timestamp) {
+        let over = self.close_time().is_some_and(|closed| closed > fund_by);
+        let unfunded = match trade.escrow() {
+            EscrowState::None => true,
+            EscrowState::Free => trade.state.handed != Handed::Accepted,
+            _ => false,
+        };
+        if over && unfunded && trade.negotiate(NegotiationEvent::NothingFunded) {
+            trade.state.note = Some(Note::new("nothing was funded in time"));
+            self.count_lapse(trade.request.body().account);
+        }
+    }
+
+    /// Who lets agreements lapse waits for the next, doubling from the second on.
+    pub(super) fn count_lapse(&mut self, account: AccountId) {
+        let Some(closed) = self.close_time() else { return };
+        if self.lapses.len() >= MAX_LAPSES {
+            self.lapses.retain(|_, l| l.waits_until > closed);
+        }
+        if self.lapses.len() >= MAX_LAPSES && !self.lapses.contains_key(&account) {
+            return;
+        }
+        let window = self.setup.margins.fund_window;
+        let lapses = self.lapses.entry(account).or_default();
+        lapses.count = lapses.count.saturating_add(1);
+        if lapses.count >= 2 {
+            let factor = 1u32 << (lapses.count - 2).min(10);
+            lapses.waits_until = closed.plus(window * factor);
+        }
+    }
+
+    /// Starts the service, also again after a restart of this node.
+    fn start_service(&self, trade: &mut Trade, step: &mut Step<Effect>) {
+        let (Some(binding), true) = (trade.binding(), trade.state.session.runs() && !trade.volatile.starting) else {
+            return;
+        };
+        if let Some(offer) = self.offers.get(&trade.series()) {
+            trade.volatile.starting = true;
+            step.then(Effect::StartService { binding, spec: offer.spec.clone() });
+        }
+    }
+
+    /// A package of seconds is used up by time.
+    fn count_time(&mut self, trade: &mut Trade, now: Now, step: &mut Step<Effect>) {
+        let Some(agreed) = trade.terms() else { return };
+        let (unit, units) = (agreed.unit, agreed.units);
+        let Some(since) = trade.state.active_since else { return };
+        if unit == Unit::Second && matches!(trade.state.session, Session::Active | Session::Away) {
+            let used = now.timestamp().since(since).as_secs().min(units);
+            if used >= units {
+                trade.state.used = used;
+                self.move_session(trade, SessionEvent::UnitsUsed, "", step);
+            }
+        }
+    }
+
+    /// Collects what was earned, gives back what wasn't, while there is time for either.
+    fn settle(&mut self, trade: &Trade, now: Now) {
+        let (Some(end), Some(binding), Some(terms)) = (trade.state.session.end(), trade.binding(), trade.terms())
+        else {
+            return;
+        };
+        let collectable = terms.terms.refund_at().map(|t| t.minus(self.setup.margins.claim_margin));
+        let in_time = collectable.is_some_and(|until| now.timestamp() < until);
+        let mine = self.setup.keys.account_id() == Some(terms.recipient);
+        if *trade.escrow() != EscrowState::Locked || !in_time || !mine {
+            return;
+        }
+        self.want(if end.earned() { Purpose::Collect { binding } } else { Purpose::GiveBack { binding } });
+    }
+
+    /// A binding's service says something of itself.
+    pub(super) fn service(
+        &mut self,
+        binding: BindingId,
+        event: ServiceEvent,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let Some(request) = self.by_binding.get(&binding).copied() else {
+            return step.then(Effect::StopService { binding });
+        };
+        self.with_trade(request, step, |market, trade, step| match event {
+            ServiceEvent::Runs if !trade.state.session.runs() => step.then(Effect::StopService { binding }),
+            ServiceEvent::Runs => market.service_runs(trade, binding, now, rng, step),
+            ServiceEvent::Failed(why) => market.move_session(trade, SessionEvent::ServiceFailed, &why, step),
+            ServiceEvent::Stopped(why) => market.move_session(trade, SessionEvent::ServiceStopped, &why, step),
+        });
+        self.drive(request, now, rng, step);
+    }
+
+    fn service_runs(
+        &mut self,
+        trade: &mut Trade,
+        binding: BindingId,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        trade.session(SessionEvent::ServiceRuns);
+        trade.state.active_since.get_or_insert(now.timestamp());
+        trade.volatile.heard_at = now;
+        if trade.state.sealed.is_some() {
+            return;
+        }
+        let sealed = trade.terms().zip(trade.state.access).and_then(|(terms, access)| {
+            let bytes = crate::frame::encode(&access).ok()?;
+            seal::seal(rng, &terms.consumer_sealing, ACCESS_INFO, binding.as_bytes(), &bytes).ok()
+        });
+        match sealed.and_then(Sealed::new) {
+            Some(sealed) => {
+                trade.state.sealed = Some(sealed);
+                trade.state.told = Told::StartPending;
+                trade.volatile.retry_at = Now::default();
+            }
+            None => {
+                let why = "access details can't be sealed to the consumer's key";
+                self.move_session(trade, SessionEvent::ServiceFailed, why, step);
+            }
+        }
+    }
+
+    /// A consumer's call wants in: its token must be the binding's, and a unit must be left. The unit is counted
+    /// before the call goes on, and given back by [`Market::call_done`] where the service failed.
+    pub(super) fn admit_call(&mut self, id: CommandId, binding: BindingId, token: &[u8; 32], step: &mut Step<Effect>) {
+        let refused = |why: &str| Err(CommandError::NotNow(why.to_owned()));
+        let request = self.by_binding.get(&binding).copied();
+        let answer = request.and_then(|request| {
+            self.with_trade(request, step, |market, trade, _| {
+                if market.draining {
+                    return refused("the provider's node is stopping");
+                }
+                if !trade.state.access.is_some_and(|a| same(&a.token, token)) || trade.state.side != Side::Provider {
+                    return Err(unknown_binding(binding));
+                }
+                if !matches!(trade.state.session, Session::Active | Session::Away) {
+                    return refused(&format!("the binding is {}, its service doesn't run", trade.phase()));
+                }
+                let Some(agreed) = trade.terms() else { return Err(unknown_binding(binding)) };
+                if agreed.unit == Unit::Call {
+                    if trade.state.used >= agreed.units {
+                        return refused("all calls of this binding are used");
+                    }
+                    trade.state.used += 1;
+                }
+                trade.volatile.calls += 1;
+                Ok(Answer::Admitted)
+            })
+        });
+        Self::answer(step, id, answer.unwrap_or_else(|| Err(unknown_binding(binding))));
+    }
+
+    /// A call is over.
+    pub(super) fn call_done(
+        &mut self,
+        binding: BindingId,
+        failed: bool,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let Some(request) = self.by_binding.get(&binding).copied() else { return };
+        self.with_trade(request, step, |market, trade, step| {
+            trade.volatile.calls = trade.volatile.calls.saturating_sub(1);
+            let Some((unit, units)) = trade.terms().map(|a| (a.unit, a.units)) else { return };
+            if unit == Unit::Call && failed {
+                trade.state.used = trade.state.used.saturating_sub(1);
+            }
+            if unit == Unit::Call && trade.state.used >= units && trade.volatile.calls == 0 {
+                market.move_session(trade, SessionEvent::UnitsUsed, "", step);
+            }
+        });
+        self.drive(request, now, rng, step);
+    }
+
+    /// Places that are free in a series of one's own.
+    pub(super) fn free_supply(&self, series: &SeriesId) -> u32 {
+        let Some(offer) = self.offers.get(series) else { return 0 };
+        let held =
+            self.trades.values().filter(|t| t.state.side == Side::Provider && t.series() == *series && t.holds_place());
+        offer.body().max_supply.saturating_sub(held.count() as u32)
+    }
+
+    /// Requests whose look-up takes too long are forgotten; their senders ask again.
+    pub(super) fn expire_incoming(&mut self, now: Now) {
+        self.incoming.retain(|_, incoming| incoming.until > now);
+    }
+
+    /// The node is stopping: what it serves ends now, and isn't paid for.
+    pub(super) fn stop(&mut self, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
+        self.draining = true;
+        let served: Vec<MessageId> = self
+            .trades
+            .values()
+            .filter(|t| t.state.side == Side::Provider && !t.phase().is_final() && t.state.session.end().is_none())
+            .map(Trade::request_id)
+            .collect();
+        for request in served {
+            self.with_trade(request, step, |market, trade, step| {
+                market.move_session(trade, SessionEvent::Drain, "the provider's node was stopped", step);
+            });
+            self.drive(request, now, rng, step);
+        }
+    }
+}
+
+fn unknown_binding(binding: BindingId) -> CommandError {
+    CommandError::NotFound {
+        what: "binding",
+        id: binding.to_string(),
+        hint: "the binding or its token is wrong, or it ended long ago",
+    }
+}
+
+/// Compares two tokens in a time that doesn't depend on where they differ.
+fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
+    a.iter().zip(b).fold(0, |differs, (x, y)| differs | (x ^ y)) == 0
+}

@@ -1,0 +1,448 @@
+//! Money out: what is wanted of this node's account, signed in turn, followed to its end.
+
+use core::time::Duration;
+
+use rand_core::CryptoRng;
+
+use crate::account::AccountId;
+use crate::amount::Stroops;
+use crate::asset::Asset;
+use crate::binding::precheck::PrecheckFailure;
+use crate::escrow::outcome::Observation;
+use crate::intent::precheck::{Needs, affordable, affordable_in};
+use crate::intent::queue::{Plan, Priority, QueueEffect, SubmitAnswer, TxStatus};
+use crate::intent::{IntentOutcome, Purpose};
+use crate::market::Market;
+use crate::market::command::{Answer, CommandError, CommandId, Cost};
+use crate::market::event::{Ask, Effect, News};
+use crate::message::{BindingId, TxHash};
+use crate::stellar::entry::Entry;
+use crate::stellar::entry::{AccountState, TrustlineState};
+use crate::stellar::ledger_key::Key;
+use crate::stellar::reserve::LedgerParams;
+use crate::stellar::transaction::Bounds;
+use crate::stellar::{LedgerPoint, Operation, operation, result};
+use crate::step::Step;
+use crate::time::{Now, Timestamp};
+
+/// Transactions that are signed in one look-over at the most: one is open at a time, the rest are no longer wanted.
+const MAX_TURNS: usize = 64;
+/// How long a payment's pre-checks may take.
+const PAYMENT_LIFE: Duration = Duration::from_secs(30);
+
+/// A payment that a user wants.
+#[derive(Debug)]
+pub struct PendingPayment {
+    to: AccountId,
+    asset: Asset,
+    amount: Stroops,
+    dry_run: bool,
+    id: [u8; 16],
+    wanted: bool,
+    until: Now,
+}
+
+impl Market {
+    /// The most that a transaction of so many operations is bid for.
+    pub(super) fn fee(&self, operations: u32) -> Stroops {
+        let least = self.params.unwrap_or(LedgerParams::USUAL).fee(operations);
+        let bid = self.setup.policy.max_fee_per_operation.times(u64::from(operations));
+        bid.unwrap_or(least).max(least)
+    }
+
+    /// What paying or locking `amount` costs, where the account can afford it.
+    pub(super) fn cost_of(
+        &self,
+        account: &AccountState,
+        line: Option<&TrustlineState>,
+        asset: &Asset,
+        amount: Stroops,
+        reserves: u32,
+        returns_at: Option<Timestamp>,
+    ) -> Result<Cost, PrecheckFailure> {
+        let params = self.params.unwrap_or(LedgerParams::USUAL);
+        let committed = |a: &Asset| self.queue.as_ref().map_or(Stroops::ZERO, |q| q.committed(a, &params));
+        let operations = if amount.is_zero() { 0 } else { 1 };
+        let fee = if operations == 0 { Stroops::ZERO } else { self.fee(operations) };
+        let native = if asset.is_native() { amount } else { Stroops::ZERO };
+        let needs = Needs { amount: native, reserves, fees: fee };
+        let taken = committed(&Asset::Native);
+        let short = |s: crate::intent::precheck::Short| PrecheckFailure::WalletShort {
+            missing: s.missing,
+            needed: s.needed,
+            free: s.free,
+        };
+        affordable(account, &params, taken, &needs).map_err(short)?;
+        if !asset.is_native() {
+            affordable_in(line, committed(asset), amount).map_err(short)?;
+        }
+        Ok(Cost {
+            amount,
+            asset: asset.clone(),
+            fee,
+            reserve: params.reserves(reserves),
+            returns_at,
+            free_before: params.available(account).minus(taken).unwrap_or_default(),
+        })
+    }
+
+    /// Wants a transaction; again and again does no harm.
+    pub(super) fn want(&mut self, purpose: Purpose) {
+        let priority = match purpose {
+            Purpose::Collect { .. } | Purpose::GiveBack { .. } | Purpose::Refund { .. } | Purpose::Fund { .. } => {
+                Priority::Deadline
+            }
+            Purpose::Bond { .. } | Purpose::ReclaimBond { .. } | Purpose::Pay { .. } => Priority::Ordinary,
+        };
+        if let Some(queue) = &mut self.queue {
+            queue.want(purpose, priority);
+        }
+    }
+
+    /// The signed envelope of a purpose, where there is one.
+    pub(super) fn envelope_of(&self, purpose: &Purpose) -> Option<Vec<u8>> {
+        self.queue.as_ref()?.intent(*purpose).map(|intent| intent.envelope.clone())
+    }
+
+    /// Submits what was held until the other side had it.
+    pub(super) fn release(&mut self, purpose: Purpose, now: Now, step: &mut Step<Effect>) {
+        if let Some(queue) = &mut self.queue {
+            let released = queue.release(purpose, now);
+            self.absorb_outward(released, step);
+        }
+    }
+
+    /// Passes on what a queue's step wants done, where nothing of it ends.
+    fn absorb_outward(&mut self, inner: Step<QueueEffect>, step: &mut Step<Effect>) -> Vec<QueueEffect> {
+        let (batch, effects) = inner.into_parts();
+        step.batch().append(batch);
+        let mut inward = Vec::new();
+        for effect in effects {
+            match effect {
+                QueueEffect::Submit { hash, envelope } => step.then(Effect::Submit { hash, envelope }),
+                QueueEffect::Ask { hash } => step.then(Effect::AskStatus { hash }),
+                QueueEffect::ReadAccount => self.read_account(step),
+                // Handing over is driven by the binding, which knows whether the provider has it.
+                QueueEffect::HandOver { .. } => {}
+                ended @ (QueueEffect::Refused { .. } | QueueEffect::Finished { .. }) => inward.push(ended),
+            }
+        }
+        inward
+    }
+
+    /// Passes on what a queue's step wants done and takes in what ended.
+    pub(super) fn absorb(
+        &mut self,
+        inner: Step<QueueEffect>,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        for effect in self.absorb_outward(inner, step) {
+            match effect {
+                QueueEffect::Refused { purpose, result } => self.refused_by_ledger(purpose, &result, step),
+                QueueEffect::Finished { purpose, outcome, .. } => {
+                    step.then(Effect::News(News::Wallet));
+                    self.transaction_ended(purpose, &outcome, now, rng, step);
+                    if let Some(queue) = &mut self.queue {
+                        let (batch, _) = queue.forget(purpose).into_parts();
+                        step.batch().append(batch);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn read_account(&self, step: &mut Step<Effect>) {
+        if let Some(account) = self.setup.keys.account_id() {
+            step.then(Effect::Read { ask: Ask::Account, keys: vec![Key::Account(account)] });
+        }
+    }
+
+    /// This node's account was read.
+    pub(super) fn account_read(
+        &mut self,
+        at: LedgerPoint,
+        entries: Vec<Entry>,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let own = self.setup.keys.account_id();
+        let found = entries.into_iter().find_map(|e| match e {
+            Entry::Account(state) if Some(state.id) == own => Some(state),
+            _ => None,
+        });
+        if self.account != found {
+            step.then(Effect::News(News::Wallet));
+        }
+        self.account.clone_from(&found);
+        if let (Some(state), Some(queue)) = (found, &mut self.queue) {
+            let seen = queue.account_seen(state, at);
+            self.absorb(seen, now, rng, step);
+            self.tend_queue(now, rng, step);
+        }
+    }
+
+    pub(super) fn submitted(
+        &mut self,
+        hash: TxHash,
+        answer: SubmitAnswer,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let Some(queue) = &mut self.queue else { return };
+        let inner = queue.submitted(hash, &answer, now);
+        self.absorb(inner, now, rng, step);
+    }
+
+    pub(super) fn status_read(
+        &mut self,
+        hash: TxHash,
+        status: TxStatus,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let Some(queue) = &mut self.queue else { return };
+        let inner = queue.status(hash, status);
+        self.absorb(inner, now, rng, step);
+        self.tend_queue(now, rng, step);
+    }
+
+    /// Signs whatever has its turn.
+    pub(super) fn tend_queue(&mut self, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
+        let Some(queue) = &mut self.queue else { return };
+        let due = queue.tick(now);
+        self.absorb(due, now, rng, step);
+        for _ in 0..MAX_TURNS {
+            let Some((purpose, _)) = self.queue.as_ref().and_then(|q| q.turn()) else { break };
+            let plan = self.plan(purpose, now);
+            let (Some(queue), Some(key)) = (&mut self.queue, &self.setup.keys.account) else { return };
+            match plan.and_then(|plan| queue.sign(plan, key, now).ok()) {
+                Some(signed) => {
+                    self.signed(purpose, now, step);
+                    self.absorb(signed, now, rng, step);
+                }
+                None => {
+                    queue.cancel(purpose);
+                }
+            }
+        }
+        self.bond_next_draft(now, rng, step);
+    }
+
+    /// The transaction for a purpose, as things stand; `None` where it is no longer wanted.
+    fn plan(&self, purpose: Purpose, now: Now) -> Option<Plan> {
+        let soon = now.timestamp().plus(self.setup.margins.transaction_life);
+        let (operations, bounds, hold): (Vec<Operation>, Bounds, bool) = match purpose {
+            Purpose::Bond { series } => {
+                let offer = self.offers.get(&series)?;
+                (vec![offer.bond_terms().operation().ok()?], Bounds::until(soon), false)
+            }
+            Purpose::ReclaimBond { series } => {
+                let offer = self.offers.get(&series).filter(|o| o.is_reclaimable(self.close_time()))?;
+                let release = offer.body().bond_release();
+                (vec![operation::claim(offer.body().bond)], Bounds { from: release, until: soon }, false)
+            }
+            Purpose::Pay { id } => {
+                let payment = self.payments.values().find(|p| p.id == id)?;
+                (vec![operation::pay(payment.to, &payment.asset, payment.amount)], Bounds::until(soon), false)
+            }
+            Purpose::Fund { binding }
+            | Purpose::Collect { binding }
+            | Purpose::GiveBack { binding }
+            | Purpose::Refund { binding } => self.plan_binding(purpose, binding, now)?,
+        };
+        let fee = self.fee(operations.len() as u32);
+        Some(Plan { purpose, operations, bounds, fee: u32::try_from(fee.get()).ok()?, hold })
+    }
+
+    fn plan_binding(&self, purpose: Purpose, binding: BindingId, now: Now) -> Option<(Vec<Operation>, Bounds, bool)> {
+        use crate::escrow::outcome::EscrowState as E;
+        let trade = self.trades.get(self.by_binding.get(&binding)?)?;
+        let terms = trade.escrow_terms()?;
+        let life = self.setup.margins.transaction_life;
+        let soon = now.timestamp().plus(life);
+        let collect = terms.collect_bounds(self.setup.margins.claim_margin);
+        let before_t = Bounds { until: collect.until.min(soon), ..collect };
+        match (purpose, trade.escrow(), trade.state.balance) {
+            (Purpose::Fund { .. }, E::None, None) => {
+                let fund_by = trade.terms()?.terms.fund_by();
+                Some((vec![terms.fund_operation().ok()?], Bounds::until(fund_by), true))
+            }
+            (Purpose::Collect { .. }, E::Locked, Some(balance)) => {
+                Some((terms.collect_operations(balance), before_t, false))
+            }
+            (Purpose::GiveBack { .. }, E::Locked, Some(balance)) => {
+                Some((terms.give_back_operations(balance), before_t, false))
+            }
+            (Purpose::Refund { .. }, E::Locked | E::Refused(_), Some(balance)) => {
+                Some((terms.refund_operations(balance), terms.refund_bounds(now.timestamp(), life), false))
+            }
+            _ => None,
+        }
+    }
+
+    /// A transaction was signed: a funding's balance is known from here on, and it goes to the provider first.
+    fn signed(&mut self, purpose: Purpose, now: Now, step: &mut Step<Effect>) {
+        let Purpose::Fund { binding } = purpose else { return };
+        let Some(request) = self.by_binding.get(&binding).copied() else { return };
+        let intent = self.queue.as_ref().and_then(|q| q.intent(purpose)).map(|i| (i.sequence, i.hash));
+        self.with_trade(request, step, |market, trade, step| {
+            if let (Some((sequence, hash)), Some(terms)) = (intent, trade.escrow_terms()) {
+                trade.state.balance = Some(terms.balance_at(sequence));
+                trade.state.funding = Some(hash);
+                trade.observe(Observation::FundingSigned);
+                market.hand_over(trade, now, step);
+            }
+        });
+    }
+
+    fn refused_by_ledger(&mut self, purpose: Purpose, answer: &[u8], step: &mut Step<Effect>) {
+        let why = result::explain(answer);
+        if let Some(id) = self.command_of(purpose) {
+            step.then(Effect::Answer { id, result: Err(CommandError::Ledger(why)) });
+        }
+    }
+
+    /// The command that waits for a transaction, which it no longer does then.
+    fn command_of(&mut self, purpose: Purpose) -> Option<CommandId> {
+        match purpose {
+            Purpose::Bond { series } => self.offers.get_mut(&series)?.command.take(),
+            Purpose::Pay { id } => {
+                let command = self.payments.iter().find(|(_, p)| p.id == id).map(|(c, _)| *c)?;
+                self.payments.remove(&command);
+                Some(command)
+            }
+            _ => None,
+        }
+    }
+
+    fn transaction_ended(
+        &mut self,
+        purpose: Purpose,
+        outcome: &IntentOutcome,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        match purpose {
+            Purpose::Bond { series } => self.bond_ended(series, outcome, now, rng, step),
+            Purpose::ReclaimBond { series } => self.reclaim_ended(series, outcome, step),
+            Purpose::Fund { binding }
+            | Purpose::Collect { binding }
+            | Purpose::GiveBack { binding }
+            | Purpose::Refund { binding } => {
+                self.binding_transaction_ended(binding, purpose, outcome, now, rng, step);
+            }
+            Purpose::Pay { .. } => {
+                let hash = self.queue.as_ref().and_then(|q| q.intent(purpose)).map(|i| i.hash);
+                if let (Some(id), Some(hash)) = (self.command_of(purpose), hash) {
+                    step.then(Effect::Answer { id, result: payment_result(outcome, hash) });
+                }
+            }
+        }
+    }
+
+    /// A user wants to pay.
+    pub(super) fn pay(
+        &mut self,
+        id: CommandId,
+        (to, asset, amount): (AccountId, Asset, Stroops),
+        dry_run: bool,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let Some(own) = self.setup.keys.account_id() else {
+            return Self::answer(step, id, Err(PrecheckFailure::NoAccountKey));
+        };
+        if amount.is_zero() {
+            let error = CommandError::NotNow("a payment of nothing isn't one: give an amount above 0".into());
+            return Self::answer(step, id, Err(error));
+        }
+        let mut keys = vec![Key::Account(own), Key::Account(to)];
+        if !asset.is_native() {
+            keys.extend([own, to].map(|a| Key::Trustline(a, asset.clone())));
+        }
+        let mut purpose = [0; 16];
+        rng.fill_bytes(&mut purpose);
+        let until = now.plus(PAYMENT_LIFE);
+        self.payments.insert(id, PendingPayment { to, asset, amount, dry_run, id: purpose, wanted: false, until });
+        step.then(Effect::Read { ask: Ask::Payment(id), keys });
+    }
+
+    /// What a payment's pre-checks look at was read.
+    pub(super) fn payment_read(&mut self, id: CommandId, entries: &[Entry], step: &mut Step<Effect>) {
+        let Some(payment) = self.payments.get(&id) else { return };
+        match self.payment_cost(payment, entries) {
+            Err(failure) => {
+                self.payments.remove(&id);
+                Self::answer(step, id, Err(failure));
+            }
+            Ok(cost) if payment.dry_run => {
+                self.payments.remove(&id);
+                Self::answer(step, id, Ok::<_, CommandError>(Answer::Cost(cost)));
+            }
+            Ok(_) => {
+                let purpose = Purpose::Pay { id: payment.id };
+                if let Some(payment) = self.payments.get_mut(&id) {
+                    payment.wanted = true;
+                }
+                self.want(purpose);
+            }
+        }
+    }
+
+    fn payment_cost(&self, payment: &PendingPayment, entries: &[Entry]) -> Result<Cost, PrecheckFailure> {
+        let own = self.setup.keys.account_id().ok_or(PrecheckFailure::NoAccountKey)?;
+        let account = |id| {
+            entries.iter().find_map(|e| match e {
+                Entry::Account(a) if a.id == id => Some(a),
+                _ => None,
+            })
+        };
+        let line = |id| {
+            entries.iter().find_map(|e| match e {
+                Entry::Trustline(t) if t.account == id && t.asset == payment.asset => Some(t),
+                _ => None,
+            })
+        };
+        account(payment.to).ok_or(PrecheckFailure::NoSuchAccount(payment.to))?;
+        if !payment.asset.is_native() && line(payment.to).is_none() {
+            return Err(PrecheckFailure::TrustlineMissing { account: payment.to, asset: payment.asset.clone() });
+        }
+        let state = account(own).ok_or(PrecheckFailure::NoSuchAccount(own))?;
+        self.cost_of(state, line(own), &payment.asset, payment.amount, 0, None)
+    }
+
+    /// Reading what a payment's pre-checks look at failed.
+    pub(super) fn payment_unreadable(&mut self, id: CommandId, why: String, step: &mut Step<Effect>) {
+        if self.payments.remove(&id).is_some() {
+            Self::answer(step, id, Err(PrecheckFailure::LedgerUnavailable(why)));
+        }
+    }
+
+    /// Payments whose pre-checks were never answered.
+    pub(super) fn expire_payments(&mut self, now: Now, step: &mut Step<Effect>) {
+        let late = |p: &PendingPayment| !p.wanted && now > p.until;
+        let ids: Vec<CommandId> = self.payments.iter().filter(|(_, p)| late(p)).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.payment_unreadable(id, "the ledger didn't answer in time".into(), step);
+        }
+    }
+}
+
+fn payment_result(outcome: &IntentOutcome, hash: TxHash) -> Result<Answer, CommandError> {
+    match outcome {
+        IntentOutcome::Included { success: true, .. } => Ok(Answer::Paid(hash)),
+        IntentOutcome::Included { result, .. } => Err(CommandError::Ledger(result::explain(result))),
+        IntentOutcome::Dead => Err(CommandError::Ledger("it wasn't included in time and never will be".into())),
+        IntentOutcome::Unknown => Err(CommandError::Ledger(
+            "its sequence number is used and the ledger's history no longer tells by what: compare the balances".into(),
+        )),
+    }
+}
