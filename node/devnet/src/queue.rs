@@ -16,7 +16,8 @@ use crate::validity;
 pub const MAX_PENDING_OPERATIONS: u32 = 4 * MAX_OPERATIONS_PER_LEDGER;
 /// Ledgers after which a transaction that wasn't included is dropped.
 const MAX_AGE: u32 = 4;
-/// Ledgers for which a dropped transaction is refused.
+/// Ledgers for which an envelope that left the queue, included or dropped, is
+/// refused.
 const BAN: u32 = 10;
 
 /// What becomes of a submitted transaction.
@@ -26,8 +27,9 @@ pub enum Admission {
     Pending,
     /// It waits already.
     Duplicate,
-    /// Another transaction of its source waits, or the queue is full, or it
-    /// was dropped a short while ago.
+    /// Another transaction of its source waits, or the queue is full, or this
+    /// very envelope was included or dropped in one of the last ten ledgers.
+    /// So it doesn't say that the transaction failed: look it up by its hash.
     TryAgainLater,
     /// It isn't valid, and this is why.
     Error(TransactionResult),
@@ -40,7 +42,7 @@ pub(crate) struct Queue {
     /// The fees that each account has promised, in stroops.
     promised: BTreeMap<AccountId, i128>,
     operations: u32,
-    /// Dropped transactions, with the ledger in which they are forgotten.
+    /// What left the queue, with the ledger in which that is forgotten.
     banned: BTreeMap<[u8; 32], u32>,
 }
 
@@ -59,17 +61,10 @@ impl Queue {
         }
         let replaced = match self.pending.get(&frame.inner.source) {
             None => None,
-            Some(waiting) if waiting.frame.hash() == hash => return Admission::Duplicate,
-            Some(waiting) => {
-                let same_sequence = frame.inner.tx.seq_num == waiting.frame.inner.tx.seq_num;
-                if frame.bump.is_none() || !same_sequence {
-                    return Admission::TryAgainLater;
-                }
-                if let Some(needed) = fee::short_of_replacement(&frame, &waiting.frame) {
-                    return Admission::Error(validity::result(needed, Code::TxInsufficientFee));
-                }
-                Some((waiting.frame.fee_source().clone(), waiting.frame.bid()))
-            }
+            Some(waiting) => match replaces(&frame, &waiting.frame, context) {
+                Ok(()) => Some((waiting.frame.fee_source().clone(), waiting.frame.bid())),
+                Err(admission) => return admission,
+            },
         };
         if replaced.is_none() && self.operations + operations(&frame) > MAX_PENDING_OPERATIONS {
             return Admission::TryAgainLater;
@@ -95,9 +90,9 @@ impl Queue {
     }
 
     /// Takes out what the ledger in `context` includes: what is still valid,
-    /// the best paid first, up to the ledger's limit. What is no longer valid
-    /// is returned apart; what has waited too long is dropped and refused for
-    /// a while.
+    /// the best paid first, up to the ledger's limit. What is no longer valid,
+    /// or has waited too long, is dropped. All that leaves is refused for a
+    /// while.
     pub(crate) fn take(&mut self, state: &State, context: &Context) -> Taken {
         let mut taken = Taken::default();
         let mut promised: BTreeMap<AccountId, i128> = BTreeMap::new();
@@ -121,18 +116,18 @@ impl Queue {
             let valid = validity::admissible(&waiting.frame, state, context).is_ok()
                 && fee::covers(state, payer, fees, context);
             let size = operations(&waiting.frame);
-            if !valid {
-                self.remove(&source);
-                taken.dropped.push(hash);
-            } else if size <= room {
+            let age = context.sequence.saturating_sub(waiting.since) + 1;
+            if valid && size <= room {
                 room -= size;
                 promised.insert(payer.clone(), fees);
                 taken.included.extend(self.remove(&source));
-            } else if context.sequence.saturating_sub(waiting.since) + 1 >= MAX_AGE {
+            } else if !valid || age >= MAX_AGE {
                 self.remove(&source);
-                self.banned.insert(hash, context.sequence + BAN);
                 taken.dropped.push(hash);
+            } else {
+                continue;
             }
+            self.banned.insert(hash, context.sequence + BAN);
         }
         self.banned.retain(|_, until| *until > context.sequence);
         taken
@@ -161,6 +156,31 @@ impl Queue {
             }
         }
         Some(frame)
+    }
+}
+
+/// Whether a transaction takes the place of the one that waits, and if not,
+/// what is said of it.
+fn replaces(new: &Frame, waiting: &Frame, context: &Context) -> Result<(), Admission> {
+    let wraps_it = waiting.bump.is_some() && new.bump.is_none() && waiting.inner.signed.hash == new.hash();
+    if waiting.hash() == new.hash() || wraps_it {
+        return Err(Admission::Duplicate);
+    }
+    let (wanted, waits) = (new.inner.tx.seq_num.0, waiting.inner.tx.seq_num.0);
+    if wanted < waits {
+        let minimum = fee::minimum(new.paid_operations(), context);
+        let refused = validity::result(minimum, Code::TxBadSeq);
+        return Err(Admission::Error(refused));
+    }
+    if new.bump.is_none() || wanted > waits {
+        return Err(Admission::TryAgainLater);
+    }
+    match fee::short_of_replacement(new, waiting) {
+        Some(needed) => {
+            let refused = validity::result(needed, Code::TxInsufficientFee);
+            Err(Admission::Error(refused))
+        }
+        None => Ok(()),
     }
 }
 

@@ -200,6 +200,11 @@ impl Server {
         self.shared.client.clone()
     }
 
+    /// Returns the number of the last closed ledger, to be watched as it grows.
+    pub fn latest_ledger(&self) -> watch::Receiver<u32> {
+        self.shared.closed.subscribe()
+    }
+
     /// Closes a ledger now.
     pub fn close(&self) -> LedgerClosed {
         self.shared.close_now()

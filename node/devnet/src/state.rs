@@ -253,6 +253,17 @@ mod tests {
         assert_eq!(state.native().accounts, 1000);
     }
 
+    #[test]
+    fn an_entry_keeps_its_sponsor_when_it_changes() {
+        let mut state = State::default();
+        state.begin(1);
+        let data = || LedgerEntryData::Account(account::new(id(1), 5, 1));
+        state.put_sponsored(data(), id(2));
+        state.put(data());
+        let entry = state.entry(&account_key(&id(1)));
+        assert_eq!(entry.and_then(sponsor), Some(&id(2)));
+    }
+
     /// Changes, removes, makes, makes again what was removed.
     fn change(state: &mut State) {
         state.put_account(account::new(id(1), 7, 1));

@@ -122,6 +122,8 @@ fn a_fee_bump_of_ten_times_the_rate_replaces_what_waits() {
     let enough = bump(&world, &payer, 2_000, &wrapped, &[&payer]);
     world.admit(&enough);
     assert_eq!(world.submit(&enough), Admission::Duplicate);
+    // What it wraps waits with it.
+    assert_eq!(world.submit(&wrapped), Admission::Duplicate);
     assert_eq!(world.ledger.pending(), 1);
     let closed = world.close();
     assert_eq!(closed.transactions.len(), 1);

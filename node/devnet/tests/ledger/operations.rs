@@ -93,6 +93,23 @@ fn a_trustline_that_is_not_authorized_neither_pays_nor_is_paid() {
 }
 
 #[test]
+fn an_asset_can_be_sent_to_an_issuer_that_is_gone_but_not_trusted_anew() {
+    let mut world = World::new();
+    let issuer = world.account("issuer", 100 * XLM);
+    let holder = world.account("holder", 100 * XLM);
+    let usd = issuer.asset("USD");
+    world.must(&holder, trust(&usd, 10));
+    world.must(&issuer, pay(&holder, usd.clone(), 10));
+    world.must(&issuer, merge(&holder));
+    world.must(&holder, pay(&issuer, usd.clone(), 4));
+    assert_eq!(world.trustline(&holder, &usd).unwrap().balance, 6);
+    let no_issuer = of(OperationResultTr::ChangeTrust(ChangeTrustResult::NoIssuer));
+    assert_eq!(world.one(&holder, trust(&usd, 20)), no_issuer);
+    world.must(&holder, pay(&issuer, usd.clone(), 6));
+    world.must(&holder, trust(&usd, 0));
+}
+
+#[test]
 fn native_coin_to_oneself_always_succeeds() {
     let mut world = World::new();
     let a = world.account("a", 2 * XLM);

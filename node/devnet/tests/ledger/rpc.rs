@@ -156,6 +156,12 @@ fn a_transaction_is_pending_then_found_by_its_hash() {
     assert_eq!(found["oldestLedger"], 1);
     assert_eq!(found["oldestLedgerCloseTime"], START.to_string());
 
+    // The same envelope again says nothing about its fate for ten ledgers.
+    for _ in 0..10 {
+        let late = world.ledger.rpc("sendTransaction", &send).unwrap();
+        assert_eq!(late["status"], "TRY_AGAIN_LATER");
+        world.close();
+    }
     let late = world.ledger.rpc("sendTransaction", &send).unwrap();
     assert_eq!(late["status"], "ERROR");
     let result: TransactionResult = from_b64(&late["errorResultXdr"]);

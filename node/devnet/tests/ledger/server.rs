@@ -6,7 +6,7 @@ use reqwest::{Client as Http, StatusCode};
 use serde_json::{Value, json};
 use stellar_strkey::ed25519::PublicKey as Address;
 use stellar_xdr::*;
-use tradepost_devnet::{Close, Config, Server, ServerError};
+use tradepost_devnet::{Close, Config, MAX_CONCURRENT_REQUESTS, Server, ServerError};
 
 use crate::world::*;
 
@@ -132,11 +132,14 @@ async fn ten_requests_to_the_friendbot_at_once_all_succeed() {
         let server = spawn(close).await;
         let keys: Vec<Key> = (0..10).map(|n| Key::of(&format!("key {n}"))).collect();
         let addresses: Vec<String> = keys.iter().map(address).collect();
-        let asked = addresses.iter().map(|a| friendbot(&server, a));
-        let answers = futures_of(asked).await;
-        for (status, body) in answers {
-            assert_eq!(status, StatusCode::OK, "{body}");
-        }
+        // Two more ask for the first account.
+        let asked = addresses.iter().chain([&addresses[0]; 2]);
+        let answers = futures_of(asked.map(|a| friendbot(&server, a))).await;
+        let made = |status: &StatusCode| *status == StatusCode::OK;
+        let statuses: Vec<StatusCode> = answers.iter().map(|(status, _)| *status).collect();
+        assert!(statuses[1..10].iter().all(made), "{answers:?}");
+        let of_first = [statuses[0], statuses[10], statuses[11]];
+        assert_eq!(of_first.iter().filter(|s| made(s)).count(), 1, "{answers:?}");
         for key in &keys {
             assert_eq!(balance(&server, key), Some(10_000 * XLM));
         }
@@ -170,8 +173,9 @@ async fn a_ledger_closes_on_demand_and_its_time_grows() {
     let close = format!("{}/devnet/close", server.url());
     let mut last = server.client().ledger().close_time();
     let mut sequence = server.client().ledger().sequence();
+    let http = Http::new();
     for _ in 0..3 {
-        let closed: Value = Http::new().post(&close).send().await.unwrap().json().await.unwrap();
+        let closed: Value = http.post(&close).send().await.unwrap().json().await.unwrap();
         sequence += 1;
         assert_eq!(closed["sequence"], sequence);
         assert!(closed["close_time"].as_u64().unwrap() > last);
@@ -201,19 +205,13 @@ async fn the_clock_moves_ahead_with_the_next_ledger() {
 #[tokio::test]
 async fn ledgers_close_by_themselves_and_never_run_ahead_of_the_clock() {
     let server = spawn(Close::Every(Duration::from_millis(20))).await;
-    let first = server.client().ledger().sequence();
+    let mut latest = server.latest_ledger();
+    let target = *latest.borrow() + 2;
+    let grown = latest.wait_for(|sequence| *sequence >= target);
+    tokio::time::timeout(Duration::from_secs(20), grown).await.unwrap().unwrap();
     let status = format!("{}/devnet/status", server.url());
-    let two_more = async {
-        loop {
-            let status: Value = Http::new().get(&status).send().await.unwrap().json().await.unwrap();
-            assert!(status["close_time"].as_u64().unwrap() <= status["now"].as_u64().unwrap());
-            if status["latest_ledger"].as_u64().unwrap() >= u64::from(first) + 2 {
-                return status;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let status = tokio::time::timeout(Duration::from_secs(20), two_more).await.unwrap();
+    let status: Value = Http::new().get(&status).send().await.unwrap().json().await.unwrap();
+    assert!(status["close_time"].as_u64().unwrap() <= status["now"].as_u64().unwrap());
     let sum = |name: &str| status["totals"][name].as_str().unwrap().parse::<i128>().unwrap();
     assert_eq!(sum("accounts") + sum("claimable") + sum("fee_pool"), sum("total"));
     server.shutdown().await;
@@ -228,6 +226,41 @@ async fn a_shutdown_frees_the_port() {
     assert!(matches!(taken, ServerError::Bind { address, .. } if address == bind));
     server.shutdown().await;
     Server::spawn(same).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_idle_connections() {
+    let server = on_demand().await;
+    let http = Http::new();
+    let url = format!("{}/devnet/status", server.url());
+    http.get(&url).send().await.unwrap().bytes().await.unwrap();
+    let idle = std::net::TcpStream::connect(server.address()).unwrap();
+    tokio::time::timeout(Duration::from_secs(4), server.shutdown()).await.unwrap();
+    drop((http, idle));
+}
+
+#[tokio::test]
+async fn requests_past_the_bound_are_refused_not_queued() {
+    // No ledger closes, so the friendbot's visitors stay.
+    let server = spawn(Close::Every(Duration::from_secs(3_600))).await;
+    let mut visitors = tokio::task::JoinSet::new();
+    let base = server.url();
+    let http = Http::new();
+    let refused = async {
+        for n in 0.. {
+            let addr = address(&Key::of(&format!("visitor {n}")));
+            let url = format!("{base}/friendbot?addr={addr}");
+            visitors.spawn(http.get(url).send());
+            let url = format!("{base}/devnet/status");
+            let status = http.get(url).send().await.unwrap().status();
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                return n;
+            }
+        }
+        unreachable!()
+    };
+    let visitors_inside = tokio::time::timeout(Duration::from_secs(25), refused).await.unwrap();
+    assert!(visitors_inside >= MAX_CONCURRENT_REQUESTS - 1);
 }
 
 #[tokio::test]

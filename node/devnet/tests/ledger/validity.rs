@@ -128,8 +128,10 @@ fn time_bounds_hold_to_the_second_and_admission_looks_at_the_last_ledger() {
     // maxTime is still ahead of the last ledger, but behind the next one: it
     // is left out, and costs nothing.
     let before = world.balance(&a);
-    let outcome = world.run(tx(&world, 0, now + 4), &[&a]);
-    assert_eq!(outcome, Outcome::Dropped);
+    let late = tx(&world, 0, now + 4);
+    assert_eq!(world.run(late.clone(), &[&a]), Outcome::Dropped);
+    let again = late.sign(&world, &[&a]);
+    assert_eq!(world.submit(&again), Admission::TryAgainLater);
     assert_eq!(world.balance(&a), before);
     let now = world.ledger.close_time();
     assert!(world.run(tx(&world, now, now + 5), &[&a]).succeeded());
@@ -165,7 +167,7 @@ fn min_sequence_number_allows_gaps_and_strictness_does_not() {
     assert_eq!(world.run(gap(used + 1), &[&a]), Outcome::Refused(Code::TxBadSeq));
     assert!(world.run(gap(0), &[&a]).succeeded());
     assert_eq!(world.sequence(&a), far);
-    assert_eq!(world.run(gap(0), &[&a]), Outcome::Refused(Code::TxBadSeq));
+    assert_eq!(world.run(gap(1), &[&a]), Outcome::Refused(Code::TxBadSeq));
     // The number at which an account made in that ledger starts is never valid.
     let start = i64::from(world.ledger.sequence() + 1) << 32;
     let tx = Tx::new(&a, start).op(bump_to(0)).v2(|v2| v2.min_seq_num = Some(SequenceNumber(0)));
@@ -333,6 +335,11 @@ fn one_transaction_of_a_source_waits_at_a_time() {
     assert_eq!(world.submit(&first), Admission::Duplicate);
     assert_eq!(world.submit(&second), Admission::TryAgainLater);
     assert_eq!(world.submit(&other), Admission::TryAgainLater);
+    let old = Tx::new(&a, 1).op(bump_to(0)).sign(&world, &[&a]);
+    let Admission::Error(result) = world.submit(&old) else {
+        panic!("admitted");
+    };
+    assert_eq!(result.result, Code::TxBadSeq);
     assert_eq!(world.close().transactions.len(), 1);
     world.admit(&second);
     assert_eq!(world.close().transactions.len(), 1);
@@ -381,4 +388,42 @@ fn a_full_ledger_takes_the_best_paid_and_the_others_wait() {
         assert_eq!(world.sequence(key) & 0xffff_ffff != 0, n >= 2);
     }
     assert_eq!(world.close().transactions.len(), 2);
+}
+
+#[test]
+fn what_waits_four_ledgers_is_dropped_and_refused_for_ten() {
+    let mut world = World::new();
+    let root = world.root.clone();
+    let keys: Vec<Key> = (0..11).map(|n| Key::of(&format!("k{n}"))).collect();
+    let mut tx = world.next(&root);
+    for key in &keys {
+        tx = tx.op(create_account(key, 100 * XLM));
+    }
+    assert!(world.run(tx, &[&root]).succeeded());
+    let of = |world: &World, key: &Key, fee| {
+        let mut tx = world.next(key);
+        for _ in 0..100 {
+            tx = tx.op(bump_to(0));
+        }
+        tx.fee(fee).sign(world, &[key])
+    };
+    let cheap = of(&world, &keys[0], 10_000);
+    world.admit(&cheap);
+    let hash = cheap.hash(world.ledger.network_id()).unwrap();
+    for round in 1..=4 {
+        for key in &keys[1..] {
+            let dear = of(&world, key, 20_000);
+            world.admit(&dear);
+        }
+        let closed = world.close();
+        assert_eq!(closed.transactions.len(), 10);
+        let dropped: &[[u8; 32]] = if round == 4 { &[hash] } else { &[] };
+        assert_eq!(closed.dropped, dropped);
+    }
+    assert_eq!(world.ledger.pending(), 0);
+    for _ in 0..10 {
+        assert_eq!(world.submit(&cheap), Admission::TryAgainLater);
+        world.close();
+    }
+    world.admit(&cheap);
 }
