@@ -18,7 +18,7 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     put(path, content, |temporary| fs::rename(temporary, path))
 }
 
-/// Writes a file as [`write`] does, but only where there is none yet.
+/// Writes a file as [`write()`] does, but only where there is none yet.
 ///
 /// # Errors
 /// `AlreadyExists`, or whatever else the file system answers.

@@ -31,7 +31,7 @@ pub enum PassphraseError {
     /// The file, or the environment variable, isn't UTF-8 text.
     #[error("the passphrase from {0} is not UTF-8 text")]
     NotText(String),
-    /// Over [`MAX_BYTES`].
+    /// Longer than any passphrase may be.
     #[error("the passphrase is longer than {MAX_BYTES} bytes")]
     TooLong,
     /// Empty where keys may be worth something.
@@ -39,7 +39,7 @@ pub enum PassphraseError {
         "an empty passphrase is only allowed on a devnet, this is {0}: choose one of at least {MIN_CHARS} characters"
     )]
     Empty(Network),
-    /// Under [`MIN_CHARS`] where keys may be worth something.
+    /// Too short where keys may be worth something.
     #[error("the passphrase has under {MIN_CHARS} characters, too few for {0}: choose a longer one")]
     TooShort(Network),
     /// The two entries at the prompt differ.

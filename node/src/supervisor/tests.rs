@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::process_id::ProcessId;
@@ -12,17 +12,50 @@ use crate::process_id::ProcessId;
 /// How long an event may take before a test gives up.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A small HTTP service of Python's library that answers every GET with 200, or with the status in STATUS.
-const SERVICE: &str = r#"
-import os, sys, http.server
-class Answer(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(int(os.environ.get("STATUS", "200")))
-        self.end_headers()
-        self.wfile.write(os.environ["TRADEPOST_BINDING"].encode())
-print("serving", flush=True)
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
-"#;
+/// Stands in the environment of a process that is to be the service.
+const SERVICE: &str = "SUPERVISED_SERVICE";
+
+/// Not a test, but the service that the tests supervise: this very program, started again with `SUPERVISED_SERVICE` set.
+/// It answers every request with its binding; `STATUS`, `EXIT_AFTER_ONE` and `STUBBORN` make it misbehave.
+#[test]
+#[ignore = "it is the process that other tests start"]
+fn service() {
+    let set = |name: &str| std::env::var(name).ok();
+    if set(SERVICE).is_none() {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        // Listening for the signal keeps it from ending the process.
+        let _deaf = set("STUBBORN").map(|_| {
+            let child = tokio::process::Command::new("sleep").arg("600").spawn().unwrap();
+            println!("child {}", child.id().unwrap());
+            (child, tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap())
+        });
+        let port: u16 = set("PORT").unwrap().parse().unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        println!("serving");
+        let (status, body) = (set("STATUS").unwrap_or("200".to_owned()), set("TRADEPOST_BINDING").unwrap());
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = answer(stream, &status, &body).await;
+            if set("EXIT_AFTER_ONE").is_some() {
+                std::process::exit(7);
+            }
+        }
+    });
+}
+
+/// Reads one request's header and answers it.
+async fn answer(mut stream: TcpStream, status: &str, body: &str) -> io::Result<()> {
+    let mut header = Vec::new();
+    while !header.ends_with(b"\r\n\r\n") {
+        header.push(stream.read_u8().await?);
+    }
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    stream.write_all((head + body).as_bytes()).await?;
+    stream.shutdown().await
+}
 
 struct World {
     supervisor: Supervisor,
@@ -73,8 +106,14 @@ fn spec(source: ServiceSource) -> ServiceSpec {
     ServiceSpec { name: "weather".to_owned(), config, env: BTreeMap::new() }
 }
 
-fn python() -> ServiceSpec {
-    command(&["python3", "-c", SERVICE, "{port}"])
+/// The service above, with these variables.
+fn service_spec(env: &[(&str, &str)]) -> ServiceSpec {
+    let program = std::env::current_exe().unwrap();
+    let name = "supervisor::tests::service";
+    let mut spec = command(&[program.to_str().unwrap(), "--exact", name, "--ignored", "--nocapture"]);
+    spec.env = env.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    spec.env.insert(SERVICE.to_owned(), "yes".to_owned());
+    spec
 }
 
 async fn get(url: &str) -> Option<String> {
@@ -85,25 +124,25 @@ async fn get(url: &str) -> Option<String> {
 #[tokio::test]
 async fn a_service_starts_when_bound_and_is_gone_when_unbound() {
     let mut world = World::new();
-    world.supervisor.start(id(1), python()).unwrap();
+    world.supervisor.start(id(1), service_spec(&[])).unwrap();
     let url = world.started().await;
     assert_eq!(get(&url).await.unwrap(), id(1).to_string());
     let running = world.supervisor.running();
     let process = ProcessId::of(running[0].pid.unwrap());
     assert!(process.is_alive() && world.records() == 1);
-    assert_eq!(world.supervisor.start(id(1), python()), Err(SupervisorError::Running(id(1))));
+    assert_eq!(world.supervisor.start(id(1), service_spec(&[])), Err(SupervisorError::Running(id(1))));
     world.supervisor.stop(&id(1));
     assert_eq!(world.event().await, ServiceEvent::Stopped { binding: id(1) });
     assert!(!process.is_alive() && get(&url).await.is_none() && world.records() == 0);
-    assert_eq!(world.supervisor.log(&id(1)).unwrap()[0].text, "serving");
+    assert!(world.supervisor.log(&id(1)).unwrap().iter().any(|line| line.text == "serving"));
 }
 
 #[tokio::test]
 async fn each_binding_has_its_own_process_up_to_the_bound() {
     let mut world = World::new();
-    world.supervisor.start(id(1), python()).unwrap();
-    world.supervisor.start(id(2), python()).unwrap();
-    assert!(matches!(world.supervisor.start(id(3), python()), Err(SupervisorError::Full { max: 2, .. })));
+    world.supervisor.start(id(1), service_spec(&[])).unwrap();
+    world.supervisor.start(id(2), service_spec(&[])).unwrap();
+    assert!(matches!(world.supervisor.start(id(3), service_spec(&[])), Err(SupervisorError::Full { max: 2, .. })));
     let (one, two) = (world.started().await, world.started().await);
     assert_ne!(one, two);
     tokio::time::timeout(DEADLINE, async {
@@ -112,7 +151,7 @@ async fn each_binding_has_its_own_process_up_to_the_bound() {
     .await
     .unwrap();
     assert!(world.supervisor.running().is_empty() && get(&one).await.is_none() && get(&two).await.is_none());
-    assert_eq!(world.supervisor.start(id(4), python()), Err(SupervisorError::Closing));
+    assert_eq!(world.supervisor.start(id(4), service_spec(&[])), Err(SupervisorError::Closing));
 }
 
 #[tokio::test]
@@ -152,8 +191,7 @@ async fn b19_a_service_that_connects_but_never_answers_is_not_healthy() {
 #[tokio::test]
 async fn b19_a_service_that_answers_with_an_error_is_not_healthy() {
     let mut world = World::new();
-    let mut broken = python();
-    broken.env.insert("STATUS".to_owned(), "503".to_owned());
+    let mut broken = service_spec(&[("STATUS", "503")]);
     broken.config.start_timeout = Duration::from_secs(3);
     world.supervisor.start(id(1), broken).unwrap();
     let ServiceEvent::StartFailed { why, .. } = world.event().await else { panic!("it counts as healthy") };
@@ -167,8 +205,8 @@ async fn a_service_that_already_runs_is_looked_at_and_left_alone() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let answering = tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = answer(stream, "200", "").await;
         }
     });
     world.supervisor.start(id(1), spec(ServiceSource::Running { url: url.parse().unwrap() })).unwrap();
@@ -182,9 +220,7 @@ async fn a_service_that_already_runs_is_looked_at_and_left_alone() {
 #[tokio::test]
 async fn a_service_that_ends_by_itself_is_reported_with_its_code() {
     let mut world = World::new();
-    let mut short = python();
-    let ServiceSource::Started { command, .. } = &mut short.config.source else { unreachable!() };
-    command[2] = SERVICE.replace("serve_forever()", "handle_request(); sys.exit(7)");
+    let short = service_spec(&[("EXIT_AFTER_ONE", "yes")]);
     world.supervisor.start(id(1), short).unwrap();
     world.started().await;
     assert_eq!(world.event().await, ServiceEvent::Exited { binding: id(1), code: Some(7) });
@@ -193,17 +229,15 @@ async fn a_service_that_ends_by_itself_is_reported_with_its_code() {
 #[tokio::test]
 async fn what_ignores_the_request_to_end_is_killed_with_its_children() {
     let mut world = World::new();
-    let stubborn = format!(
-        "import signal, subprocess\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
-         print(subprocess.Popen(['sleep', '600']).pid, flush=True)\n{SERVICE}"
-    );
-    let mut spec = command(&["python3", "-c", &stubborn, "{port}"]);
+    let mut spec = service_spec(&[("STUBBORN", "yes")]);
     let ServiceSource::Started { stop_timeout, .. } = &mut spec.config.source else { unreachable!() };
     *stop_timeout = Duration::from_millis(200);
     world.supervisor.start(id(1), spec).unwrap();
     world.started().await;
-    let child: u32 = world.supervisor.log(&id(1)).unwrap()[0].text.parse().unwrap();
-    let child = ProcessId::of(child);
+    let log = world.supervisor.log(&id(1)).unwrap();
+    let child = log.iter().find_map(|line| line.text.strip_prefix("child ")).unwrap();
+    let child = ProcessId::of(child.parse().unwrap());
+    assert!(child.is_alive());
     world.supervisor.stop(&id(1));
     assert_eq!(world.event().await, ServiceEvent::Stopped { binding: id(1) });
     assert!(!child.is_alive());
