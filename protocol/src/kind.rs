@@ -89,6 +89,8 @@ kinds! {
     Delivered = 40, "delivered", Frame, 1_024, gossiped: false;
     /// The frame of this step has arrived and is stored.
     Ack = 41, "ack", Frame, 256, gossiped: false;
+    /// Which transaction closed the escrow, for the other side to look up.
+    Closing = 42, "closing", Frame, 512, gossiped: false;
     /// Thirty-two random bytes: are you there, and who are you?
     Ping = 48, "ping", Frame, 512, gossiped: false;
     /// The answer to a ping, under the key that signs for that side.

@@ -177,7 +177,10 @@ impl Market {
             Event::Entries { ask, at, asked, entries } => self.entries(ask, at, &asked, entries, now, rng, &mut step),
             Event::ReadFailed { ask, why } => self.read_failed(ask, why, &mut step),
             Event::Submitted { hash, answer } => self.submitted(hash, answer, now, rng, &mut step),
-            Event::Status { hash, status } => self.status_read(hash, status, now, rng, &mut step),
+            Event::Status { hash, status, envelope } => {
+                self.closing_read(hash, &envelope, &mut step);
+                self.status_read(hash, status, now, rng, &mut step);
+            }
             Event::Gossiped { token, kind, bytes, from } => {
                 self.gossiped(token, kind, bytes, from, now, rng, &mut step)
             }
@@ -267,8 +270,12 @@ impl Market {
         self.resume(now, rng, step);
         self.tend_book(now, step);
         self.tend_offers(now, rng, step);
-        let requests: Vec<MessageId> =
-            self.trades.iter().filter(|(_, t)| !t.phase().is_final() || t.owes_word()).map(|(id, _)| *id).collect();
+        let requests: Vec<MessageId> = self
+            .trades
+            .iter()
+            .filter(|(_, t)| !t.phase().is_final() || t.owes_word() || t.asks_for_closing())
+            .map(|(id, _)| *id)
+            .collect();
         for request in requests {
             self.drive(request, now, rng, step);
         }

@@ -327,7 +327,8 @@ pub(crate) mod tests {
     fn every_field_that_differs_is_named() {
         let (_, expected) = agreement();
         assert_eq!(compare(&expected, &expected), Ok(()));
-        let changes: Vec<(&str, fn(&mut Agreement))> = vec![
+        type Change = (&'static str, fn(&mut Agreement));
+        let changes: Vec<Change> = vec![
             ("request", |a| a.request = MessageId::from_bytes([9; 32])),
             ("offering", |a| a.offering = MessageId::from_bytes([9; 32])),
             ("series", |a| a.series = SeriesId::from_bytes([9; 32])),

@@ -9,7 +9,7 @@ use crate::account::{ServingKey, SignerKey};
 use crate::binding::session::End;
 use crate::kind::Kind;
 use crate::limits::{MAX_ACCESS_BYTES, MAX_REASON_BYTES};
-use crate::message::{self, BindingId, MessageId, Packed, Payload};
+use crate::message::{self, BindingId, MessageId, Packed, Payload, TxHash};
 use crate::network_id::NetworkId;
 use crate::refusal::{Reason, Refusal};
 
@@ -158,6 +158,13 @@ frames! {
         end: End,
         /// Units used of those agreed.
         used: u64,
+    }
+    /// Which of the provider's transactions closed the escrow. The consumer believes the ledger about it.
+    Closing {
+        /// The binding.
+        binding: BindingId,
+        /// The transaction.
+        transaction: TxHash,
     }
     /// The frame of this kind has arrived and is stored.
     Ack {

@@ -34,8 +34,10 @@ pub struct TradeState {
     pub balance: Option<BalanceId>,
     /// The funding transaction.
     pub funding: Option<TxHash>,
-    /// The transaction that closed the escrow, where this node made or saw it.
+    /// The transaction that closed the escrow, where this node made it or was told of it.
     pub closing: Option<TxHash>,
+    /// Whether the ledger has shown that transaction, and that it took the escrow.
+    pub closing_seen: bool,
     /// Units used of those agreed.
     pub used: u64,
     /// When the service became active.
@@ -91,6 +93,10 @@ pub enum Told {
     EndPending,
     /// The end has arrived, or nobody is there to hear it.
     End,
+    /// The end has arrived, and the closing transaction is on its way.
+    ClosingPending,
+    /// Everything has arrived.
+    Closing,
 }
 
 /// A binding with its signed messages.
@@ -181,6 +187,7 @@ impl Trade {
             balance: None,
             funding: None,
             closing: None,
+            closing_seen: false,
             used: 0,
             active_since: None,
             access: None,
@@ -191,6 +198,28 @@ impl Trade {
             timed_out: false,
         };
         Self { request, agreement: None, state, volatile: Volatile { heard_at: now, ..Volatile::default() } }
+    }
+
+    /// A transaction of this node's closed the escrow: the ledger has shown it, and the other side should know which.
+    pub fn closed_by(&mut self, transaction: Option<TxHash>) {
+        self.state.closing = transaction;
+        self.state.closing_seen = true;
+        if self.state.side == Side::Provider && self.state.told == Told::End {
+            self.state.told = Told::ClosingPending;
+        }
+    }
+
+    /// The other side has acknowledged what it was told last.
+    pub fn acknowledged(&mut self) {
+        self.state.told = match self.state.told {
+            Told::StartPending => Told::Start,
+            Told::EndPending if self.state.side == Side::Provider && self.state.closing.is_some() => {
+                Told::ClosingPending
+            }
+            Told::EndPending => Told::End,
+            Told::ClosingPending => Told::Closing,
+            told => told,
+        };
     }
 
     /// What the ledger shows of its escrow.
@@ -222,9 +251,14 @@ impl Trade {
         self.state.escrow.as_mut()?.handle(observation)
     }
 
+    /// Whether the ledger must still be asked for the transaction that is said to have closed the escrow.
+    pub fn asks_for_closing(&self) -> bool {
+        self.state.side == Side::Consumer && self.state.closing.is_some() && !self.state.closing_seen
+    }
+
     /// Whether the other side must still hear of something.
     pub fn owes_word(&self) -> bool {
-        matches!(self.state.told, Told::StartPending | Told::EndPending)
+        matches!(self.state.told, Told::StartPending | Told::EndPending | Told::ClosingPending)
     }
 
     /// Whether it occupies a place of the offering's supply.

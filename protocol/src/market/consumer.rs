@@ -16,13 +16,13 @@ use crate::binding::session::{End, Session, SessionEvent};
 use crate::binding::trade::{Access, Handed, Told, Trade};
 use crate::book::Listing;
 use crate::document::{BindingRequest, Nonce};
-use crate::escrow::outcome::EscrowState;
+use crate::escrow::outcome::{EscrowState, Observation};
 use crate::intent::Purpose;
 use crate::market::Market;
 use crate::market::command::{Answer, CommandError, CommandId, Cost};
 use crate::market::event::{Ask, Call, Effect};
 use crate::market::trades::Word;
-use crate::message::{MessageId, Signed, keccak};
+use crate::message::{MessageId, Signed, TxHash, keccak};
 use crate::seal::SealingSecret;
 use crate::stellar::entry::{AccountState, Entry};
 use crate::stellar::ledger_key::Key;
@@ -335,9 +335,44 @@ impl Market {
             _ => {}
         }
         self.drive_use(trade, now, step);
+        if let Some(hash) = trade.state.closing.filter(|_| !trade.state.closing_seen && Self::may_send(trade, now)) {
+            trade.volatile.retry_at = now.plus(self.setup.margins.heartbeat_every);
+            let over = trade.terms().and_then(|a| a.terms.refund_at()).map(|t| t.plus(self.setup.margins.grace));
+            if over.is_some_and(|over| now.timestamp() > over) {
+                // By now the ledger would have shown it: the provider named a transaction that isn't there.
+                trade.state.closing = None;
+            } else {
+                step.then(Effect::AskStatus { hash });
+            }
+        }
         let there = matches!(trade.escrow(), EscrowState::Locked | EscrowState::Refused(_));
         if let Some(binding) = trade.binding().filter(|_| there && trade.state.timed_out) {
             self.want(Purpose::Refund { binding });
+        }
+    }
+
+    /// A transaction that the provider named was read: whether it took the escrow, and for whom.
+    pub(super) fn closing_read(&mut self, hash: TxHash, envelope: &[u8], step: &mut Step<Effect>) {
+        if envelope.is_empty() {
+            return;
+        }
+        let concerned: Vec<MessageId> = self
+            .trades
+            .values()
+            .filter(|t| t.state.side == Side::Consumer && t.state.closing == Some(hash) && !t.state.closing_seen)
+            .map(Trade::request_id)
+            .collect();
+        for request in concerned {
+            self.with_trade(request, step, |market, trade, _| {
+                let (Some(terms), Some(balance)) = (trade.escrow_terms(), trade.state.balance) else { return };
+                match terms.taken_by(balance, envelope, &market.setup.network) {
+                    Ok(Some(taken)) => {
+                        trade.state.closing_seen = true;
+                        trade.observe(Observation::Taken(taken));
+                    }
+                    Ok(None) | Err(_) => trade.state.closing = None,
+                }
+            });
         }
     }
 
@@ -557,6 +592,13 @@ impl Market {
                 };
                 trade.state.used = trade.state.used.max(delivered.used);
                 self.provider_ends(trade, event, delivered.end, "", step)
+            }
+            Word::Closing(closing) => {
+                if !trade.state.closing_seen {
+                    trade.state.closing = Some(closing.transaction);
+                    step.then(Effect::AskStatus { hash: closing.transaction });
+                }
+                true
             }
         }
     }

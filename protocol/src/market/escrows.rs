@@ -2,6 +2,7 @@
 
 use rand_core::CryptoRng;
 
+use crate::binding::frames::Note;
 use crate::binding::negotiation::{Negotiation, NegotiationEvent};
 use crate::binding::trade::Trade;
 use crate::escrow::outcome::{Change, EscrowState, Observation, Taken};
@@ -10,9 +11,9 @@ use crate::limits::MAX_KEYS_PER_READ;
 use crate::market::Market;
 use crate::market::event::{Ask, Effect};
 use crate::message::{BalanceId, BindingId, MessageId};
-use crate::stellar::LedgerPoint;
 use crate::stellar::entry::Entry;
 use crate::stellar::ledger_key::Key;
+use crate::stellar::{LedgerPoint, result};
 use crate::step::Step;
 use crate::time::Now;
 
@@ -123,13 +124,15 @@ impl Market {
             let taken = Self::closing_purposes(binding).into_iter().find(|(p, _)| *p == purpose).map(|(_, t)| t);
             let observation = match (outcome, taken) {
                 (IntentOutcome::Included { success: true, .. }, Some(taken)) => {
-                    trade.state.closing = hash;
+                    trade.closed_by(hash);
                     Some(Observation::Taken(taken))
                 }
                 (IntentOutcome::Included { success: true, at, .. }, None) => Some(Observation::FundingIncluded(*at)),
-                (IntentOutcome::Included { success: false, .. } | IntentOutcome::Dead, None) => {
+                (IntentOutcome::Included { success: false, result, .. }, None) => {
+                    trade.state.note = Some(Note::new(result::explain(result)));
                     Some(Observation::FundingDead)
                 }
+                (IntentOutcome::Dead, None) => Some(Observation::FundingDead),
                 _ => None,
             };
             let change = observation.and_then(|o| trade.observe(o));

@@ -99,6 +99,8 @@ pub enum Event {
         hash: TxHash,
         /// Where it is.
         status: TxStatus,
+        /// The envelope of a transaction that took effect; empty otherwise.
+        envelope: Vec<u8>,
     },
     /// A gossiped message that wants a verdict.
     Gossiped {

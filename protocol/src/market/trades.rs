@@ -4,7 +4,7 @@ use ed25519_dalek::SigningKey;
 use rand_core::CryptoRng;
 
 use crate::account::{PeerId, ServingKey};
-use crate::binding::frames::{self, Ack, Delivered, NotNow, Note, Ping, Pong, StartFailed, Started, Unbind};
+use crate::binding::frames::{self, Ack, Closing, Delivered, NotNow, Note, Ping, Pong, StartFailed, Started, Unbind};
 use crate::binding::phase::Side;
 use crate::binding::session::{End, Session, SessionEvent};
 use crate::binding::trade::{Told, Trade};
@@ -209,7 +209,7 @@ impl Market {
             Kind::BindingRequest => self.request_received(token, &peer, packed, now, step).map(|()| None),
             Kind::Ping => self.ping_received(packed.open(&network)?.into_body(), &peer, now, step).map(Some),
             Kind::Fund => self.fund_received(packed.open(&network)?.into_body(), now, rng, step).map(Some),
-            Kind::Started | Kind::StartFailed | Kind::Delivered | Kind::Unbind => {
+            Kind::Started | Kind::StartFailed | Kind::Delivered | Kind::Unbind | Kind::Closing => {
                 self.word_received(packed, now, step).map(Some)
             }
             other => Err(Refusal::new(Reason::WrongKind, format_args!("a {other} is no request of a trade"))),
@@ -307,11 +307,8 @@ impl Market {
                 return;
             }
             trade.volatile.heard_at = now;
-            trade.state.told = match (trade.state.told, trade.state.session) {
-                (Told::StartPending, _) => Told::Start,
-                (Told::EndPending, Session::Ended(_)) => Told::End,
-                (told, _) => told,
-            };
+            trade.acknowledged();
+            trade.volatile.retry_at = now;
         });
     }
 
@@ -346,6 +343,7 @@ impl Market {
             Kind::Started => Word::Started(packed.open(&network)?.into_body()),
             Kind::StartFailed => Word::StartFailed(packed.open(&network)?.into_body()),
             Kind::Delivered => Word::Delivered(packed.open(&network)?.into_body()),
+            Kind::Closing => Word::Closing(packed.open(&network)?.into_body()),
             _ => Word::Unbind(packed.open(&network)?.into_body()),
         };
         let request = self.trade_of(word.binding(), word.key())?;
@@ -377,6 +375,7 @@ pub(super) enum Word {
     Started(Started),
     StartFailed(StartFailed),
     Delivered(Delivered),
+    Closing(Closing),
     Unbind(Unbind),
 }
 
@@ -386,6 +385,7 @@ impl Word {
             Self::Started(w) => w.binding,
             Self::StartFailed(w) => w.binding,
             Self::Delivered(w) => w.binding,
+            Self::Closing(w) => w.binding,
             Self::Unbind(w) => w.binding,
         }
     }
@@ -395,6 +395,7 @@ impl Word {
             Self::Started(w) => w.key,
             Self::StartFailed(w) => w.key,
             Self::Delivered(w) => w.key,
+            Self::Closing(w) => w.key,
             Self::Unbind(w) => w.key,
         }
     }
