@@ -31,7 +31,7 @@ use layers::Layers;
 pub use layers::{Origin, PREFIX};
 pub use network::Network;
 use service::OwnAddresses;
-pub use service::{MAX_SERVICES, ServiceConfig, ServiceSource};
+pub use service::{MAX_SERVICES, ServiceConfig, ServiceSource, SpecError};
 use values::{Read, Wrong, wrong};
 
 /// Largest configuration file, bytes.

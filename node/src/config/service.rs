@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use multiaddr::{Multiaddr, Protocol};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use toml::Value;
 use url::{Host, Url};
 
@@ -27,7 +27,7 @@ const STOP_TIMEOUT: (u32, u32, u32) = (10, 1, 300);
 const MAX_RUNS: (u32, u32, u32) = (16, 1, 1_024);
 
 /// One service of this node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceConfig {
     /// How it comes to run.
     pub source: ServiceSource,
@@ -37,8 +37,40 @@ pub struct ServiceConfig {
     pub start_timeout: Duration,
 }
 
+/// What is stored with an offering of how its service runs can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("how the offering's service runs can't be read ({0}); withdraw the offering and publish it again")]
+pub struct SpecError(String);
+
+impl ServiceConfig {
+    /// A service's table, of the keys of `[service.NAME]`, that stands in another file of its owner's: an offering's.
+    /// Relative paths start from that file's directory; `name` is for errors.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the key and what would be right.
+    pub fn from_table(name: &str, table: &toml::Table, file: &Path) -> Result<Self, ConfigError> {
+        let own = OwnAddresses { api: SocketAddr::from(([127, 0, 0, 1], 0)), listen: &[] };
+        let origin = Origin::File(file.to_owned());
+        let base = file.parent().unwrap_or(Path::new(""));
+        Table { name, origin: &origin, base, own: &own }.read(&Value::Table(table.clone()))
+    }
+
+    /// The stored form: what an offering keeps of how its service runs.
+    pub fn to_spec(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts and numbers are JSON")
+    }
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// [`SpecError`] where it isn't one.
+    pub fn from_spec(spec: &[u8]) -> Result<Self, SpecError> {
+        serde_json::from_slice(spec).map_err(|e| SpecError(e.to_string()))
+    }
+}
+
 /// How a service comes to run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceSource {
     /// It already runs, and every binding uses the same.
@@ -247,5 +279,34 @@ fn health(value: &Value) -> Read<String> {
         Ok(text)
     } else {
         wrong("it is no path of a URL", "a path that begins with /, such as /health")
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn table(text: &str) -> Result<ServiceConfig, ConfigError> {
+        ServiceConfig::from_table("weather", &text.parse().unwrap(), Path::new("/offers/weather.toml"))
+    }
+
+    #[test]
+    fn a_service_survives_its_stored_form() {
+        let started = table("start = [\"./weather\", \"{port}\"]\nenv = { CITY = \"Bern\" }\nmax_runs = 3").unwrap();
+        let running = table("url = \"http://127.0.0.1:9000\"\nhealth = \"/health\"").unwrap();
+        for service in [started, running] {
+            assert_eq!(ServiceConfig::from_spec(&service.to_spec()).unwrap(), service);
+        }
+        assert!(ServiceConfig::from_spec(b"{}").unwrap_err().to_string().contains("publish it again"));
+    }
+
+    #[test]
+    fn an_offerings_service_is_read_as_the_configurations_are() {
+        let service = table("start = [\"./weather\"]").unwrap();
+        assert!(matches!(&service.source, ServiceSource::Started { dir, .. } if dir == Path::new("/offers")));
+        let refused = table("start = [\"./weather\"]\nhelth = \"/\"").unwrap_err().to_string();
+        assert!(refused.contains("service.weather.helth") && refused.contains("`health`"), "{refused}");
+        assert!(table("start = [\"x\"]\nurl = \"http://127.0.0.1:1\"").is_err());
     }
 }
