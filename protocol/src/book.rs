@@ -57,11 +57,16 @@ pub enum Want {
 impl Want {
     /// The 32 bytes by which a peer's [`Book::message`] finds it; nothing for a bond, which only the ledger has.
     pub fn name(&self) -> Option<MessageId> {
+        self.item().map(|(_, name)| name)
+    }
+
+    /// The kind of message that is wanted, and its [`Want::name`].
+    pub fn item(&self) -> Option<(Kind, MessageId)> {
         match self {
             Self::Bond(_) => None,
-            Self::Template(id) => Some(MessageId::from_bytes(*id.as_bytes())),
-            Self::Record(key) => Some(MessageId::from_bytes(*key.as_bytes())),
-            Self::FirstRevision(id) => Some(MessageId::from_bytes(*id.as_bytes())),
+            Self::Template(id) => Some((Kind::Template, MessageId::from_bytes(*id.as_bytes()))),
+            Self::Record(key) => Some((Kind::ServiceRecord, MessageId::from_bytes(*key.as_bytes()))),
+            Self::FirstRevision(id) => Some((Kind::Offering, MessageId::from_bytes(*id.as_bytes()))),
         }
     }
 }

@@ -129,7 +129,7 @@ pub enum Event {
         /// The peer.
         peer: PeerId,
         /// What was asked for.
-        asked: Vec<MessageId>,
+        asked: Vec<(Kind, MessageId)>,
         /// What came.
         messages: Vec<(Kind, Vec<u8>)>,
     },
@@ -144,8 +144,8 @@ pub enum Event {
     MessagesWanted {
         /// Where they go.
         token: Token,
-        /// Which.
-        ids: Vec<MessageId>,
+        /// Which; templates and service records also by their content id and service key.
+        ids: Vec<(Kind, MessageId)>,
     },
     /// A frame came over a direct stream.
     Direct {
@@ -252,8 +252,8 @@ pub enum Effect {
     Fetch {
         /// The peer.
         peer: PeerId,
-        /// Which.
-        ids: Vec<MessageId>,
+        /// Which; templates and service records also by their content id and service key.
+        ids: Vec<(Kind, MessageId)>,
     },
     /// Answer [`Event::IdsWanted`].
     ServeIds {
@@ -268,8 +268,8 @@ pub enum Effect {
     ServeMessages {
         /// Where.
         token: Token,
-        /// The messages that are here.
-        messages: Vec<(Kind, Vec<u8>)>,
+        /// For each of the first of those asked for, in their order: the message, where it is here.
+        found: Vec<Option<Vec<u8>>>,
     },
     /// Send a frame; answered by [`Event::Answered`].
     Send {

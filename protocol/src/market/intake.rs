@@ -55,7 +55,7 @@ impl Market {
     }
 
     fn fetch_wants(&self, from: &PeerId, wants: &[Want], step: &mut Step<Effect>) {
-        let ids: Vec<MessageId> = wants.iter().filter_map(Want::name).collect();
+        let ids: Vec<(Kind, MessageId)> = wants.iter().filter_map(Want::item).collect();
         if !ids.is_empty() {
             step.then(Effect::Fetch { peer: from.clone(), ids });
         }
@@ -112,7 +112,7 @@ impl Market {
 
     /// A page of a peer's ids: what is unknown is fetched, then the next page is asked for.
     pub(super) fn ids_listed(&mut self, peer: PeerId, ids: &[(Kind, MessageId)], more: bool, step: &mut Step<Effect>) {
-        let unknown: Vec<MessageId> = ids.iter().map(|(_, id)| *id).filter(|id| !self.book.knows(id)).collect();
+        let unknown: Vec<(Kind, MessageId)> = ids.iter().copied().filter(|(_, id)| !self.book.knows(id)).collect();
         for part in unknown.chunks(MAX_FETCH_IDS) {
             step.then(Effect::Fetch { peer: peer.clone(), ids: part.to_vec() });
         }
@@ -126,7 +126,7 @@ impl Market {
     pub(super) fn fetched(
         &mut self,
         peer: PeerId,
-        asked: &[MessageId],
+        asked: &[(Kind, MessageId)],
         messages: Vec<(Kind, Vec<u8>)>,
         now: Now,
         rng: &mut dyn CryptoRng,
@@ -154,18 +154,19 @@ impl Market {
     }
 
     /// Whether a message is one of those asked for: by its id, or as a template or record by its name.
-    fn was_asked(&self, packed: &Packed, asked: &[MessageId]) -> bool {
-        if asked.contains(&packed.id()) {
+    fn was_asked(&self, packed: &Packed, asked: &[(Kind, MessageId)]) -> bool {
+        let asked_for = |id: MessageId| asked.contains(&(packed.kind(), id));
+        if asked_for(packed.id()) {
             return true;
         }
         match packed.kind() {
             Kind::Template => {
                 let id = crate::document::template_id(packed.payload());
-                asked.contains(&MessageId::from_bytes(*id.as_bytes()))
+                asked_for(MessageId::from_bytes(*id.as_bytes()))
             }
             Kind::ServiceRecord => {
                 let record = packed.clone().parse::<crate::document::ServiceRecord>();
-                record.is_ok_and(|r| asked.contains(&MessageId::from_bytes(*r.claims().service.as_bytes())))
+                record.is_ok_and(|r| asked_for(MessageId::from_bytes(*r.claims().service.as_bytes())))
             }
             _ => false,
         }
@@ -179,15 +180,16 @@ impl Market {
     }
 
     /// A peer wants messages: those that are here, within an answer's bound.
-    pub(super) fn serve_messages(&self, token: Token, ids: &[MessageId], step: &mut Step<Effect>) {
+    pub(super) fn serve_messages(&self, token: Token, ids: &[(Kind, MessageId)], step: &mut Step<Effect>) {
         let mut room = MAX_FETCH_BYTES;
-        let mut messages = Vec::new();
-        for packed in ids.iter().take(MAX_FETCH_IDS).filter_map(|id| self.book.message(id)) {
-            let Some(left) = room.checked_sub(packed.bytes().len()) else { break };
+        let mut found = Vec::new();
+        for (kind, id) in ids.iter().take(MAX_FETCH_IDS) {
+            let packed = self.book.message(id).filter(|packed| packed.kind() == *kind);
+            let Some(left) = room.checked_sub(packed.map_or(0, |p| p.bytes().len())) else { break };
             room = left;
-            messages.push((packed.kind(), packed.bytes().to_vec()));
+            found.push(packed.map(|packed| packed.bytes().to_vec()));
         }
-        step.then(Effect::ServeMessages { token, messages });
+        step.then(Effect::ServeMessages { token, found });
     }
 
     /// What the book needs from time to time: bonds looked up, the expired taken out.
