@@ -6,6 +6,7 @@ mod closing;
 mod escrow_shapes;
 mod fee_bumps;
 mod operations;
+mod random;
 mod rpc;
 mod server;
 mod set_options;

@@ -300,6 +300,12 @@ impl World {
         }
     }
 
+    pub fn has_data(&self, key: &Key, name: &str) -> bool {
+        let ledger_key =
+            LedgerKey::Data(LedgerKeyData { account_id: key.id(), data_name: String64(name.try_into().unwrap()) });
+        self.ledger.entry(&ledger_key).is_some()
+    }
+
     /// Returns a claimable balance with its sponsor.
     pub fn claimable(&self, id: &ClaimableBalanceId) -> Option<(ClaimableBalanceEntry, LedgerEntryExt)> {
         let key = LedgerKey::ClaimableBalance(LedgerKeyClaimableBalance { balance_id: id.clone() });
