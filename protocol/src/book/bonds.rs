@@ -1,31 +1,23 @@
 //! Which bonds to look up on the ledger, and what follows from what was seen.
 
 use super::{Book, BookEffect, Want};
-use crate::account::{AccountId, PeerId};
-use crate::amount::Stroops;
+use crate::account::PeerId;
+use crate::bond::BondTerms;
 use crate::limits::MAX_KEYS_PER_READ;
-use crate::message::{BalanceId, MessageId, SeriesId};
+use crate::message::{BalanceId, MessageId};
 use crate::refusal::Refusal;
 use crate::step::Step;
-use crate::time::{Now, Timestamp};
+use crate::time::Now;
 
-/// A bond to look up: the balance, the author's account, and what the balance must be.
+/// A bond to look up on the ledger, together with its author's account, whose master key must still rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BondWanted {
     /// The revision that waits for it.
     pub offering: MessageId,
-    /// The series that the bond must name.
-    pub series: SeriesId,
     /// The balance.
     pub bond: BalanceId,
-    /// The author, whose master key must still rule its account.
-    pub account: AccountId,
-    /// Whom the bond must pay.
-    pub recipient: AccountId,
-    /// The earliest moment at which it may be released: not before the last binding's T.
-    pub release: Timestamp,
-    /// The least amount of the native coin.
-    pub least: Stroops,
+    /// What the balance must be.
+    pub terms: BondTerms,
     /// Who delivered the offering; nobody where it is our own.
     pub from: Option<PeerId>,
 }
@@ -85,16 +77,14 @@ impl Book {
         waiting.asked = waiting.asked.saturating_add(1);
         let offering = waiting.signed.body();
         let exposure = offering.max_exposure().filter(|_| offering.price.asset.is_native());
-        Some(BondWanted {
-            offering: *id,
-            series: waiting.series,
-            bond: offering.bond,
+        let terms = BondTerms {
             account: offering.account,
             recipient: offering.recipient,
+            series: waiting.series,
             release: offering.bond_release(),
             least: exposure.unwrap_or(min_bond).max(min_bond),
-            from,
-        })
+        };
+        Some(BondWanted { offering: *id, bond: offering.bond, terms, from })
     }
 
     /// What the ledger says of a waiting offering's bond. Where it stands, the offering is in the book and relayed.

@@ -85,9 +85,9 @@ fn a4_a_bond_that_is_wrong_refuses_its_offering() {
     desk.verdict(signed.packed());
     let wanted = desk.book.bonds_wanted(200, at(0));
     assert_eq!(wanted.len(), 1);
-    assert_eq!(wanted[0].least, Stroops::whole(20), "2 x 1 x 10");
-    assert_eq!(wanted[0].release, Timestamp::from_secs(START + 3_600 + 72));
-    assert_eq!(wanted[0].series.as_bytes(), signed.id().as_bytes());
+    assert_eq!(wanted[0].terms.least, Stroops::whole(20), "2 x 1 x 10");
+    assert_eq!(wanted[0].terms.release, Timestamp::from_secs(START + 3_600 + 72));
+    assert_eq!(wanted[0].terms.series.as_bytes(), signed.id().as_bytes());
     assert_eq!(wanted[0].from, Some(peer(1)));
     let refusal = Refusal::new(Reason::WrongBond, "it pays another");
     let step = desk.book.bond_checked(&signed.id(), BondVerdict::Refused(refusal), at(0));
@@ -100,7 +100,7 @@ fn a5_a_free_offering_needs_the_networks_least_bond() {
     let (mut desk, ann) = (Desk::new(), provider(10));
     let price = Price { amount: Stroops::ZERO, ..ann.offering(1).price };
     desk.verdict(ann.sign(Offering { price, ..ann.offering(1) }).packed());
-    assert_eq!(desk.book.bonds_wanted(200, at(0))[0].least, Margins::DEVNET.min_bond);
+    assert_eq!(desk.book.bonds_wanted(200, at(0))[0].terms.least, Margins::DEVNET.min_bond);
 }
 
 #[test]
