@@ -4,7 +4,7 @@
 //! bond, template, record or first revision waits in a bounded pool, unlisted and unrelayed, until it is complete. What
 //! is listed is held by this node's own look at the ledger ([`Book::bonds_wanted`], [`Book::bond_checked`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::account::{AccountId, PeerId, ServiceKey, ServingKey};
@@ -50,6 +50,8 @@ pub enum Want {
     Template(TemplateId),
     /// The service's current record.
     Record(ServiceKey),
+    /// A service record that a later one follows on, where the one before it isn't the known one.
+    PastRecord(MessageId),
     /// The first revision of a series, which says whose it is; its id is the series.
     FirstRevision(SeriesId),
 }
@@ -66,6 +68,7 @@ impl Want {
             Self::Bond(_) => None,
             Self::Template(id) => Some((Kind::Template, MessageId::from_bytes(*id.as_bytes()))),
             Self::Record(key) => Some((Kind::ServiceRecord, MessageId::from_bytes(*key.as_bytes()))),
+            Self::PastRecord(id) => Some((Kind::ServiceRecord, *id)),
             Self::FirstRevision(id) => Some((Kind::Offering, MessageId::from_bytes(*id.as_bytes()))),
         }
     }
@@ -135,6 +138,8 @@ pub struct Book {
     margins: Margins,
     templates: Shelf<TemplateId, Template>,
     records: Shelf<ServiceKey, ServiceRecord>,
+    /// Earlier records of the services on the shelf, oldest first.
+    past_records: BTreeMap<ServiceKey, VecDeque<Arc<Signed<ServiceRecord>>>>,
     series: BTreeMap<SeriesId, Series>,
     /// When the newest revision of each series ends.
     ends: BTreeSet<(Timestamp, SeriesId)>,
@@ -176,6 +181,7 @@ impl Book {
             margins,
             templates: Shelf::new(),
             records: Shelf::new(),
+            past_records: BTreeMap::new(),
             series: BTreeMap::new(),
             ends: BTreeSet::new(),
             serving: BTreeMap::new(),

@@ -55,6 +55,8 @@ pub const WAITING_TIME: Duration = Duration::from_secs(600);
 pub const STATUS_RELAYED_EVERY: Duration = Duration::from_secs(10);
 /// Services known to the book.
 pub const MAX_RECORDS: usize = 100_000;
+/// Earlier records of a service that are kept for peers that missed some.
+pub const MAX_PAST_RECORDS: usize = 16;
 /// Templates known to the book.
 pub const MAX_TEMPLATES: usize = 10_000;
 /// How long an offering on a service's old commit is still shown, as outdated.

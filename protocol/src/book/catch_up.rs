@@ -14,6 +14,8 @@ use crate::step::{Space, Step};
 pub(super) enum Place {
     Template(TemplateId),
     Record(ServiceKey),
+    /// One of a service's earlier records.
+    PastRecord(ServiceKey),
     /// A series' newest revision.
     Head(SeriesId),
     /// A series' first revision, where it isn't the newest: proof of whose series it is.
@@ -46,7 +48,7 @@ impl Held {
     pub(super) fn insert(&mut self, packed: &Packed, place: Place) {
         let key = (packed.kind().number(), packed.id());
         self.places.insert(packed.id(), place);
-        if matches!(place, Place::First(_)) {
+        if matches!(place, Place::First(_) | Place::PastRecord(_)) {
             self.live.remove(&key)
         } else {
             self.live.insert(key)
@@ -77,6 +79,7 @@ impl Book {
     /// A message by its id; a template also by its content id, a service's current record also by the service's key.
     pub fn message(&self, id: &MessageId) -> Option<&Packed> {
         match self.held.places.get(id) {
+            Some(Place::PastRecord(service)) => self.past_record(service, id),
             Some(place) => self.at(*place),
             None => {
                 let template = self.at(Place::Template(TemplateId::from_bytes(*id.as_bytes())));
@@ -85,10 +88,14 @@ impl Book {
         }
     }
 
+    fn past_record(&self, service: &ServiceKey, id: &MessageId) -> Option<&Packed> {
+        self.past_records.get(service)?.iter().map(|r| r.packed()).find(|r| r.id() == *id)
+    }
+
     fn at(&self, place: Place) -> Option<&Packed> {
         match place {
             Place::Template(id) => self.templates.get(&id).map(|t| t.packed()),
-            Place::Record(service) => self.records.get(&service).map(|r| r.packed()),
+            Place::Record(service) | Place::PastRecord(service) => self.records.get(&service).map(|r| r.packed()),
             Place::Head(series) => self.series.get(&series).map(|s| s.head.packed()),
             Place::First(series) => self.series.get(&series)?.first.as_ref().map(|f| f.packed()),
             Place::Status(series) => self.series.get(&series)?.status.as_ref().map(|s| s.packed()),

@@ -174,7 +174,7 @@ impl Book {
     ) -> bool {
         let (id, withdrawn) = (signed.body().series, signed.body().withdrawn);
         let Some(series) = self.series.get_mut(&id) else { return false };
-        if series.withdrawn() || series.status.as_ref().is_some_and(|known| !outranks(&signed, known)) {
+        if series.status.as_ref().is_some_and(|known| !outranks(&signed, known)) {
             return false;
         }
         let rested = series.status_relayed_at.is_none_or(|at| now.since(at) >= STATUS_RELAYED_EVERY);

@@ -112,7 +112,7 @@ impl Book {
             self.held.insert(signed.packed(), Place::Record(service));
             let own = known.own_records.get(&service).copied().unwrap_or(false);
             if let Some(before) = self.records.put(service, signed.clone(), own) {
-                self.drop_stored(before.packed(), step);
+                self.keep_past_record(before, step);
             }
         }
     }
@@ -201,9 +201,8 @@ impl Book {
             self.drop_stored(template.packed(), step);
             heads::forget_template(step, &id);
         }
-        for (service, record) in self.records.take_unused() {
-            self.drop_stored(record.packed(), step);
-            heads::forget_record(step, &service);
+        for (_, record) in self.records.take_unused() {
+            self.forget_record(&record, step);
         }
     }
 

@@ -8,7 +8,7 @@ use super::waiting::Item;
 use super::{Book, BookEffect, Delivery, Outcome, Want, heads};
 use crate::account::ServiceKey;
 use crate::document::{Offering, ServiceRecord, Template, built_in, template_id};
-use crate::limits::{MAX_RECORDS, MAX_TEMPLATES};
+use crate::limits::{MAX_PAST_RECORDS, MAX_RECORDS, MAX_TEMPLATES};
 use crate::message::{Packed, Payload, SeriesId, Signed, TemplateId};
 use crate::refusal::{Reason, Refusal};
 use crate::step::Step;
@@ -136,18 +136,61 @@ impl Book {
     ) -> Result<Outcome, Refusal> {
         let unverified = packed.parse::<ServiceRecord>()?;
         let service = unverified.claims().service;
-        if let Some(known) = self.record(&service) {
-            follows(known, unverified.claims())?;
-        }
-        let signed = Arc::new(unverified.verify(&self.network)?);
         let own = delivery.from.is_none();
-        if !own && self.records.get(&service).is_none() {
+        let fits = self.record(&service).map_or(Ok(()), |known| follows(known, unverified.claims()));
+        let gap = match (fits, unverified.claims().previous) {
+            (Ok(()), _) => None,
+            // Records that were missed are fetched one by one, backwards, until one follows on the known one.
+            (Err(gap), Some(before)) if gap.reason == Reason::RevisionGap && !own => Some((gap, before)),
+            (Err(refusal), _) => return Err(refusal),
+        };
+        let signed = Arc::new(unverified.verify(&self.network)?);
+        if let Some((refusal, before)) = gap {
+            let item = Item::LaterRecord(signed, before);
+            self.waiting.insert(item, delivery.from.cloned(), delivery.now, delivery.random)?;
+            return Ok(Outcome::Waits(refusal, vec![Want::PastRecord(before)]));
+        }
+        let outcome = self.take_record(signed.clone(), own, delivery, step)?;
+        self.take_later_records(signed, delivery, step);
+        Ok(outcome)
+    }
+
+    /// Takes the records, one after another, that waited for this one.
+    fn take_later_records(
+        &mut self,
+        taken: Arc<Signed<ServiceRecord>>,
+        delivery: &Delivery<'_>,
+        step: &mut Step<BookEffect>,
+    ) {
+        let mut newest = taken;
+        loop {
+            let later = self.waiting.take_later_records(&newest.id());
+            let Some(next) = later.into_iter().find(|next| follows(&newest, next.body()).is_ok()) else { return };
+            match self.take_record(next.clone(), true, delivery, step) {
+                Ok(_) => newest = next,
+                Err(refusal) => return self.count(&refusal),
+            }
+        }
+    }
+
+    /// Takes a verified record that follows on the known one: on the shelf where its service is in use or ours, else
+    /// into the waiting pool. `relay` says whether its gossip verdict alone doesn't pass it on.
+    fn take_record(
+        &mut self,
+        signed: Arc<Signed<ServiceRecord>>,
+        relay: bool,
+        delivery: &Delivery<'_>,
+        step: &mut Step<BookEffect>,
+    ) -> Result<Outcome, Refusal> {
+        let (service, own) = (signed.body().service, delivery.from.is_none());
+        let shelved = self.records.get(&service).is_some();
+        if !own && !shelved {
             return self.park(Item::Record(signed), Want::Record(service), delivery, step);
         }
-        if self.records.get(&service).is_none() && self.records.len() >= MAX_RECORDS {
+        if !shelved && self.records.len() >= MAX_RECORDS {
             return Err(Refusal::new(Reason::OverQuota, format_args!("{MAX_RECORDS} services are known")));
         }
-        self.shelve_record(signed, own, own, step);
+        self.shelve_record(signed, own, relay, step);
         self.mark_outdated(&service, delivery.now, step);
         self.retry(&Want::Record(service), delivery.now, step);
         Ok(Outcome::Taken)
@@ -186,10 +229,34 @@ impl Book {
             step.then(BookEffect::Relay(signed.packed().clone()));
         }
         if let Some(before) = self.records.put(service, signed, own) {
-            self.held.remove(before.packed());
-            forget(step, before.packed());
+            self.keep_past_record(before, step);
         }
         heads::save_record(step, &service, message, self.records.is_own(&service));
+    }
+
+    /// Keeps a replaced record for peers that missed some; the oldest gives way.
+    pub(super) fn keep_past_record(&mut self, record: Arc<Signed<ServiceRecord>>, step: &mut Step<BookEffect>) {
+        let service = record.body().service;
+        self.held.insert(record.packed(), Place::PastRecord(service));
+        let past = self.past_records.entry(service).or_default();
+        past.push_back(record);
+        if past.len() > MAX_PAST_RECORDS
+            && let Some(oldest) = past.pop_front()
+        {
+            self.held.remove(oldest.packed());
+            forget(step, oldest.packed());
+        }
+    }
+
+    /// Forgets a service's record that was taken off the shelf, and those before it.
+    pub(super) fn forget_record(&mut self, record: &Signed<ServiceRecord>, step: &mut Step<BookEffect>) {
+        let service = record.body().service;
+        let past = self.past_records.remove(&service).unwrap_or_default();
+        for packed in past.iter().map(|r| r.packed()).chain([record.packed()]) {
+            self.held.remove(packed);
+            forget(step, packed);
+        }
+        heads::forget_record(step, &service);
     }
 
     /// Offerings on another version than their service's new record are outdated from now on.
@@ -257,9 +324,7 @@ impl Book {
         if let Some(key) = service
             && let Some(unused) = self.records.remove_user(key, id)
         {
-            self.held.remove(unused.packed());
-            forget(step, unused.packed());
-            heads::forget_record(step, key);
+            self.forget_record(&unused, step);
         }
     }
 }

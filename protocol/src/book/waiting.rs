@@ -40,6 +40,8 @@ pub(super) enum Item {
     Offering(Box<WaitingOffering>),
     Template(Arc<Signed<Template>>),
     Record(Arc<Signed<ServiceRecord>>),
+    /// A record that follows on one that isn't known; it is nobody's current record yet.
+    LaterRecord(Arc<Signed<ServiceRecord>>, MessageId),
 }
 
 impl Item {
@@ -47,7 +49,7 @@ impl Item {
         match self {
             Self::Offering(offering) => offering.signed.id(),
             Self::Template(signed) => signed.id(),
-            Self::Record(signed) => signed.id(),
+            Self::Record(signed) | Self::LaterRecord(signed, _) => signed.id(),
         }
     }
 
@@ -60,6 +62,7 @@ impl Item {
             }
             Self::Template(signed) => vec![Tag::Template(template_id(signed.packed().payload()))],
             Self::Record(signed) => vec![Tag::Record(signed.body().service)],
+            Self::LaterRecord(_, before) => vec![Tag::Wants(Want::PastRecord(*before))],
         }
     }
 }
@@ -109,7 +112,7 @@ impl Waiting {
     pub(super) fn offering(&self, id: &MessageId) -> Option<&WaitingOffering> {
         match &self.entries.get(id)?.item {
             Item::Offering(offering) => Some(offering),
-            Item::Template(_) | Item::Record(_) => None,
+            _ => None,
         }
     }
 
@@ -117,7 +120,7 @@ impl Waiting {
     pub(super) fn offering_mut(&mut self, id: &MessageId) -> Option<&mut WaitingOffering> {
         match &mut self.entries.get_mut(id)?.item {
             Item::Offering(offering) => Some(offering),
-            Item::Template(_) | Item::Record(_) => None,
+            _ => None,
         }
     }
 
@@ -134,7 +137,7 @@ impl Waiting {
         let message = self.tags.get(&Tag::Template(*id))?.first()?;
         match &self.entries.get(message)?.item {
             Item::Template(signed) => Some(signed),
-            Item::Offering(_) | Item::Record(_) => None,
+            _ => None,
         }
     }
 
@@ -142,8 +145,16 @@ impl Waiting {
         let message = self.tags.get(&Tag::Record(*service))?.first()?;
         match &self.entries.get(message)?.item {
             Item::Record(signed) => Some(signed),
-            Item::Offering(_) | Item::Template(_) => None,
+            _ => None,
         }
+    }
+
+    /// Takes the records out that follow on this one.
+    pub(super) fn take_later_records(&mut self, before: &MessageId) -> Vec<Arc<Signed<ServiceRecord>>> {
+        let ids = self.tagged(&Tag::Wants(Want::PastRecord(*before)));
+        let entries = ids.iter().filter_map(|id| self.remove(id));
+        let later = |entry: Entry| if let Item::LaterRecord(signed, _) = entry.item { Some(signed) } else { None };
+        entries.filter_map(later).collect()
     }
 
     pub(super) fn take_template(&mut self, id: &TemplateId) -> Option<Arc<Signed<Template>>> {
@@ -271,5 +282,13 @@ impl Book {
                 self.waiting.remove(id);
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Waiting {
+    /// Whether no index remembers anything.
+    pub(super) fn forgot_everything(&self) -> bool {
+        self.entries.is_empty() && self.parts.is_empty() && self.tags.is_empty()
     }
 }

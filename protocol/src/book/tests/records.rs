@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::document::template_id;
-use crate::limits::OUTDATED_TIME;
+use crate::limits::{MAX_PAST_RECORDS, OUTDATED_TIME};
 
 fn custom_template(author: &SigningKey) -> Signed<Template> {
     let text = json!({
@@ -20,14 +20,63 @@ fn a12_a_record_is_replaced_by_the_next_one_that_names_it_and_by_nothing_else() 
     let three = ann.record("cc", Some(&two));
     let foreign = ann.record("dd", Some(&ann.record("ee", None)));
     assert_eq!(desk.deliver(one.packed(), None, 0).0, Verdict::Accept);
-    assert_eq!(ignored(&desk.verdict(three.packed())), Some(Reason::RevisionGap), "a jump");
-    assert_eq!(ignored(&desk.verdict(foreign.packed())), Some(Reason::RevisionGap), "it names another one");
-    assert_eq!(desk.verdict(two.packed()), Verdict::Accept);
-    assert_eq!(desk.verdict(three.packed()), Verdict::Accept);
-    assert_eq!(ignored(&desk.verdict(two.packed())), Some(Reason::Superseded));
+    let current = |desk: &Desk| desk.book.record(&ServiceKey::of(&ann.service)).unwrap().id();
+    for (record, missing) in [(&three, two.id()), (&foreign, foreign.body().previous.unwrap())] {
+        let Verdict::Wait { refusal, wants } = desk.verdict(record.packed()) else { panic!() };
+        assert_eq!((refusal.reason, wants), (Reason::RevisionGap, vec![Want::PastRecord(missing)]));
+        assert_eq!(current(&desk), one.id());
+    }
+    let (verdict, effects) = desk.receive(two.packed());
+    assert_eq!((verdict, relayed(&effects)), (Verdict::Accept, vec![three.id()]), "what waited for it comes along");
+    assert_eq!(current(&desk), three.id());
+    assert_eq!(ignored(&desk.verdict(two.packed())), Some(Reason::Duplicate));
+    assert_eq!(ignored(&desk.verdict(ann.record("ee", None).packed())), Some(Reason::Superseded));
     let current = desk.book.record(&ServiceKey::of(&ann.service)).unwrap();
     assert_eq!((current.id(), current.body().revision), (three.id(), 3));
-    assert_eq!(desk.stored(), 1);
+    desk.restart(0);
+    assert_eq!(desk.book.ids(None, 9), [(Kind::ServiceRecord, three.id())]);
+    for past in [&one, &two] {
+        assert_eq!(desk.book.message(&past.id()), Some(past.packed()), "for peers that missed some");
+    }
+}
+
+#[test]
+fn a12_records_that_were_missed_are_fetched_backwards_until_they_join() {
+    let (mut desk, ann) = (Desk::new(), provider(10));
+    let mut chain = vec![ann.record("aa", None)];
+    for _ in 1..5 {
+        chain.push(ann.record("bb", chain.last()));
+    }
+    desk.verdict(chain[0].packed());
+    desk.list(&ann.sign(ann.process(1, chain[0].body())));
+    let mut next = chain[4].clone();
+    loop {
+        let verdict = desk.verdict(next.packed());
+        let Verdict::Wait { wants, .. } = verdict else { break assert_eq!(verdict, Verdict::Accept) };
+        let [Want::PastRecord(missing)] = wants[..] else { panic!("{wants:?}") };
+        next = chain.iter().find(|r| r.id() == missing).unwrap().clone();
+    }
+    assert_eq!(desk.book.record(&ServiceKey::of(&ann.service)).unwrap().id(), chain[4].id());
+    assert_eq!(desk.book.waiting(), 0);
+}
+
+#[test]
+fn only_the_last_past_records_are_kept_and_none_without_a_use() {
+    let (mut desk, ann) = (Desk::new(), provider(10));
+    let one = ann.record("aa", None);
+    desk.verdict(one.packed());
+    desk.list(&ann.sign(ann.process(1, one.body())));
+    let mut last = one;
+    for _ in 0..MAX_PAST_RECORDS + 3 {
+        last = ann.record("bb", Some(&last));
+        assert_eq!(desk.verdict(last.packed()), Verdict::Accept);
+    }
+    assert_eq!(desk.stored(), 1 + 1 + MAX_PAST_RECORDS);
+    desk.restart(0);
+    assert_eq!(desk.stored(), 1 + 1 + MAX_PAST_RECORDS);
+    let step = desk.book.expire(at(3_601));
+    desk.settle(step);
+    assert!(desk.store.0.is_empty());
 }
 
 #[test]
@@ -108,9 +157,13 @@ fn a_template_is_held_while_a_bonded_offering_uses_it() {
     assert_eq!(desk.book.message(&name), Some(template.packed()), "found by its content id");
     desk.restart(0);
     assert!(desk.book.template(&id).is_some());
+    let series = crate::document::series_of(&signed);
+    desk.list(&ann.sign(Offering { series: Some(series), revision: 2, ..signed.body().clone() }));
+    assert!(desk.book.template(&id).is_some(), "a new revision uses it too");
     let step = desk.book.expire(at(3_601));
     desk.settle(step);
     assert!(desk.store.0.is_empty() && desk.book.template(&id).is_none());
+    assert!(desk.book.waiting.forgot_everything());
 }
 
 #[test]
