@@ -196,7 +196,9 @@ fn statuses_of_one_series_are_passed_on_at_intervals_and_the_last_one_is() {
     assert!(relayed(&desk.settle(step)).is_empty());
     let step = desk.book.expire(at(STATUS_RELAYED_EVERY.as_secs()));
     assert_eq!(relayed(&desk.settle(step)), [ann.status(series, 2, 8, false).id()]);
-    let own = desk.deliver(&ann.status(series, 3, 7, false), None, 11);
+    let step = desk.book.expire(at(2 * STATUS_RELAYED_EVERY.as_secs()));
+    assert!(relayed(&desk.settle(step)).is_empty(), "once");
+    let own = desk.deliver(&ann.status(series, 3, 7, false), None, 21);
     assert_eq!((own.0, relayed(&own.1).len()), (Verdict::Accept, 1));
 }
 

@@ -153,6 +153,7 @@ fn a_template_is_held_while_a_bonded_offering_uses_it() {
     let wrong = ann.sign(Offering { template: id, ..ann.offering(2) });
     assert_eq!(rejected(&desk.verdict(wrong.packed())), Some(Reason::InvalidDocument));
     assert_eq!(relayed(&desk.bond(&signed.id())), [template.id(), signed.id()]);
+    assert!(desk.book.waiting.forgot_everything());
     let name = Want::Template(id).name().unwrap();
     assert_eq!(desk.book.message(&name), Some(template.packed()), "found by its content id");
     desk.restart(0);
