@@ -57,8 +57,11 @@ impl From<RuleError> for Refusal {
 fn decode<T: DeserializeOwned + Rules>(kind: Kind, payload: &[u8]) -> Result<T, Refusal> {
     debug_assert!(matches!(kind.form(), Form::Document));
     let tree = json::parse(payload).map_err(|e| Refusal::new(Reason::Malformed, format_args!("{kind}: {e}")))?;
-    let body: T = serde_json::from_value(Value::Object(tree))
-        .map_err(|e| Refusal::new(Reason::Malformed, format_args!("{kind}: {e}")))?;
+    let body: T = serde_json::from_value(Value::Object(tree)).map_err(|e| {
+        // Read once more for the error alone: the text has lines and columns, the tree has none.
+        let placed = serde_json::from_slice::<T>(payload).err().unwrap_or(e);
+        Refusal::new(Reason::Malformed, format_args!("{kind}: {placed}"))
+    })?;
     body.check()?;
     Ok(body)
 }

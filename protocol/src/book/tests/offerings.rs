@@ -372,3 +372,23 @@ fn our_own_offering_takes_the_same_way_and_is_shown_while_it_waits() {
     assert_eq!(relayed(&desk.bond(&signed.id())), [signed.id()]);
     assert!(desk.book.get(&signed.id().to_string(), at(0)).unwrap().bonded);
 }
+
+#[test]
+fn a_bond_that_is_seen_too_late_lists_nothing() {
+    let (mut desk, ann) = (Desk::new(), provider(10));
+    let series = desk.list(&ann.sign(ann.offering(1)));
+    let revised = |revision| ann.sign(Offering { series: Some(series), revision, ..ann.offering(1) });
+    let (two, three, four) = (revised(2), revised(3), revised(4));
+    let brief = ann.sign(Offering { valid_until: Timestamp::from_secs(START + 5), ..ann.offering(2) });
+    for signed in [&two, &three, &four, &brief] {
+        desk.verdict(signed.packed());
+    }
+    desk.bond(&three.id());
+    assert!(desk.bond(&two.id()).is_empty(), "superseded meanwhile");
+    desk.verdict(&ann.status(series, 1, 0, true));
+    assert!(desk.bond(&four.id()).is_empty(), "withdrawn meanwhile");
+    let step = desk.book.bond_checked(&brief.id(), BondVerdict::Stands, at(6));
+    assert!(desk.settle(step).is_empty(), "expired meanwhile");
+    assert_eq!((desk.show(series).id, desk.book.len(), desk.book.waiting()), (three.id(), 1, 0));
+    assert!(desk.bond(&MessageId::from_bytes([0; 32])).is_empty(), "nothing waits under such an id");
+}

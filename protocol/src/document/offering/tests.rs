@@ -124,6 +124,8 @@ fn numbers_and_amounts_are_written_in_one_way() {
     ] {
         let changed = text.replace(from, to);
         assert_ne!(changed, text);
-        assert_eq!(Offering::decode(changed.as_bytes()).unwrap_err().reason, Reason::Malformed, "{to}");
+        let refusal = Offering::decode(changed.as_bytes()).unwrap_err();
+        assert_eq!(refusal.reason, Reason::Malformed, "{to}");
+        assert!(refusal.detail.contains("at line 1 column "), "{refusal}");
     }
 }
