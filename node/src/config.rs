@@ -65,7 +65,7 @@ pub enum ConfigError {
         why: String,
     },
     /// No such key.
-    #[error("unknown key `{key}` ({origin}){hint}; `tradepost config show` lists them all")]
+    #[error("unknown key `{key}` ({origin}){hint}; `tradepost config keys` lists them all")]
     UnknownKey {
         /// The key.
         key: String,

@@ -11,6 +11,7 @@ mod passphrase;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
@@ -116,6 +117,17 @@ pub struct PublicKeys {
     pub roles: Vec<Role>,
 }
 
+/// Why the keys stay locked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnlockError {
+    /// The file isn't right, or the passphrase isn't its.
+    #[error(transparent)]
+    File(#[from] KeyFileError),
+    /// There is no passphrase.
+    #[error(transparent)]
+    Passphrase(#[from] PassphraseError),
+}
+
 /// The unlocked keys of a node. Neither `Debug` nor any serialisation shows a secret; dropping it wipes them.
 #[derive(Clone, Default)]
 pub struct Keystore {
@@ -133,6 +145,20 @@ impl Keystore {
         let master = Branch::master(&mnemonic.seed());
         let branches = Role::ALL.into_iter().map(|role| (role, master.descend(&role.path()))).collect();
         Self { branches }
+    }
+
+    /// The keys at this path: without a passphrase where none stands over them, and none where there is no file.
+    ///
+    /// # Errors
+    /// [`UnlockError`] where the file or the passphrase isn't right.
+    pub fn unlock(path: &Path, source: &PassphraseSource) -> Result<Self, UnlockError> {
+        let file = match KeyFile::read(path) {
+            Err(KeyFileError::Missing(_)) => return Ok(Self::empty()),
+            read => read?,
+        };
+        let passphrase =
+            if file.is_protected() { source.get("Passphrase of the keys: ")? } else { Passphrase::empty() };
+        Ok(file.open(&passphrase)?)
     }
 
     /// A keystore with only these of its roles, for a machine that needs no more.
@@ -278,6 +304,24 @@ mod tests {
         );
         assert_eq!(serving.public().roles, [Role::Serving, Role::Sealing, Role::Node]);
         assert!(Keystore::empty().public().roles.is_empty());
+    }
+
+    #[test]
+    fn unlocking_asks_for_a_passphrase_only_where_one_stands_over_the_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let nobody = PassphraseSource::new(Some(path("no such file")), None);
+        let right = PassphraseSource::new(None, Some(Zeroizing::new("right".to_owned())));
+        let wrong = PassphraseSource::new(None, Some(Zeroizing::new("wrong".to_owned())));
+        let passphrase = Passphrase::new(Zeroizing::new("right".to_owned())).unwrap();
+        KeyFile::seal(&keystore(), &Passphrase::empty(), Cost::default()).unwrap().write_new(&path("open")).unwrap();
+        KeyFile::seal(&keystore(), &passphrase, Cost::default()).unwrap().write_new(&path("locked")).unwrap();
+        assert!(Keystore::unlock(&path("none"), &nobody).unwrap().public().roles.is_empty());
+        assert!(Keystore::unlock(&path("open"), &nobody).unwrap().has(Role::Account));
+        assert!(Keystore::unlock(&path("locked"), &right).unwrap().has(Role::Account));
+        assert!(matches!(Keystore::unlock(&path("locked"), &nobody), Err(UnlockError::Passphrase(_))));
+        let refused = Keystore::unlock(&path("locked"), &wrong);
+        assert!(matches!(refused, Err(UnlockError::File(KeyFileError::WrongPassphrase))));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Tradepost: a marketplace node without a middleman.
 
+pub mod cli;
 pub mod config;
 pub mod home;
 pub mod keystore;
+pub mod ledger_access;
 pub mod private_file;
 pub mod process_id;
 pub mod shutdown;
@@ -10,5 +12,9 @@ pub mod supervisor;
 pub mod telemetry;
 pub mod terminal;
 
+use std::process::ExitCode;
+
 /// Runs the program as its command line says.
-pub fn main() {}
+pub fn main() -> ExitCode {
+    cli::run()
+}

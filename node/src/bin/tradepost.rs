@@ -1,5 +1,5 @@
 //! The `tradepost` program.
 
-fn main() {
+fn main() -> std::process::ExitCode {
     tradepost::main()
 }

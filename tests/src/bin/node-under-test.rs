@@ -1,5 +1,5 @@
 //! The node as the scenarios run it: the very program, built with the tests.
 
-fn main() {
+fn main() -> std::process::ExitCode {
     tradepost::main()
 }

@@ -1,0 +1,157 @@
+//! The program as people and scripts meet it: output, exit codes, and what it leaves in a home.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+const PHRASE: &str = "illness spike retreat truth genius clock brain pass fit cave bargain toe";
+const ACCOUNT: &str = "GDRXE2BQUC3AZNPVFSCEZ76NJ3WWL25FYFK6RGZGIEKWE4SOOHSUJUJ6";
+
+fn tradepost(home: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tradepost"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TRADEPOST_") {
+            command.env_remove(name);
+        }
+    }
+    command.arg("--home").arg(home).args(args).stdin(Stdio::null());
+    command
+}
+
+fn run(home: &Path, args: &[&str]) -> Output {
+    tradepost(home, args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// A child that is killed when the test ends, however that is.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A devnet process and the one line that it prints.
+fn devnet(home: &Path) -> (Running, Value) {
+    let mut command = tradepost(home, &["devnet", "--port", "0", "--json"]);
+    let mut child = Running(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (child, serde_json::from_str(&line).unwrap())
+}
+
+#[test]
+fn a_new_node_is_made_and_funded_on_a_devnet() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_devnet, facts) = devnet(&dir.path().join("devnet"));
+    let empty = dir.path().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    let home = dir.path().join("home");
+    let rpc = facts["rpc_url"].as_str().unwrap();
+    let done = run(&home, &["init", "--json", "--rpc-url", rpc, "--passphrase-file", empty.to_str().unwrap()]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let made: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(made["funded"], true);
+    assert_eq!(made["mnemonic"].as_str().unwrap().split(' ').count(), 24);
+    let config: Value = serde_json::from_slice(&run(&home, &["config", "show", "--json"]).stdout).unwrap();
+    let rpc_url = config["settings"].as_array().unwrap().iter().find(|s| s["key"] == "rpc_url").unwrap();
+    assert_eq!((rpc_url["value"].as_str().unwrap().trim_end_matches('/'), &rpc_url["origin"]), (rpc, &"file".into()));
+}
+
+#[test]
+fn a_devnet_ends_with_0_on_the_first_signal() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut devnet, facts) = devnet(dir.path());
+    assert!(facts["passphrase"].as_str().unwrap().len() > 16);
+    let pid = Pid::from_raw(i32::try_from(facts["pid"].as_u64().unwrap()).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(devnet.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_mnemonic_brings_the_account_back_and_is_shown_nowhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let mut command = tradepost(&home, &["init", "--recover", "--no-fund", "--json"]);
+    command.env("TRADEPOST_PASSPHRASE", "correct horse battery").stdin(Stdio::piped());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(PHRASE.as_bytes()).unwrap();
+    let done = child.wait_with_output().unwrap();
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let made: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(made["account"], ACCOUNT);
+    let mut everything = text(&done.stdout).to_owned() + text(&done.stderr);
+    for file in ["keys.json", "config.toml"] {
+        everything += &std::fs::read_to_string(home.join(file)).unwrap();
+    }
+    for secret in ["illness", "retreat", "horse", "SBGWSG6BTNCKCOB3DIFBGCVMUPQFYPA2G4O34RMTB343OYPXU5DJDVMN"] {
+        assert!(!everything.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn keys_are_never_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let init = || {
+        let mut command = tradepost(dir.path(), &["init", "--no-fund"]);
+        command.env("TRADEPOST_PASSPHRASE", "long enough").output().unwrap()
+    };
+    assert!(init().status.success());
+    let keys = std::fs::read(dir.path().join("keys.json")).unwrap();
+    let again = init();
+    assert_eq!(again.status.code(), Some(3));
+    assert!(again.stdout.is_empty() && text(&again.stderr).contains("keys.json"));
+    assert_eq!(std::fs::read(dir.path().join("keys.json")).unwrap(), keys);
+}
+
+#[test]
+fn exit_codes_and_errors_are_as_documented() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = run(dir.path(), &["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    assert!(text(&help.stdout).contains("Exit codes"));
+    assert_eq!(run(dir.path(), &["no-such-command"]).status.code(), Some(2));
+    let unknown = run(dir.path(), &["config", "show", "--set", "bootstraps=x"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(unknown.stdout.is_empty() && text(&unknown.stderr).contains("`bootstrap`"));
+    let json = run(dir.path(), &["config", "show", "--json", "--set", "max_peers=0"]);
+    let error: Value = serde_json::from_slice(&json.stderr).unwrap();
+    assert_eq!(error["error"], "usage");
+    let no_passphrase = run(dir.path(), &["init"]);
+    assert_eq!(no_passphrase.status.code(), Some(2));
+    assert!(text(&no_passphrase.stderr).contains("--passphrase-file"));
+    assert!(!dir.path().join("keys.json").exists());
+}
+
+#[test]
+fn an_empty_passphrase_is_refused_off_the_devnet() {
+    let dir = tempfile::tempdir().unwrap();
+    let empty = dir.path().join("empty");
+    std::fs::write(&empty, "\n").unwrap();
+    let args = ["init", "--network", "testnet", "--no-fund", "--passphrase-file", empty.to_str().unwrap()];
+    let refused = run(&dir.path().join("home"), &args);
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(text(&refused.stderr).contains("devnet"));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_it_quietly() {
+    let dir = tempfile::tempdir().unwrap();
+    // The reading end is closed before the program writes its first byte.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut child = tradepost(dir.path(), &["config", "keys"]);
+    let mut child = child.stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert_eq!((child.wait().unwrap().code(), told.as_str()), (Some(0), ""));
+}
