@@ -118,7 +118,7 @@ impl Global {
     /// A [`Failure`] where the file or the passphrase isn't right.
     pub fn keys(&self, home: &Home, config: &Config) -> Result<Keystore, Failure> {
         let source = PassphraseSource::from_environment(config.passphrase_file.clone())?;
-        Ok(Keystore::unlock(&home.key_file(), &source)?)
+        Ok(Keystore::unlock(&home.key_file(), &source, config.network)?)
     }
 
     /// How to speak.

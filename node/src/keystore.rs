@@ -19,6 +19,7 @@ use tradepost_protocol::account::{AccountId, ServiceKey, ServingKey};
 use tradepost_protocol::seal::{SealingKey, SealingSecret};
 use zeroize::Zeroizing;
 
+use crate::config::Network;
 use derivation::Branch;
 pub use file::{Cost, KeyFile, KeyFileError};
 pub use mnemonic::{Mnemonic, MnemonicError, Words};
@@ -147,18 +148,24 @@ impl Keystore {
         Self { branches }
     }
 
-    /// The keys at this path: without a passphrase where none stands over them, and none where there is no file.
+    /// The keys at this path: without a passphrase where none stands over them, which only a devnet allows, and no keys
+    /// where there is no file.
     ///
     /// # Errors
     /// [`UnlockError`] where the file or the passphrase isn't right.
-    pub fn unlock(path: &Path, source: &PassphraseSource) -> Result<Self, UnlockError> {
+    pub fn unlock(path: &Path, source: &PassphraseSource, network: Network) -> Result<Self, UnlockError> {
         let file = match KeyFile::read(path) {
             Err(KeyFileError::Missing(_)) => return Ok(Self::empty()),
             read => read?,
         };
-        let passphrase =
-            if file.is_protected() { source.get("Passphrase of the keys: ")? } else { Passphrase::empty() };
-        Ok(file.open(&passphrase)?)
+        if file.is_protected() {
+            return Ok(file.open(&source.get("Passphrase of the keys: ")?)?);
+        }
+        // Keys that were made for play must not come to hold real money unseen.
+        match network {
+            Network::Devnet => Ok(file.open(&Passphrase::empty())?),
+            Network::Testnet | Network::Public => Err(PassphraseError::Empty(network).into()),
+        }
     }
 
     /// A keystore with only these of its roles, for a machine that needs no more.
@@ -316,11 +323,13 @@ mod tests {
         let passphrase = Passphrase::new(Zeroizing::new("right".to_owned())).unwrap();
         KeyFile::seal(&keystore(), &Passphrase::empty(), Cost::default()).unwrap().write_new(&path("open")).unwrap();
         KeyFile::seal(&keystore(), &passphrase, Cost::default()).unwrap().write_new(&path("locked")).unwrap();
-        assert!(Keystore::unlock(&path("none"), &nobody).unwrap().public().roles.is_empty());
-        assert!(Keystore::unlock(&path("open"), &nobody).unwrap().has(Role::Account));
-        assert!(Keystore::unlock(&path("locked"), &right).unwrap().has(Role::Account));
-        assert!(matches!(Keystore::unlock(&path("locked"), &nobody), Err(UnlockError::Passphrase(_))));
-        let refused = Keystore::unlock(&path("locked"), &wrong);
+        assert!(Keystore::unlock(&path("none"), &nobody, Network::Devnet).unwrap().public().roles.is_empty());
+        assert!(Keystore::unlock(&path("open"), &nobody, Network::Devnet).unwrap().has(Role::Account));
+        assert!(Keystore::unlock(&path("locked"), &right, Network::Devnet).unwrap().has(Role::Account));
+        assert!(matches!(Keystore::unlock(&path("locked"), &nobody, Network::Devnet), Err(UnlockError::Passphrase(_))));
+        let elsewhere = Keystore::unlock(&path("open"), &right, Network::Public);
+        assert!(matches!(elsewhere, Err(UnlockError::Passphrase(PassphraseError::Empty(Network::Public)))));
+        let refused = Keystore::unlock(&path("locked"), &wrong, Network::Devnet);
         assert!(matches!(refused, Err(UnlockError::File(KeyFileError::WrongPassphrase))));
     }
 
