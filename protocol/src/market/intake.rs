@@ -3,7 +3,6 @@
 use rand_core::CryptoRng;
 
 use crate::account::PeerId;
-use crate::bond::BondTerms;
 use crate::book::{self, BondVerdict, BondWanted, BookEffect, Want};
 use crate::kind::Kind;
 use crate::limits::{MAX_IDS_PER_PAGE, MAX_KEYS_PER_READ};
@@ -202,7 +201,7 @@ impl Market {
         }
         let mut keys: Vec<Key> = Vec::new();
         for want in &wanted {
-            for key in [Key::Balance(want.bond), Key::Account(want.account)] {
+            for key in [Key::Balance(want.bond), Key::Account(want.terms.account)] {
                 if !keys.contains(&key) {
                     keys.push(key);
                 }
@@ -228,7 +227,7 @@ fn bond_verdict(want: &BondWanted, entries: &[Entry]) -> BondVerdict {
         _ => None,
     });
     let account = entries.iter().find_map(|e| match e {
-        Entry::Account(a) if a.id == want.account => Some(a),
+        Entry::Account(a) if a.id == want.terms.account => Some(a),
         _ => None,
     });
     let Some(balance) = balance else { return BondVerdict::NotThere };
@@ -236,14 +235,7 @@ fn bond_verdict(want: &BondWanted, entries: &[Entry]) -> BondVerdict {
         let detail = "the author's account doesn't exist, or its master key doesn't rule it";
         return BondVerdict::Refused(Refusal::new(Reason::AuthorAccount, detail));
     }
-    let terms = BondTerms {
-        account: want.account,
-        recipient: want.recipient,
-        series: want.series,
-        release: want.release,
-        least: want.least,
-    };
-    match terms.verify(balance) {
+    match want.terms.verify(balance) {
         Ok(()) => BondVerdict::Stands,
         Err(mismatch) => BondVerdict::Refused(Refusal::new(Reason::WrongBond, mismatch)),
     }
