@@ -55,6 +55,15 @@ impl ServiceConfig {
         Table { name, origin: &origin, base, own: &own }.read(&Value::Table(table.clone()))
     }
 
+    /// Whether its URL is where the node itself listens, for the API or for peers: a service there would call itself.
+    /// The addresses are the bound ones, which the configuration can't know where it leaves the port to the system.
+    pub fn is_nodes_own(&self, api: SocketAddr, listen: &[Multiaddr]) -> bool {
+        match &self.source {
+            ServiceSource::Running { url } => OwnAddresses { api, listen }.is(url),
+            ServiceSource::Started { .. } => false,
+        }
+    }
+
     /// The stored form: what an offering keeps of how its service runs.
     pub fn to_spec(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts and numbers are JSON")
@@ -299,6 +308,16 @@ mod tests {
             assert_eq!(ServiceConfig::from_spec(&service.to_spec()).unwrap(), service);
         }
         assert!(ServiceConfig::from_spec(b"{}").unwrap_err().to_string().contains("publish it again"));
+    }
+
+    #[test]
+    fn g50_a_service_at_a_bound_address_of_the_node_is_known() {
+        let service = table("url = \"http://localhost:9000\"").unwrap();
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let peers = ["/ip4/127.0.0.1/tcp/9000".parse().unwrap()];
+        assert!(service.is_nodes_own(at(9000), &[]) && service.is_nodes_own(at(1), &peers));
+        assert!(!service.is_nodes_own(at(9001), &[]));
+        assert!(!table("start = [\"x\"]").unwrap().is_nodes_own(at(9000), &peers));
     }
 
     #[test]
