@@ -185,6 +185,7 @@ impl Market {
                 self.gossiped(token, kind, bytes, from, now, rng, &mut step)
             }
             Event::PeerMet(peer) => self.peer_met(peer, now, &mut step),
+            Event::PeerLost(peer) => self.peer_lost(&peer),
             Event::Ids { peer, ids, more } => self.ids_listed(peer, &ids, more, &mut step),
             Event::Fetched { peer, asked, messages } => self.fetched(peer, &asked, messages, now, rng, &mut step),
             Event::IdsWanted { token, after } => self.serve_ids(token, after, &mut step),
@@ -269,11 +270,12 @@ impl Market {
         self.expire_commands(now, step);
         self.resume(now, rng, step);
         self.tend_book(now, step);
+        self.forget_void(now, step);
         self.tend_offers(now, rng, step);
         let requests: Vec<MessageId> = self
             .trades
             .iter()
-            .filter(|(_, t)| !t.phase().is_final() || t.owes_word() || t.asks_for_closing())
+            .filter(|(_, t)| !t.phase().is_final() || t.state.session.runs() || t.owes_word() || t.asks_for_closing())
             .map(|(id, _)| *id)
             .collect();
         for request in requests {

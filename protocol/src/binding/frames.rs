@@ -240,3 +240,88 @@ pub fn from_stream(network: &NetworkId, bytes: &[u8]) -> Result<Packed, Refusal>
     }
     Packed::new(kind, network, rest.to_vec())
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use ed25519_dalek::SigningKey;
+
+    const KEY: [u8; 32] = [1; 32];
+
+    fn key() -> ServingKey {
+        ServingKey::from_bytes(KEY)
+    }
+
+    fn binding() -> BindingId {
+        BindingId::from_bytes([2; 32])
+    }
+
+    /// The payload after the signing key, which all frames begin with.
+    fn rest<T: Payload>(frame: &T) -> String {
+        let bytes = frame.encode().unwrap();
+        assert_eq!(bytes[..32], KEY);
+        assert_eq!(T::decode(&bytes).unwrap().encode().unwrap(), bytes);
+        hex::encode(&bytes[32..])
+    }
+
+    #[test]
+    fn every_frame_has_its_golden_bytes() {
+        let (key, binding) = (key(), binding());
+        let (twos, threes) = ("02".repeat(32), "03".repeat(32));
+        let note = Note::new("no");
+        let request = MessageId::from_bytes([3; 32]);
+        let transaction = TxHash::from_bytes([3; 32]);
+        let reject = Reject { key, request, code: RejectCode::NoFreeSupply, note: note.clone() };
+        assert_eq!(rest(&reject), format!("{threes}01026e6f"));
+        assert_eq!(rest(&Fund { key, binding, envelope: vec![7, 8] }), format!("{twos}020708"));
+        assert_eq!(rest(&FundAccepted { key, binding }), twos);
+        assert_eq!(rest(&FundRefused { key, binding, note: note.clone() }), format!("{twos}026e6f"));
+        let access = Sealed::new(vec![9]).unwrap();
+        assert_eq!(rest(&Started { key, binding, access }), format!("{twos}0109"));
+        assert_eq!(rest(&StartFailed { key, binding, note: note.clone() }), format!("{twos}026e6f"));
+        assert_eq!(rest(&Unbind { key, binding, note: note.clone() }), format!("{twos}026e6f"));
+        let delivered = Delivered { key, binding, end: End::UnitsUsed, used: 300 };
+        assert_eq!(rest(&delivered), format!("{twos}01fb2c01"));
+        assert_eq!(rest(&Closing { key, binding, transaction }), format!("{twos}{threes}"));
+        assert_eq!(rest(&Ack { key, binding, step: 37 }), format!("{twos}25"));
+        let ping = Ping { key, whom: ServingKey::from_bytes([4; 32]), binding: Some(binding), nonce: [3; 32] };
+        assert_eq!(rest(&ping), format!("{}01{twos}{threes}", "04".repeat(32)));
+        assert_eq!(rest(&Ping { binding: None, ..ping }), format!("{}00{threes}", "04".repeat(32)));
+        assert_eq!(rest(&Pong { key, nonce: [3; 32] }), threes);
+        assert_eq!(rest(&NotNow { key, binding, state: note }), format!("{twos}026e6f"));
+    }
+
+    #[test]
+    fn a_note_is_bounded_whatever_is_put_into_it() {
+        let note = Note::new("é\n".repeat(1_000));
+        assert!(note.as_str().len() <= MAX_REASON_BYTES && !note.as_str().contains('\n'));
+        let long = crate::frame::encode(&"x".repeat(MAX_REASON_BYTES + 1)).unwrap();
+        assert!(crate::frame::decode::<Note>(&long).is_err());
+        assert!(crate::frame::decode::<Note>(&crate::frame::encode(&"a\u{7}b").unwrap()).is_err());
+        assert!(Sealed::new(vec![0; MAX_ACCESS_BYTES + 1]).is_none());
+    }
+
+    #[test]
+    fn a_stream_carries_the_kind_and_the_signed_message() {
+        let network = NetworkId::of_passphrase("test");
+        let signing = SigningKey::from_bytes(&[5; 32]);
+        let pong = Pong { key: ServingKey::of(&signing), nonce: [3; 32] };
+        let signed = message::Signed::sign(pong.clone(), &network, &signing).unwrap();
+        let bytes = to_stream(signed.packed());
+        assert_eq!(bytes[0], Kind::Pong.number());
+        let opened = from_stream(&network, &bytes).unwrap().open::<Pong>(&network).unwrap();
+        assert_eq!(opened.body(), &pong);
+        for (bad, reason) in [
+            (vec![], Reason::TooShort),
+            (vec![0; 100], Reason::WrongKind),
+            (vec![Kind::Pong.number(); 10], Reason::TooShort),
+            (vec![Kind::Pong.number(); 2_000], Reason::TooLarge),
+        ] {
+            assert_eq!(from_stream(&network, &bad).unwrap_err().reason, reason);
+        }
+        let other = NetworkId::of_passphrase("other");
+        let foreign = from_stream(&other, &bytes).unwrap().open::<Pong>(&other).unwrap_err();
+        assert_eq!(foreign.reason, Reason::BadSignature);
+    }
+}

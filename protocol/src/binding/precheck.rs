@@ -86,6 +86,11 @@ pub enum PrecheckFailure {
     /// 9: a payee that doesn't exist.
     #[error("the account {0} doesn't exist on this ledger, so it could not be paid: the provider must fund it first")]
     NoSuchAccount(AccountId),
+    /// 10: nothing to pay from.
+    #[error(
+        "this node's account {0} doesn't exist on this ledger yet: send coins to it, on a test network with `tradepost wallet fund`"
+    )]
+    NoOwnAccount(AccountId),
     /// 10: too little.
     #[error("the wallet is {} short: amount, reserves and fees together need {}, what is free is {}", coins(.missing), coins(.needed), coins(.free))]
     WalletShort {
@@ -139,7 +144,7 @@ impl PrecheckFailure {
             Self::NoCommonEscrow { .. } => 7,
             Self::AssetNotAccepted(_) => 8,
             Self::TrustlineMissing { .. } | Self::NoSuchAccount(_) => 9,
-            Self::WalletShort { .. } | Self::NoAccountKey => 10,
+            Self::WalletShort { .. } | Self::NoAccountKey | Self::NoOwnAccount(_) => 10,
             Self::ClockOff { .. } | Self::LedgerUnavailable(_) => 11,
             Self::ProviderUnreachable { .. } => 12,
         }
@@ -164,6 +169,7 @@ impl PrecheckFailure {
             Self::NoSuchAccount(_) => "no-such-account",
             Self::WalletShort { .. } => "wallet-short",
             Self::NoAccountKey => "no-account-key",
+            Self::NoOwnAccount(_) => "no-own-account",
             Self::ClockOff { .. } => "clock-off",
             Self::LedgerUnavailable(_) => "ledger-unavailable",
             Self::ProviderUnreachable { .. } => "provider-unreachable",

@@ -334,3 +334,100 @@ impl Trade {
         Ok(Self { request, agreement, state: stored.state, volatile })
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::account::{AccountId, ServingKey};
+    use crate::binding::agreement::tests::agreement;
+    use crate::document::Nonce;
+    use crate::escrow::EscrowKind;
+    use crate::seal::SealingKey;
+    use ed25519_dalek::SigningKey;
+
+    fn network() -> NetworkId {
+        NetworkId::of_passphrase("test")
+    }
+
+    fn trade(side: Side) -> Trade {
+        let (serving, agreement) = agreement();
+        let account = SigningKey::from_bytes(&[8; 32]);
+        let body = BindingRequest {
+            account: AccountId::of(&account),
+            offering: agreement.offering,
+            series: agreement.series,
+            units: agreement.units,
+            budget: None,
+            escrow: vec![EscrowKind::Timed],
+            sealing_key: SealingKey::from_bytes([7; 32]),
+            signing_key: ServingKey::from_bytes([6; 32]),
+            peer: agreement.consumer_peer.clone(),
+            nonce: Nonce::from_bytes([9; 16]),
+            valid_until: Timestamp::from_secs(50),
+        };
+        let request = Signed::sign(body, &network(), &account).unwrap();
+        let mut trade = Trade::new(side, request, agreement.provider_peer.clone(), Now::default());
+        trade.agree(Signed::sign(agreement, &network(), &serving).unwrap());
+        trade
+    }
+
+    #[test]
+    fn a_stored_trade_comes_back_and_a_changed_one_does_not() {
+        let mut trade = trade(Side::Consumer);
+        trade.state.access = Some(Access { token: [4; 32] });
+        let bytes = trade.to_bytes().unwrap();
+        let back = Trade::from_bytes(&network(), &bytes, Now::default()).unwrap();
+        assert_eq!((back.state, back.agreement), (trade.state, trade.agreement));
+        for i in (0..bytes.len()).step_by(7) {
+            let mut changed = bytes.clone();
+            changed[i] ^= 0x40;
+            let read = Trade::from_bytes(&network(), &changed, Now::default());
+            assert!(read.is_err() || read.unwrap().to_bytes().unwrap() == changed, "byte {i}");
+        }
+        assert!(Trade::from_bytes(&NetworkId::of_passphrase("other"), &bytes, Now::default()).is_err());
+    }
+
+    #[test]
+    fn a_stored_trade_has_its_golden_bytes() {
+        let hash = crate::message::keccak(&[&trade(Side::Provider).to_bytes().unwrap()]);
+        assert_eq!(hex::encode(hash), GOLDEN);
+    }
+
+    const GOLDEN: &str = "a7e6c9c8befec7d8a8da885d6944029b648a6f79346f032ed5c256e3b27a90d3";
+
+    #[test]
+    fn a_place_is_held_from_the_agreement_to_the_end_of_the_session() {
+        let mut trade = trade(Side::Provider);
+        assert!(trade.holds_place());
+        trade.session(SessionEvent::MayStart);
+        trade.session(SessionEvent::ServiceRuns);
+        assert!(trade.holds_place());
+        trade.session(SessionEvent::UnitsUsed);
+        assert!(!trade.holds_place());
+        assert_eq!(trade.state.told, Told::EndPending);
+    }
+
+    #[test]
+    fn the_consumer_does_not_tell_what_it_concluded_by_itself() {
+        let mut alone = trade(Side::Consumer);
+        alone.session(SessionEvent::StartByPassed);
+        assert_eq!(alone.state.told, Told::End);
+        let mut unbound = trade(Side::Consumer);
+        unbound.session(SessionEvent::ConsumerUnbinds);
+        assert_eq!(unbound.state.told, Told::EndPending);
+    }
+
+    #[test]
+    fn the_closing_transaction_is_told_after_the_end() {
+        let mut trade = trade(Side::Provider);
+        trade.session(SessionEvent::Drain);
+        trade.closed_by(Some(TxHash::from_bytes([1; 32])));
+        assert_eq!(trade.state.told, Told::EndPending);
+        trade.acknowledged();
+        assert_eq!(trade.state.told, Told::ClosingPending);
+        trade.acknowledged();
+        assert_eq!(trade.state.told, Told::Closing);
+        assert!(!trade.owes_word());
+    }
+}

@@ -236,7 +236,7 @@ impl Market {
             Entry::Account(a) if a.id == own => Some(a),
             _ => None,
         });
-        let account = account.ok_or(PrecheckFailure::NoSuchAccount(own))?;
+        let account = account.ok_or(PrecheckFailure::NoOwnAccount(own))?;
         let terms = self.expected_terms(listing, amount, now.timestamp());
         let returns_at = terms.and_then(|t| t.refund_at());
         let claimants = if amount.is_zero() { 0 } else { crate::escrow::timed::RESERVES };
@@ -482,12 +482,14 @@ impl Market {
                 let error = CommandError::Timeout { what: "the funding", consequence: "no money moved" };
                 self.tell_user(trade.request_id(), Err(error), step);
             }
+            EscrowState::None if trade.state.session.end().is_some() => self.no_longer_want(Purpose::Fund { binding }),
             EscrowState::None if trade.state.funding.is_none() => self.want(Purpose::Fund { binding }),
             EscrowState::Free if trade.state.handed != Handed::Accepted && over => {
                 trade.negotiate(NegotiationEvent::NothingFunded);
                 let error = CommandError::Timeout { what: "the provider's word", consequence: "the binding lapsed" };
                 self.tell_user(trade.request_id(), Err(error), step);
             }
+            EscrowState::Intended | EscrowState::Free if trade.state.session.end().is_some() => {}
             EscrowState::Intended | EscrowState::Free if trade.state.handed == Handed::No => {
                 self.hand_over(trade, now, step);
             }

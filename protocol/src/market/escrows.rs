@@ -22,8 +22,14 @@ impl Market {
     pub(super) fn watch_escrows(&self, step: &mut Step<Effect>) {
         let open =
             |t: &&Trade| matches!(t.escrow(), EscrowState::Intended | EscrowState::Locked | EscrowState::Refused(_));
-        let keys: Vec<Key> =
-            self.trades.values().filter(open).filter_map(|t| t.state.balance).map(Key::Balance).collect();
+        let keys: Vec<Key> = self
+            .trades
+            .values()
+            .filter(|t| !t.phase().is_final())
+            .filter(open)
+            .filter_map(|t| t.state.balance)
+            .map(Key::Balance)
+            .collect();
         for page in keys.chunks(MAX_KEYS_PER_READ) {
             step.then(Effect::Read { ask: Ask::Escrows, keys: page.to_vec() });
         }
@@ -67,6 +73,7 @@ impl Market {
         match change {
             Some(Change::NeverFunded) => {
                 if trade.negotiate(NegotiationEvent::NothingFunded) {
+                    trade.state.note.get_or_insert_with(|| Note::new("nothing was funded in time; no money moved"));
                     self.count_lapse(trade.request.body().account);
                 }
             }

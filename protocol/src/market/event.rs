@@ -115,6 +115,8 @@ pub enum Event {
     },
     /// A peer that speaks the protocol was met.
     PeerMet(PeerId),
+    /// A peer is no longer connected.
+    PeerLost(PeerId),
     /// A peer's page of ids.
     Ids {
         /// The peer.

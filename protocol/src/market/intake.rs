@@ -109,6 +109,20 @@ impl Market {
         step.then(Effect::ListIds { peer, after: None });
     }
 
+    /// A peer went: it is caught up with when it is met again.
+    pub(super) fn peer_lost(&mut self, peer: &PeerId) {
+        self.caught_up_at.remove(peer);
+    }
+
+    /// Catches up again with the peer that was asked longest ago: gossip may have lost something meanwhile.
+    fn catch_up_again(&mut self, now: Now, step: &mut Step<Effect>) {
+        let every = self.setup.margins.presence_life;
+        let due = self.caught_up_at.iter().filter(|(_, at)| now.since(**at) >= every).min_by_key(|(_, at)| **at);
+        if let Some(peer) = due.map(|(peer, _)| peer.clone()) {
+            self.peer_met(peer, now, step);
+        }
+    }
+
     /// A page of a peer's ids: what is unknown is fetched, then the next page is asked for.
     pub(super) fn ids_listed(&mut self, peer: PeerId, ids: &[(Kind, MessageId)], more: bool, step: &mut Step<Effect>) {
         let unknown: Vec<(Kind, MessageId)> = ids.iter().copied().filter(|(_, id)| !self.book.knows(id)).collect();
@@ -193,6 +207,7 @@ impl Market {
 
     /// What the book needs from time to time: bonds looked up, the expired taken out.
     pub(super) fn tend_book(&mut self, now: Now, step: &mut Step<Effect>) {
+        self.catch_up_again(now, step);
         let expired = self.book.expire(now);
         self.absorb_book(expired, step);
         let wanted = self.book.bonds_wanted(MAX_KEYS_PER_READ / 2, now);

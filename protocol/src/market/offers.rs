@@ -269,7 +269,7 @@ impl Market {
         let bond = self.bond_amount(&offering)?;
         let account = self.account.as_ref();
         let own = self.setup.keys.account_id().ok_or(PrecheckFailure::NoAccountKey)?;
-        let account = account.ok_or(PrecheckFailure::NoSuchAccount(own))?;
+        let account = account.ok_or(PrecheckFailure::NoOwnAccount(own))?;
         let native = crate::asset::Asset::Native;
         let returns_at = Some(offering.bond_release());
         Ok(self.cost_of(account, None, &native, bond, bond::RESERVES, returns_at)?)
@@ -431,8 +431,25 @@ impl Market {
         Ok(())
     }
 
+    /// Offerings whose bond has no transaction any more: another program used the sequence number first.
+    fn fail_bondless(&mut self, step: &mut Step<Effect>) {
+        let Some(queue) = &mut self.queue else { return };
+        let lost = |o: &&mut Offer| {
+            o.state == OfferState::Bonding && queue.intent(Purpose::Bond { series: o.series() }).is_none()
+        };
+        for offer in self.offers.values_mut().filter(lost) {
+            offer.state = OfferState::Failed;
+            offer.store(step);
+            if let Some(id) = offer.command.take() {
+                let why = "another program used this account's sequence number; nothing was locked: try again";
+                step.then(Effect::Answer { id, result: Err(CommandError::NotNow(why.into())) });
+            }
+        }
+    }
+
     /// Keeps one's own offerings heard of: presence, free supply, bonds that are due.
     pub(super) fn tend_offers(&mut self, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
+        self.fail_bondless(step);
         let due: Vec<SeriesId> =
             self.offers.values().filter(|o| o.is_reclaimable(self.close_time())).map(Offer::series).collect();
         for series in due {

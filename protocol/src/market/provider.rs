@@ -9,13 +9,13 @@ use crate::amount::Unit;
 use crate::binding::agreement::{self, Agreement};
 use crate::binding::frames::{self, Fund, FundAccepted, FundRefused, Note, Reject, RejectCode, Sealed};
 use crate::binding::negotiation::{Negotiation, NegotiationEvent};
-use crate::binding::phase::Side;
+use crate::binding::phase::{Phase, Side};
 use crate::binding::session::{Session, SessionEvent};
 use crate::binding::trade::{Access, Handed, Told, Trade};
 use crate::document::BindingRequest;
 use crate::escrow::outcome::{EscrowState, Observation};
 use crate::intent::Purpose;
-use crate::limits::{MAX_UNFUNDED_AGREEMENTS, MAX_UNFUNDED_PER_PEER};
+use crate::limits::{MAX_FRAME_LEAD, MAX_REQUEST_LIFE, MAX_UNFUNDED_AGREEMENTS, MAX_UNFUNDED_PER_PEER};
 use crate::market::Market;
 use crate::market::command::{Answer, CommandError, CommandId};
 use crate::market::consumer::ACCESS_INFO;
@@ -26,7 +26,7 @@ use crate::seal;
 use crate::stellar::entry::Entry;
 use crate::stellar::ledger_key::Key;
 use crate::stellar::reserve::LedgerParams;
-use crate::step::Step;
+use crate::step::{Space, Step};
 use crate::time::{Now, Timestamp};
 
 /// Requests that are looked at at once; more wait for their sender's repetition.
@@ -523,6 +523,23 @@ impl Market {
         let held =
             self.trades.values().filter(|t| t.state.side == Side::Provider && t.series() == *series && t.holds_place());
         offer.body().max_supply.saturating_sub(held.count() as u32)
+    }
+
+    /// Agreements that came to nothing are forgotten once their request can't be repeated any more, so that strangers
+    /// can't fill the store with them.
+    pub(super) fn forget_void(&mut self, now: Now, step: &mut Step<Effect>) {
+        let keep = MAX_REQUEST_LIFE + MAX_FRAME_LEAD;
+        let over = |t: &Trade| {
+            let until = t.terms().map_or(t.request.body().valid_until, |a| a.terms.fund_by());
+            t.state.side == Side::Provider && t.phase() == Phase::Void && now.timestamp() > until.plus(keep)
+        };
+        let void: Vec<MessageId> = self.trades.values().filter(|t| over(t)).map(Trade::request_id).collect();
+        for request in void {
+            if let Some(binding) = self.trades.remove(&request).and_then(|t| t.binding()) {
+                self.by_binding.remove(&binding);
+            }
+            step.batch().delete(Space::Binding, *request.as_bytes());
+        }
     }
 
     /// Requests whose look-up takes too long are forgotten; their senders ask again.

@@ -7,21 +7,22 @@ use rand_core::CryptoRng;
 use crate::account::AccountId;
 use crate::amount::Stroops;
 use crate::asset::Asset;
+use crate::binding::frames::Note;
 use crate::binding::precheck::PrecheckFailure;
 use crate::escrow::outcome::Observation;
 use crate::intent::precheck::{Needs, affordable, affordable_in};
 use crate::intent::queue::{Plan, Priority, QueueEffect, SubmitAnswer, TxStatus};
 use crate::intent::{IntentOutcome, Purpose};
-use crate::market::Market;
 use crate::market::command::{Answer, CommandError, CommandId, Cost};
 use crate::market::event::{Ask, Effect, News};
+use crate::market::{Market, Offer};
 use crate::message::{BindingId, TxHash};
 use crate::stellar::entry::Entry;
 use crate::stellar::entry::{AccountState, TrustlineState};
 use crate::stellar::ledger_key::Key;
 use crate::stellar::reserve::LedgerParams;
 use crate::stellar::transaction::Bounds;
-use crate::stellar::{LedgerPoint, Operation, operation, result};
+use crate::stellar::{LedgerPoint, Operation, balance_id, operation, result};
 use crate::step::Step;
 use crate::time::{Now, Timestamp};
 
@@ -96,6 +97,13 @@ impl Market {
         };
         if let Some(queue) = &mut self.queue {
             queue.want(purpose, priority);
+        }
+    }
+
+    /// No longer wants a transaction; one that is signed already goes its way.
+    pub(super) fn no_longer_want(&mut self, purpose: Purpose) {
+        if let Some(queue) = &mut self.queue {
+            queue.cancel(purpose);
         }
     }
 
@@ -218,8 +226,8 @@ impl Market {
         let due = queue.tick(now);
         self.absorb(due, now, rng, step);
         for _ in 0..MAX_TURNS {
-            let Some((purpose, _)) = self.queue.as_ref().and_then(|q| q.turn()) else { break };
-            let plan = self.plan(purpose, now);
+            let Some((purpose, sequence)) = self.queue.as_ref().and_then(|q| q.turn()) else { break };
+            let plan = self.plan(purpose, sequence, now);
             let (Some(queue), Some(key)) = (&mut self.queue, &self.setup.keys.account) else { return };
             match plan.and_then(|plan| queue.sign(plan, key, now).ok()) {
                 Some(signed) => {
@@ -235,11 +243,13 @@ impl Market {
     }
 
     /// The transaction for a purpose, as things stand; `None` where it is no longer wanted.
-    fn plan(&self, purpose: Purpose, now: Now) -> Option<Plan> {
+    fn plan(&self, purpose: Purpose, sequence: i64, now: Now) -> Option<Plan> {
         let soon = now.timestamp().plus(self.setup.margins.transaction_life);
         let (operations, bounds, hold): (Vec<Operation>, Bounds, bool) = match purpose {
             Purpose::Bond { series } => {
-                let offer = self.offers.get(&series)?;
+                // The offering names the balance that this sequence number makes; with another one it would lie.
+                let here = |o: &&Offer| o.body().bond == balance_id::of_operation(o.body().account, sequence, 0);
+                let offer = self.offers.get(&series).filter(here)?;
                 (vec![offer.bond_terms().operation().ok()?], Bounds::until(soon), false)
             }
             Purpose::ReclaimBond { series } => {
@@ -269,7 +279,7 @@ impl Market {
         let collect = terms.collect_bounds(self.setup.margins.claim_margin);
         let before_t = Bounds { until: collect.until.min(soon), ..collect };
         match (purpose, trade.escrow(), trade.state.balance) {
-            (Purpose::Fund { .. }, E::None, None) => {
+            (Purpose::Fund { .. }, E::None, None) if trade.state.session.end().is_none() => {
                 let fund_by = trade.terms()?.terms.fund_by();
                 Some((vec![terms.fund_operation().ok()?], Bounds::until(fund_by), true))
             }
@@ -304,7 +314,17 @@ impl Market {
     fn refused_by_ledger(&mut self, purpose: Purpose, answer: &[u8], step: &mut Step<Effect>) {
         let why = result::explain(answer);
         if let Some(id) = self.command_of(purpose) {
-            step.then(Effect::Answer { id, result: Err(CommandError::Ledger(why)) });
+            return step.then(Effect::Answer { id, result: Err(CommandError::Ledger(why)) });
+        }
+        let (Purpose::Fund { binding }
+        | Purpose::Collect { binding }
+        | Purpose::GiveBack { binding }
+        | Purpose::Refund { binding }) = purpose
+        else {
+            return;
+        };
+        if let Some(request) = self.by_binding.get(&binding).copied() {
+            self.with_trade(request, step, |_, trade, _| trade.state.note = Some(Note::new(why)));
         }
     }
 
@@ -415,7 +435,7 @@ impl Market {
         if !payment.asset.is_native() && line(payment.to).is_none() {
             return Err(PrecheckFailure::TrustlineMissing { account: payment.to, asset: payment.asset.clone() });
         }
-        let state = account(own).ok_or(PrecheckFailure::NoSuchAccount(own))?;
+        let state = account(own).ok_or(PrecheckFailure::NoOwnAccount(own))?;
         self.cost_of(state, line(own), &payment.asset, payment.amount, 0, None)
     }
 
