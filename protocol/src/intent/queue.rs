@@ -529,4 +529,6 @@ fn kept(result: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use stellar_xdr::{TransactionResult, TransactionResultExt, TransactionResultResult};
@@ -12,27 +12,27 @@ use crate::stellar::{operation, xdr};
 use crate::step::{Batch, Commit, Write};
 use crate::time::Timestamp;
 
-const POLL: Duration = Duration::from_secs(1);
+pub(super) const POLL: Duration = Duration::from_secs(1);
 /// Ledgers close every five seconds; ledger n closes at second 5 n.
-const CLOSE: u64 = 5;
+pub(super) const CLOSE: u64 = 5;
 
-fn key() -> SigningKey {
+pub(super) fn key() -> SigningKey {
     SigningKey::from_bytes(&[21; 32])
 }
 
-fn me() -> AccountId {
+pub(super) fn me() -> AccountId {
     AccountId::of(&key())
 }
 
-fn network() -> NetworkId {
+pub(super) fn network() -> NetworkId {
     NetworkId::of_passphrase("a test")
 }
 
-fn purpose(n: u8) -> Purpose {
+pub(super) fn purpose(n: u8) -> Purpose {
     Purpose::Collect { binding: BindingId::from_bytes([n; 32]) }
 }
 
-fn account(sequence: i64) -> AccountState {
+pub(super) fn account(sequence: i64) -> AccountState {
     AccountState {
         id: me(),
         balance: Stroops::whole(100),
@@ -48,15 +48,15 @@ fn account(sequence: i64) -> AccountState {
     }
 }
 
-fn ledger(sequence: u32) -> LedgerPoint {
+pub(super) fn ledger(sequence: u32) -> LedgerPoint {
     LedgerPoint::new(sequence, Timestamp::from_secs(u64::from(sequence) * CLOSE))
 }
 
-fn now(secs: u64) -> Now {
+pub(super) fn now(secs: u64) -> Now {
     Now::from(Timestamp::from_secs(secs))
 }
 
-fn result(result: TransactionResultResult) -> Vec<u8> {
+pub(super) fn result(result: TransactionResultResult) -> Vec<u8> {
     xdr::write(&TransactionResult { fee_charged: 100, result, ext: TransactionResultExt::V0 }).unwrap()
 }
 
@@ -64,16 +64,16 @@ fn pay() -> Operation {
     operation::pay(AccountId::from_bytes([5; 32]), &Asset::Native, Stroops::whole(3))
 }
 
-fn plan(purpose: Purpose, until: u64, hold: bool) -> Plan {
+pub(super) fn plan(purpose: Purpose, until: u64, hold: bool) -> Plan {
     let bounds = Bounds::until(Timestamp::from_secs(until));
     Plan { purpose, operations: vec![pay()], bounds, fee: 100, hold }
 }
 
 /// A store that keeps what was committed.
 #[derive(Debug, Default, Clone)]
-struct Disk {
+pub(super) struct Disk {
     values: BTreeMap<Vec<u8>, Vec<u8>>,
-    commits: usize,
+    pub(super) commits: usize,
 }
 
 impl Commit for Disk {
@@ -92,7 +92,7 @@ impl Commit for Disk {
 }
 
 impl Disk {
-    fn intents(&self) -> Vec<Intent> {
+    pub(super) fn intents(&self) -> Vec<Intent> {
         self.values.values().map(|bytes| Intent::from_bytes(bytes).unwrap()).collect()
     }
 }
@@ -126,7 +126,7 @@ fn finished(effects: &[QueueEffect]) -> Option<IntentOutcome> {
     })
 }
 
-fn not_found(latest: u32, oldest: u32) -> TxStatus {
+pub(super) fn not_found(latest: u32, oldest: u32) -> TxStatus {
     TxStatus::NotFound { latest: ledger(latest), oldest }
 }
 
@@ -377,192 +377,4 @@ fn forgetting_a_dead_transaction_leaves_the_one_that_took_its_number() {
     queue.forget(purpose(1)).commit_to(&mut disk).unwrap();
     let [left] = &disk.intents()[..] else { panic!("{:?}", disk.intents()) };
     assert_eq!((left.purpose, left.sequence), (purpose(2), 8));
-}
-
-/// A ledger with one account that includes what is submitted in the next close, unless it is told to lose it.
-#[derive(Debug)]
-struct Ledger {
-    newest: u32,
-    sequence: i64,
-    pending: Vec<(TxHash, i64, Timestamp)>,
-    included: BTreeMap<TxHash, (LedgerPoint, i64)>,
-    lossy: bool,
-}
-
-impl Ledger {
-    fn submit(&mut self, hash: TxHash, envelope: &[u8]) -> SubmitAnswer {
-        if self.pending.iter().any(|(known, ..)| *known == hash) {
-            return SubmitAnswer::Duplicate;
-        }
-        let transaction = SignedTransaction::read(envelope, &network()).unwrap();
-        assert_eq!(transaction.hash(), hash);
-        if transaction.sequence() != self.sequence + 1 {
-            return SubmitAnswer::Refused { result: result(TransactionResultResult::TxBadSeq) };
-        }
-        let Some((None, Some(until))) = transaction.time_bounds() else { panic!("unbounded") };
-        if !self.lossy {
-            self.pending.push((hash, transaction.sequence(), until));
-        }
-        SubmitAnswer::Pending
-    }
-
-    fn close(&mut self) {
-        self.newest += 1;
-        let at = ledger(self.newest);
-        for (hash, sequence, until) in std::mem::take(&mut self.pending) {
-            if at.close_time <= until && sequence == self.sequence + 1 {
-                self.sequence = sequence;
-                assert!(self.included.insert(hash, (at, sequence)).is_none());
-            }
-        }
-    }
-
-    fn status(&self, hash: TxHash) -> TxStatus {
-        match self.included.get(&hash) {
-            Some((at, _)) => TxStatus::Success { at: *at, result: Vec::new() },
-            None => not_found(self.newest, 1),
-        }
-    }
-}
-
-/// A node with one queue that is killed after a given number of commits, its effects lost with it, and starts again.
-struct Run {
-    queue: AccountQueue,
-    disk: Disk,
-    ledger: Ledger,
-    kill_after: usize,
-    killed: bool,
-    todo: VecDeque<QueueEffect>,
-    ends: BTreeMap<Purpose, BTreeSet<&'static str>>,
-    handed_over: Vec<Vec<u8>>,
-}
-
-impl Run {
-    fn new(kill_after: usize, lossy: bool) -> Self {
-        let ledger = Ledger { newest: 10, sequence: 7, pending: Vec::new(), included: BTreeMap::new(), lossy };
-        let mut run = Self {
-            queue: AccountQueue::new(me(), network(), POLL),
-            disk: Disk::default(),
-            ledger,
-            kill_after,
-            killed: false,
-            todo: VecDeque::new(),
-            ends: BTreeMap::new(),
-            handed_over: Vec::new(),
-        };
-        run.start();
-        run
-    }
-
-    fn now(&self) -> Now {
-        now(u64::from(self.ledger.newest) * CLOSE)
-    }
-
-    fn start(&mut self) {
-        self.queue = AccountQueue::new(me(), network(), POLL);
-        self.todo.clear();
-        let step = self.queue.restore(self.disk.intents(), self.now());
-        self.take(step);
-        // What is wanted follows from other state; it is wanted again until it has ended.
-        for n in 1..=2 {
-            if !self.ends.contains_key(&purpose(n)) {
-                self.queue.want(purpose(n), Priority::Ordinary);
-            }
-        }
-    }
-
-    fn take(&mut self, step: Step<QueueEffect>) {
-        let effects = step.commit_to(&mut self.disk).unwrap();
-        if !self.killed && self.disk.commits >= self.kill_after {
-            self.killed = true;
-            self.start();
-        } else {
-            self.todo.extend(effects);
-        }
-    }
-
-    fn perform(&mut self, effect: QueueEffect) {
-        let now = self.now();
-        match effect {
-            QueueEffect::Submit { hash, envelope } => {
-                let answer = self.ledger.submit(hash, &envelope);
-                let step = self.queue.submitted(hash, &answer, now);
-                self.take(step);
-            }
-            QueueEffect::HandOver { purpose, envelope, .. } => {
-                self.handed_over.push(envelope);
-                let step = self.queue.release(purpose, now);
-                self.take(step);
-            }
-            QueueEffect::Ask { hash } => {
-                let status = self.ledger.status(hash);
-                let step = self.queue.status(hash, status);
-                self.take(step);
-            }
-            QueueEffect::ReadAccount => {
-                let step = self.queue.account_seen(account(self.ledger.sequence), ledger(self.ledger.newest));
-                self.take(step);
-            }
-            QueueEffect::Refused { .. } => {}
-            QueueEffect::Finished { purpose, outcome, .. } => {
-                let end = match outcome {
-                    IntentOutcome::Included { .. } => "included",
-                    IntentOutcome::Dead => "dead",
-                    IntentOutcome::Unknown => "unknown",
-                };
-                self.ends.entry(purpose).or_default().insert(end);
-                let step = self.queue.forget(purpose);
-                self.take(step);
-            }
-        }
-    }
-
-    fn sign_if_due(&mut self) {
-        let Some((due, _)) = self.queue.turn() else { return };
-        let until = self.now().timestamp().secs() + 4 * CLOSE;
-        let step = self.queue.sign(plan(due, until, due == purpose(1)), &key(), self.now()).unwrap();
-        self.take(step);
-    }
-
-    fn run(mut self) -> Self {
-        for _ in 0..60 {
-            let tick = self.queue.tick(self.now());
-            self.take(tick);
-            while let Some(effect) = self.todo.pop_front() {
-                self.perform(effect);
-                self.sign_if_due();
-            }
-            self.ledger.close();
-        }
-        self
-    }
-}
-
-#[test]
-fn killed_after_any_commit_each_purpose_is_included_exactly_once() {
-    let undisturbed = Run::new(usize::MAX, false).run().disk.commits;
-    assert!(undisturbed >= 6, "{undisturbed} commits");
-    for kill_after in 1..=undisturbed {
-        let run = Run::new(kill_after, false).run();
-        assert!(run.killed, "{kill_after}");
-        assert_eq!(run.ends.len(), 2, "killed after {kill_after}: {:?}", run.ends);
-        for (purpose, ends) in &run.ends {
-            assert_eq!(*ends, BTreeSet::from(["included"]), "{purpose} killed after {kill_after}");
-        }
-        assert_eq!(run.ledger.included.len(), 2, "killed after {kill_after}");
-        assert_eq!(run.ledger.sequence, 9);
-        assert!(!run.handed_over.is_empty());
-        assert!(run.disk.intents().is_empty(), "forgotten after their end");
-    }
-}
-
-#[test]
-fn killed_after_any_commit_a_lost_transaction_is_found_dead_and_nothing_is_used() {
-    let undisturbed = Run::new(usize::MAX, true).run().disk.commits;
-    for kill_after in 1..=undisturbed {
-        let run = Run::new(kill_after, true).run();
-        assert_eq!(run.ends.len(), 2, "killed after {kill_after}: {:?}", run.ends);
-        assert!(run.ends.values().all(|ends| *ends == BTreeSet::from(["dead"])), "{:?}", run.ends);
-        assert_eq!((run.ledger.included.len(), run.ledger.sequence), (0, 7));
-    }
 }
