@@ -253,12 +253,11 @@ impl Book {
     }
 
     /// A template by its content id: built in, in use, or waiting for its first use.
-    pub fn template(&self, id: &TemplateId) -> Option<Arc<Template>> {
+    pub fn template(&self, id: &TemplateId) -> Option<&Template> {
         if let Some(known) = crate::document::built_in().iter().find(|b| b.id == *id) {
-            return Some(known.template.clone());
+            return Some(&known.template);
         }
-        let signed = self.templates.get(id).or_else(|| self.waiting.template(id))?;
-        Some(Arc::new(signed.body().clone()))
+        Some(self.templates.get(id).or_else(|| self.waiting.template(id))?.body())
     }
 
     /// A service's current record: in use, or waiting for its first use.

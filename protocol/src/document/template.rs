@@ -1,6 +1,6 @@
 //! Templates: a schema for one kind of offering, with hints for people.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +93,7 @@ pub struct BuiltIn {
     /// Its payload.
     pub payload: &'static [u8],
     /// The template.
-    pub template: Arc<Template>,
+    pub template: Template,
 }
 
 /// The templates that every node knows: `http-api`, `process`, `help`.
@@ -106,7 +106,7 @@ pub fn built_in() -> &'static [BuiltIn] {
         ];
         let read = |payload| {
             let template = Template::decode(payload).expect("built-in templates are valid: a test reads each");
-            BuiltIn { id: template_id(payload), payload, template: Arc::new(template) }
+            BuiltIn { id: template_id(payload), payload, template }
         };
         payloads.into_iter().map(read).collect()
     });
