@@ -5,6 +5,7 @@ pub mod config;
 pub mod home;
 pub mod keystore;
 pub mod ledger_access;
+pub mod market;
 pub mod private_file;
 pub mod process_id;
 pub mod shutdown;

@@ -249,6 +249,11 @@ impl Supervisor {
         state.runs.iter().map(view).collect()
     }
 
+    /// Where a binding's service is reached, once it is healthy; without a path's slash at the end.
+    pub fn base_url(&self, binding: &BindingId) -> Option<String> {
+        self.shared.state().runs.get(binding)?.base_url.clone()
+    }
+
     /// The last lines that a binding's service wrote; also for a while after it ended.
     pub fn log(&self, binding: &BindingId) -> Option<Vec<LogLine>> {
         let state = self.shared.state();

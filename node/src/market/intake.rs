@@ -1,0 +1,166 @@
+//! What happens outside, brought to the market's thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+use tradepost_ledger::clock::LedgerClock;
+use tradepost_ledger::{ClosedLedger, Ledger};
+use tradepost_network::{Event as NetworkEvent, EventReceiver};
+use tradepost_protocol::kind::Kind;
+use tradepost_protocol::market::event::{Event, ServiceEvent};
+use tradepost_protocol::time::Now;
+
+use super::MarketHandle;
+use super::effects::{market_peer, read_cursor};
+use super::inbox::{INBOX_RESERVED, INBOX_RESERVED_FROM_PEERS, Work};
+use super::metrics::MarketMetrics;
+use crate::supervisor;
+
+/// Says every so often that time has passed, at most one such word waiting.
+pub(crate) async fn tick(market: MarketHandle, waits: Arc<AtomicBool>, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if !waits.swap(true, Ordering::AcqRel) && market.inbox().send(Work::Tick).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells of each new ledger, with its fee and reserve. The newest one is told at once.
+pub(crate) async fn follow_ledger(
+    market: MarketHandle,
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<LedgerClock>,
+    mut points: watch::Receiver<ClosedLedger>,
+    real_time: bool,
+) {
+    points.mark_changed();
+    while points.changed().await.is_ok() {
+        let point = *points.borrow_and_update();
+        let head = match ledger.head().await {
+            Ok(head) => head,
+            Err(error) => {
+                tracing::warn!(%error, ledger = point.sequence, "a ledger closed, and its header can't be read");
+                continue;
+            }
+        };
+        clock.observe(head.ledger);
+        let skew = real_time.then(|| seconds_ahead(clock.now()));
+        let work = Work::Ledger { closed: head.ledger, params: head.params, skew };
+        if market.inbox().send(work).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// How far this machine's clock is ahead of ledger time, in seconds.
+fn seconds_ahead(now: Now) -> i64 {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let wall = i64::try_from(wall.as_secs()).unwrap_or(i64::MAX);
+    wall.saturating_sub(i64::try_from(now.timestamp().secs()).unwrap_or(i64::MAX))
+}
+
+/// Brings what services say.
+pub(crate) async fn follow_services(market: MarketHandle, mut events: mpsc::Receiver<supervisor::ServiceEvent>) {
+    while let Some(event) = events.recv().await {
+        let (binding, event) = match event {
+            supervisor::ServiceEvent::Started { binding, .. } => (binding, ServiceEvent::Runs),
+            supervisor::ServiceEvent::StartFailed { binding, why } => (binding, ServiceEvent::Failed(why.to_string())),
+            supervisor::ServiceEvent::Exited { binding, code } => {
+                let how = code.map_or_else(|| "by a signal".to_owned(), |code| format!("with exit code {code}"));
+                (binding, ServiceEvent::Stopped(format!("the service ended {how}")))
+            }
+            // The market asked for that.
+            supervisor::ServiceEvent::Stopped { .. } => continue,
+        };
+        market.send(Event::Service { binding, event }).await;
+    }
+}
+
+/// Brings what peers send. Where the market has too much to do, gossip is ignored first, then requests are answered
+/// empty; both are counted.
+pub(crate) async fn follow_network(
+    market: MarketHandle,
+    network: tradepost_network::Handle,
+    metrics: MarketMetrics,
+    mut events: EventReceiver,
+) {
+    let intake = Intake { market, network, metrics };
+    while let Some(event) = events.recv().await {
+        intake.take(event).await;
+    }
+}
+
+struct Intake {
+    market: MarketHandle,
+    network: tradepost_network::Handle,
+    metrics: MarketMetrics,
+}
+
+impl Intake {
+    async fn take(&self, event: NetworkEvent) {
+        match event {
+            NetworkEvent::Gossip { token, kind, bytes, from } => {
+                let known = Kind::from_name(kind).zip(market_peer(from));
+                let room = self.market.inbox().capacity() > INBOX_RESERVED;
+                match known.filter(|_| room) {
+                    Some((kind, from)) => self.hand_over(Work::Gossiped { token, kind, bytes, from }),
+                    None => self.ignored(token),
+                }
+            }
+            NetworkEvent::Direct { token, peer, bytes } => match market_peer(peer).filter(|_| self.room_for_peers()) {
+                Some(peer) => self.hand_over(Work::Direct { token, peer, bytes }),
+                None => {
+                    self.metrics.overload("frame");
+                    // Too late an answer is no answer.
+                    let _ = self.network.respond(token, Bytes::new());
+                }
+            },
+            NetworkEvent::IdsWanted { token, cursor, .. } if self.room_for_peers() => {
+                // What isn't our cursor is no place in our list: begin at the start.
+                let after = cursor.as_ref().and_then(read_cursor);
+                self.hand_over(Work::IdsWanted { token, after });
+            }
+            NetworkEvent::FetchWanted { token, ids, .. } if self.room_for_peers() => {
+                self.hand_over(Work::MessagesWanted { token, ids });
+            }
+            NetworkEvent::IdsWanted { .. } | NetworkEvent::FetchWanted { .. } => self.metrics.overload("catch-up"),
+            NetworkEvent::PeerMet { peer } => {
+                tracing::debug!(%peer, "met");
+                if let Some(peer) = market_peer(peer) {
+                    self.market.send(Event::PeerMet(peer)).await;
+                }
+            }
+            NetworkEvent::PeerLost { peer } => {
+                tracing::debug!(%peer, "lost");
+                if let Some(peer) = market_peer(peer) {
+                    self.market.send(Event::PeerLost(peer)).await;
+                }
+            }
+            NetworkEvent::Listening(address) => tracing::info!(%address, "listening for peers"),
+            other => tracing::debug!(?other, "an event of the network without meaning here"),
+        }
+    }
+
+    fn room_for_peers(&self) -> bool {
+        self.market.inbox().capacity() > INBOX_RESERVED_FROM_PEERS
+    }
+
+    fn ignored(&self, token: tradepost_network::MessageToken) {
+        self.metrics.overload("gossip");
+        self.network.verdict(token, tradepost_network::Verdict::Ignore);
+    }
+
+    /// Others fill the inbox meanwhile, but not so many that the room just seen is gone; else the peer has no answer.
+    fn hand_over(&self, work: Work) {
+        if self.market.inbox().try_send(work).is_err() {
+            self.metrics.overload("any");
+        }
+    }
+}
