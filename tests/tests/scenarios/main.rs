@@ -1,1 +1,5 @@
 //! The scenarios, one module each.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod architecture;
+mod one_trade_settles;

@@ -1,0 +1,526 @@
+//! The simulated world: several nodes' markets over a virtual clock, a virtual network and the in-process ledger.
+//!
+//! It runs the very types that the node runs: [`Market`] decides, a [`Step`] is committed to a
+//! [`MemoryStore`](tradepost_store::MemoryStore) before any of its effects is done, and the ledger is the development
+//! ledger behind its JSON-RPC. Time moves only here; every delay and every node's randomness follows from the seed, so
+//! the same seed gives the same trace.
+
+mod ledger;
+mod network;
+mod node;
+mod trace;
+mod trading;
+
+use core::fmt;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::Rng;
+use tradepost_protocol::account::{AccountId, PeerId};
+use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::binding::trade::Trade;
+use tradepost_protocol::market::Market;
+use tradepost_protocol::market::command::{Answer, Command, CommandError, CommandId};
+use tradepost_protocol::market::event::{Ask, Effect, Event, ServiceEvent};
+use tradepost_protocol::message::{BindingId, TxHash};
+use tradepost_protocol::refusal::Refusal;
+use tradepost_protocol::stellar::LedgerPoint;
+use tradepost_protocol::stellar::ledger_key::Key;
+use tradepost_protocol::stellar::operation;
+use tradepost_protocol::step::Step;
+use tradepost_protocol::time::{Now, Timestamp};
+
+use network::{Exchange, Gossip};
+use node::{Clock, Life, Node, Trap};
+
+pub use ledger::WorldLedger;
+pub use node::{Moment, Process, Role, Script, keys_of, peer_of};
+pub use trace::Trace;
+pub use trading::{Bound, Published, draft};
+
+/// When the first ledger of every world closed, in seconds since 1970.
+const GENESIS_SECS: u64 = 1_800_000_000;
+/// From one ledger to the next.
+const CLOSE_EVERY: Duration = Duration::from_secs(1);
+/// From one tick of a node to the next.
+const TICK_EVERY: Duration = Duration::from_millis(250);
+/// One way to the ledger or back: least and most, in milliseconds.
+const LEDGER_LATENCY: (u64, u64) = (10, 60);
+/// How long a command may take until it is answered.
+const COMMAND_LIMIT: Duration = Duration::from_secs(120);
+
+/// A node's process: its number and how often it was started. What is addressed to an earlier life is lost.
+type Address = (usize, u64);
+
+enum Happening {
+    LedgerCloses,
+    Tick(Address),
+    Reach(Address, Event),
+    LedgerAsked(Address, Question),
+    Service { address: Address, binding: BindingId, number: u64, event: ServiceEvent },
+    Gossip(Gossip),
+    Asked(u64),
+    Replied(u64, network::Reply),
+    GivenUp(u64),
+}
+
+/// A question on its way to the ledger.
+enum Question {
+    Read { ask: Ask, keys: Vec<Key> },
+    Submit { hash: TxHash, envelope: Vec<u8> },
+    Status { hash: TxHash },
+}
+
+/// Nodes, network, ledger and time.
+pub struct World {
+    seed: u64,
+    millis: u64,
+    order: u64,
+    agenda: BTreeMap<(u64, u64), Happening>,
+    rng: ChaCha20Rng,
+    ledger: WorldLedger,
+    nodes: Vec<Node>,
+    exchanges: BTreeMap<u64, Exchange>,
+    heard: BTreeMap<u64, Gossip>,
+    raw_answers: BTreeMap<u64, Option<Vec<u8>>>,
+    next_number: u64,
+    answers: BTreeMap<CommandId, Result<Answer, CommandError>>,
+    misbehaved: Vec<(String, PeerId, Refusal)>,
+    trace: Trace,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("seed", &self.seed).field("millis", &self.millis).finish_non_exhaustive()
+    }
+}
+
+impl World {
+    /// A world with a ledger and nobody in it.
+    pub fn new(seed: u64) -> Self {
+        let mut world = Self {
+            seed,
+            millis: GENESIS_SECS * 1_000,
+            order: 0,
+            agenda: BTreeMap::new(),
+            rng: node::world_rng(seed),
+            ledger: WorldLedger::new(GENESIS_SECS),
+            nodes: Vec::new(),
+            exchanges: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            raw_answers: BTreeMap::new(),
+            next_number: 1,
+            answers: BTreeMap::new(),
+            misbehaved: Vec::new(),
+            trace: Trace::default(),
+        };
+        world.schedule(CLOSE_EVERY, Happening::LedgerCloses);
+        world
+    }
+
+    /// Adds a trader whose account holds so much, paid by the ledger's root, and starts it.
+    pub fn add_node(&mut self, name: &str, balance: Stroops) {
+        let node = Node::new(self.seed, name, Role::Trader, self.ledger.network());
+        self.fund(node.account(), balance);
+        self.nodes.push(node);
+        self.start(name);
+    }
+
+    /// Adds a node without any key, and starts it.
+    pub fn add_bootstrap(&mut self, name: &str) {
+        self.nodes.push(Node::new(self.seed, name, Role::Bootstrap, self.ledger.network()));
+        self.start(name);
+    }
+
+    /// Creates an account with so much, paid by the ledger's root, and waits until it is there.
+    pub fn fund(&mut self, account: AccountId, balance: Stroops) {
+        let hash = self.ledger.submit_from_root(vec![operation::create_account(account, balance)]);
+        self.run_until("the account's creation", Duration::from_secs(5), |world| {
+            world.ledger.included().contains(&hash)
+        });
+    }
+
+    /// Starts a node from what its store holds durably.
+    pub fn start(&mut self, name: &str) {
+        let index = self.index(name);
+        let point = self.ledger.point();
+        let params = self.ledger.params();
+        let millis = self.millis;
+        let node = &mut self.nodes[index];
+        assert!(node.life.is_none(), "{name} runs already");
+        node.generation += 1;
+        let mut clock = Clock::new(point, millis);
+        let (market, step) = Market::restore(node.setup.clone(), node.rows(), clock.now(millis))
+            .unwrap_or_else(|e| panic!("{name} can't start from its store: {e}"));
+        let (seen, processes) = Default::default();
+        node.life = Some(Life { market, clock, seen, processes });
+        let address = (index, node.generation);
+        self.trace.note(self.millis, name, format_args!("starts"));
+        self.carry_out(index, step);
+        self.deliver(address, Event::Params(params));
+        self.deliver(address, Event::Closed(point));
+        let first = self.between(1, TICK_EVERY.as_millis() as u64);
+        self.schedule(Duration::from_millis(first), Happening::Tick(address));
+        self.meet_everyone(index);
+    }
+
+    /// Kills a node: its process, its services, and everything that wasn't durable.
+    pub fn kill(&mut self, name: &str) {
+        let index = self.index(name);
+        self.trace.note(self.millis, name, format_args!("is killed"));
+        let node = &mut self.nodes[index];
+        node.life = None;
+        node.trap = None;
+        node.store = node.store.crash();
+        self.lose(index);
+    }
+
+    /// Kills a node as soon as its market is in a state, at the worst moment.
+    pub fn kill_when(&mut self, name: &str, moment: Moment, when: impl Fn(&Market) -> bool + 'static) {
+        let index = self.index(name);
+        self.nodes[index].trap = Some(Trap { moment, when: Box::new(when) });
+    }
+
+    /// Whether a node runs.
+    pub fn is_up(&self, name: &str) -> bool {
+        self.nodes[self.index(name)].life.is_some()
+    }
+
+    /// Takes a node off the network, or puts it back; it still reaches the ledger.
+    pub fn set_connected(&mut self, name: &str, connected: bool) {
+        let index = self.index(name);
+        let was = core::mem::replace(&mut self.nodes[index].connected, connected);
+        match (was, connected) {
+            (false, true) => self.meet_everyone(index),
+            (true, false) => self.lose(index),
+            _ => {}
+        }
+    }
+
+    /// What the services that a node starts from now on do.
+    pub fn set_script(&mut self, name: &str, script: Script) {
+        let index = self.index(name);
+        self.nodes[index].script = script;
+    }
+
+    /// Lets a binding's service end by itself.
+    pub fn service_says(&mut self, name: &str, binding: BindingId, event: ServiceEvent) {
+        let index = self.index(name);
+        let node = &mut self.nodes[index];
+        let life = node.life.as_mut().unwrap_or_else(|| panic!("{name} doesn't run"));
+        if matches!(event, ServiceEvent::Failed(_) | ServiceEvent::Stopped(_)) {
+            life.processes.remove(&binding);
+        }
+        let address = (index, node.generation);
+        self.deliver(address, Event::Service { binding, event });
+    }
+
+    /// Gives a command to a node without waiting for its answer.
+    pub fn give(&mut self, name: &str, command: Command) -> CommandId {
+        let address = self.address(name);
+        self.next_number += 1;
+        let id = CommandId(self.next_number);
+        self.deliver(address, Event::Command { id, command });
+        id
+    }
+
+    /// The answer to a command, once there is one.
+    pub fn answer(&self, id: CommandId) -> Option<&Result<Answer, CommandError>> {
+        self.answers.get(&id)
+    }
+
+    /// Gives a command to a node and runs the world until it is answered.
+    pub fn command(&mut self, name: &str, command: Command) -> Result<Answer, CommandError> {
+        let what = format!("the answer to {command:?}");
+        let id = self.give(name, command);
+        self.run_until(&what, COMMAND_LIMIT, |world| world.answers.contains_key(&id));
+        self.answers[&id].clone()
+    }
+
+    /// Runs the world until a condition holds.
+    ///
+    /// # Panics
+    /// Where it doesn't within `limit` of virtual time.
+    pub fn run_until(&mut self, what: &str, limit: Duration, mut condition: impl FnMut(&mut Self) -> bool) {
+        let end = self.millis + limit.as_millis() as u64;
+        while !condition(self) {
+            let next = self.agenda.keys().next().map(|(at, _)| *at);
+            if next.is_none_or(|at| at > end) {
+                let tail = self.trace.tail();
+                panic!("seed {}: {what} didn't come within {limit:?}; what happened last:\n{tail}", self.seed);
+            }
+            self.step();
+        }
+    }
+
+    /// Runs the world for so long.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.millis + time.as_millis() as u64;
+        while self.agenda.keys().next().is_some_and(|(at, _)| *at <= end) {
+            self.step();
+        }
+        self.millis = end;
+    }
+
+    /// Runs the world until a ledger closed at this second or later.
+    pub fn run_to(&mut self, second: Timestamp) {
+        let left = Duration::from_millis((second.secs() * 1_000 + 2_000).saturating_sub(self.millis));
+        self.run_until("a ledger's close", left, |world| world.close_time() >= second);
+    }
+
+    fn step(&mut self) {
+        let Some(((at, _), happening)) = self.agenda.pop_first() else { return };
+        self.millis = at;
+        match happening {
+            Happening::LedgerCloses => self.close_ledger(),
+            Happening::Tick(address) => self.tick(address),
+            Happening::Reach(address, event) => self.deliver(address, event),
+            Happening::LedgerAsked(address, question) => self.answer_from_ledger(address, question),
+            Happening::Service { address, binding, number, event } => {
+                self.service_event(address, binding, number, event);
+            }
+            Happening::Gossip(gossip) => self.gossip_arrives(gossip),
+            Happening::Asked(exchange) => self.exchange_arrives(exchange),
+            Happening::Replied(exchange, reply) => self.reply_arrives(exchange, reply),
+            Happening::GivenUp(exchange) => self.exchange_fails(exchange, "no answer in time"),
+        }
+    }
+
+    fn schedule(&mut self, after: Duration, happening: Happening) {
+        self.order += 1;
+        self.agenda.insert((self.millis + after.as_millis() as u64, self.order), happening);
+    }
+
+    fn schedule_between(&mut self, (least, most): (u64, u64), happening: Happening) {
+        let after = self.between(least, most);
+        self.schedule(Duration::from_millis(after), happening);
+    }
+
+    fn between(&mut self, least: u64, most: u64) -> u64 {
+        least + self.rng.next_u64() % (most - least + 1)
+    }
+
+    fn close_ledger(&mut self) {
+        let point = self.ledger.close(self.millis / 1_000);
+        self.trace.note(self.millis, "ledger", format_args!("{} closed at {}", point.sequence, point.close_time));
+        for index in 0..self.nodes.len() {
+            let address = (index, self.nodes[index].generation);
+            self.schedule_between(LEDGER_LATENCY, Happening::Reach(address, Event::Closed(point)));
+        }
+        self.schedule(CLOSE_EVERY, Happening::LedgerCloses);
+    }
+
+    fn tick(&mut self, address: Address) {
+        if self.lives(address) {
+            self.schedule(TICK_EVERY, Happening::Tick(address));
+            self.deliver(address, Event::Tick);
+        }
+    }
+
+    fn lives(&self, (index, generation): Address) -> bool {
+        self.nodes[index].life.is_some() && self.nodes[index].generation == generation
+    }
+
+    /// An event reaches a node: it decides, the decision becomes durable, then it is carried out.
+    fn deliver(&mut self, address: Address, event: Event) {
+        if !self.lives(address) {
+            return;
+        }
+        let node = &mut self.nodes[address.0];
+        self.trace.note(self.millis, &node.name, format_args!("<- {event:?}"));
+        let Some(life) = &mut node.life else { return };
+        if let Event::Closed(point) = &event {
+            life.clock.heard(*point, self.millis);
+        }
+        let now = life.clock.now(self.millis);
+        let step = life.market.handle(event, now, &mut node.rng);
+        self.carry_out(address.0, step);
+    }
+
+    fn carry_out(&mut self, index: usize, step: Step<Effect>) {
+        let effects = step.commit_to(&mut self.nodes[index].store).expect("a store in memory takes every batch");
+        if self.springs(index, Moment::BeforeEffects) {
+            return;
+        }
+        for effect in effects {
+            self.trace.note(self.millis, &self.nodes[index].name, format_args!("-> {effect:?}"));
+            self.perform(index, effect);
+        }
+        self.springs(index, Moment::AfterEffects);
+    }
+
+    /// Kills a node whose trap springs now.
+    fn springs(&mut self, index: usize, moment: Moment) -> bool {
+        let node = &self.nodes[index];
+        let springs = match (&node.trap, &node.life) {
+            (Some(trap), Some(life)) => trap.moment == moment && (trap.when)(&life.market),
+            _ => false,
+        };
+        if springs {
+            let name = node.name.clone();
+            self.kill(&name);
+        }
+        springs
+    }
+
+    fn perform(&mut self, index: usize, effect: Effect) {
+        let address = (index, self.nodes[index].generation);
+        let ask = |world: &mut Self, question| {
+            world.schedule_between(LEDGER_LATENCY, Happening::LedgerAsked(address, question));
+        };
+        match effect {
+            Effect::Read { ask: what, keys } => ask(self, Question::Read { ask: what, keys }),
+            Effect::Submit { hash, envelope } => ask(self, Question::Submit { hash, envelope }),
+            Effect::AskStatus { hash } => ask(self, Question::Status { hash }),
+            Effect::StartService { binding, .. } => self.start_service(address, binding),
+            Effect::StopService { binding } => {
+                if let Some(life) = &mut self.nodes[index].life {
+                    life.processes.remove(&binding);
+                }
+            }
+            Effect::Answer { id, result } => {
+                let before = self.answers.insert(id, result);
+                assert!(before.is_none(), "seed {}: command {id:?} was answered twice", self.seed);
+            }
+            Effect::Misbehaved { peer, refusal } => {
+                self.misbehaved.push((self.nodes[index].name.clone(), peer, refusal));
+            }
+            Effect::News(_) => {}
+            outward => self.send_out(address, outward),
+        }
+    }
+
+    fn answer_from_ledger(&mut self, address: Address, question: Question) {
+        let event = match question {
+            Question::Read { ask, keys } => {
+                let (at, entries) = self.ledger.read(&keys);
+                Event::Entries { ask, at, asked: keys, entries }
+            }
+            Question::Submit { hash, envelope } => Event::Submitted { hash, answer: self.ledger.submit(&envelope) },
+            Question::Status { hash } => {
+                let (status, envelope) = self.ledger.status(hash);
+                Event::Status { hash, status, envelope }
+            }
+        };
+        self.schedule_between(LEDGER_LATENCY, Happening::Reach(address, event));
+    }
+
+    fn start_service(&mut self, address: Address, binding: BindingId) {
+        self.next_number += 1;
+        let number = self.next_number;
+        let node = &mut self.nodes[address.0];
+        let Some(life) = &mut node.life else { return };
+        if life.processes.contains_key(&binding) {
+            return;
+        }
+        life.processes.insert(binding, Process { number, healthy: false });
+        node.started.push(binding);
+        let (after, event) = match &node.script {
+            Script::Runs { after } => (*after, ServiceEvent::Runs),
+            Script::Fails { after, why } => (*after, ServiceEvent::Failed(why.clone())),
+            Script::Silent => return,
+        };
+        self.schedule(after, Happening::Service { address, binding, number, event });
+    }
+
+    fn service_event(&mut self, address: Address, binding: BindingId, number: u64, event: ServiceEvent) {
+        if !self.lives(address) {
+            return;
+        }
+        let Some(life) = &mut self.nodes[address.0].life else { return };
+        match life.processes.get_mut(&binding).filter(|p| p.number == number) {
+            Some(process) if event == ServiceEvent::Runs => process.healthy = true,
+            Some(_) => drop(life.processes.remove(&binding)),
+            None => return,
+        }
+        self.deliver(address, Event::Service { binding, event });
+    }
+
+    fn index(&self, name: &str) -> usize {
+        let found = self.nodes.iter().position(|n| n.name == name);
+        found.unwrap_or_else(|| panic!("no node {name} in this world"))
+    }
+
+    fn address(&self, name: &str) -> Address {
+        let index = self.index(name);
+        assert!(self.nodes[index].life.is_some(), "{name} doesn't run");
+        (index, self.nodes[index].generation)
+    }
+
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The world's time.
+    pub fn now(&self) -> Now {
+        Now::from_millis(self.millis)
+    }
+
+    /// When the newest ledger closed.
+    pub fn close_time(&mut self) -> Timestamp {
+        self.newest_ledger().close_time
+    }
+
+    /// The newest ledger.
+    pub fn newest_ledger(&mut self) -> LedgerPoint {
+        self.ledger.point()
+    }
+
+    /// The ledger.
+    pub fn ledger(&mut self) -> &mut WorldLedger {
+        &mut self.ledger
+    }
+
+    /// A node's market.
+    pub fn market(&self, name: &str) -> &Market {
+        let node = &self.nodes[self.index(name)];
+        &node.life.as_ref().unwrap_or_else(|| panic!("{name} doesn't run")).market
+    }
+
+    /// The services that run at a node now, by binding.
+    pub fn processes(&self, name: &str) -> BTreeMap<BindingId, Process> {
+        let node = &self.nodes[self.index(name)];
+        node.life.as_ref().map(|life| life.processes.clone()).unwrap_or_default()
+    }
+
+    /// How many services a node was told to start since the beginning.
+    pub fn services_started(&self, name: &str) -> usize {
+        self.nodes[self.index(name)].started.len()
+    }
+
+    /// The only binding that a node knows.
+    pub fn trade(&self, name: &str) -> &Trade {
+        let mut trades = self.market(name).trades();
+        let only = trades.next().unwrap_or_else(|| panic!("{name} knows no binding"));
+        assert!(trades.next().is_none(), "{name} knows several bindings");
+        only
+    }
+
+    /// A node's account.
+    pub fn account(&self, name: &str) -> AccountId {
+        self.nodes[self.index(name)].account()
+    }
+
+    /// What a node's account holds on the ledger, in stroops.
+    pub fn funds(&mut self, name: &str) -> i64 {
+        let account = self.account(name);
+        self.ledger.account(account).map_or(0, |a| a.balance.get())
+    }
+
+    /// What a node's account has paid in fees, in stroops.
+    pub fn fees(&self, name: &str) -> i64 {
+        self.ledger.fees(self.account(name))
+    }
+
+    /// Who broke which rule outside gossip, as (who saw it, who did it, what).
+    pub fn misbehaved(&self) -> &[(String, PeerId, Refusal)] {
+        &self.misbehaved
+    }
+
+    /// Everything that happened so far.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+}

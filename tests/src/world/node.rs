@@ -1,0 +1,218 @@
+//! One node of the world: the market, its store, its clock and the processes that it runs.
+
+use core::fmt;
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+use ed25519_dalek::SigningKey;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use sha2::{Digest, Sha256};
+use tradepost_protocol::account::{AccountId, PeerId};
+use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::asset::Asset;
+use tradepost_protocol::document::Transport;
+use tradepost_protocol::escrow::EscrowKind;
+use tradepost_protocol::limits::Margins;
+use tradepost_protocol::market::{Keys, Market, Policy, Setup, StoredRow};
+use tradepost_protocol::message::BindingId;
+use tradepost_protocol::network_id::NetworkId;
+use tradepost_protocol::seal::SealingSecret;
+use tradepost_protocol::stellar::LedgerPoint;
+use tradepost_protocol::step::Space;
+use tradepost_protocol::time::Now;
+use tradepost_store::{Contents, MemoryStore};
+
+/// What a node's services do once they are told to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Script {
+    /// They are healthy after this time, and run until they are stopped.
+    Runs {
+        /// From start to health.
+        after: Duration,
+    },
+    /// They give up after this time.
+    Fails {
+        /// From start to failure.
+        after: Duration,
+        /// What they say.
+        why: String,
+    },
+    /// They never say anything.
+    Silent,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self::Runs { after: Duration::from_millis(200) }
+    }
+}
+
+/// A service that runs for a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// Its number, never used twice in a world.
+    pub number: u64,
+    /// Whether it has said that it is healthy.
+    pub healthy: bool,
+}
+
+/// Which keys a node has; any subset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Account, serving key and sealing key.
+    Trader,
+    /// No key at all.
+    Bootstrap,
+}
+
+/// The ledger's time as a node knows it: the newest close it heard of, and the time since.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    close_millis: u64,
+    heard_millis: u64,
+    newest: u64,
+}
+
+impl Clock {
+    pub(super) fn new(point: LedgerPoint, world_millis: u64) -> Self {
+        let close_millis = point.close_time.secs() * 1_000;
+        Self { close_millis, heard_millis: world_millis, newest: close_millis }
+    }
+
+    pub(super) fn heard(&mut self, point: LedgerPoint, world_millis: u64) {
+        let close_millis = point.close_time.secs() * 1_000;
+        if close_millis > self.close_millis {
+            *self = Self { close_millis, heard_millis: world_millis, newest: self.newest };
+        }
+    }
+
+    /// Never goes backwards, however late the newest close was heard of.
+    pub(super) fn now(&mut self, world_millis: u64) -> Now {
+        let told = self.close_millis + world_millis.saturating_sub(self.heard_millis);
+        self.newest = self.newest.max(told);
+        Now::from_millis(self.newest)
+    }
+}
+
+/// What dies with a node's process.
+#[derive(Debug)]
+pub(super) struct Life {
+    pub(super) market: Market,
+    pub(super) clock: Clock,
+    pub(super) seen: BTreeSet<[u8; 32]>,
+    pub(super) processes: BTreeMap<BindingId, Process>,
+}
+
+/// When a crash happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// The batch is durable, and nothing that follows from it was done.
+    BeforeEffects,
+    /// All that follows from the batch was handed out.
+    AfterEffects,
+}
+
+pub(super) struct Trap {
+    pub(super) moment: Moment,
+    pub(super) when: Box<dyn Fn(&Market) -> bool>,
+}
+
+impl fmt::Debug for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trap").field("moment", &self.moment).finish_non_exhaustive()
+    }
+}
+
+/// A node of the world.
+#[derive(Debug)]
+pub struct Node {
+    pub(super) name: String,
+    pub(super) setup: Setup,
+    pub(super) store: MemoryStore,
+    pub(super) rng: ChaCha20Rng,
+    pub(super) generation: u64,
+    pub(super) life: Option<Life>,
+    pub(super) connected: bool,
+    pub(super) script: Script,
+    pub(super) trap: Option<Trap>,
+    /// Every service that was told to start, in order.
+    pub(super) started: Vec<BindingId>,
+}
+
+impl Node {
+    pub(super) fn new(seed: u64, name: &str, role: Role, network: NetworkId) -> Self {
+        let setup = Setup {
+            network,
+            margins: Margins::DEVNET,
+            peer: peer_of(name),
+            keys: match role {
+                Role::Trader => keys_of(seed, name),
+                Role::Bootstrap => Keys::default(),
+            },
+            policy: Policy {
+                assets: vec![Asset::Native],
+                transports: vec![Transport::Tcp],
+                escrows: vec![EscrowKind::Timed],
+                max_spend: Stroops::whole(1_000),
+                max_fee_per_operation: Stroops::new(1_000).expect("positive"),
+            },
+        };
+        Self {
+            name: name.to_owned(),
+            setup,
+            store: MemoryStore::default(),
+            rng: ChaCha20Rng::from_seed(derive(seed, name, "rng")),
+            generation: 0,
+            life: None,
+            connected: true,
+            script: Script::default(),
+            trap: None,
+            started: Vec::new(),
+        }
+    }
+
+    pub(super) fn rows(&self) -> Vec<StoredRow> {
+        let mut rows = Vec::new();
+        for space in Space::ALL {
+            for entry in self.store.scan(*space, b"") {
+                let (key, value) = entry.expect("a store in memory can be read");
+                rows.push((*space, key, value));
+            }
+        }
+        rows
+    }
+
+    pub(super) fn account(&self) -> AccountId {
+        self.setup.keys.account_id().expect("the node has an account")
+    }
+}
+
+/// The peer id of a node's name, which must therefore be base58: no `0`, `O`, `I` or `l`.
+pub fn peer_of(name: &str) -> PeerId {
+    name.parse().unwrap_or_else(|e| panic!("{e}: choose another name for the node"))
+}
+
+/// The keys of a trader, from the world's seed and its name.
+pub fn keys_of(seed: u64, name: &str) -> Keys {
+    Keys {
+        account: Some(SigningKey::from_bytes(&derive(seed, name, "account"))),
+        serving: Some(SigningKey::from_bytes(&derive(seed, name, "serving"))),
+        sealing: Some(SealingSecret::from_bytes(derive(seed, name, "sealing"))),
+    }
+}
+
+fn derive(seed: u64, name: &str, purpose: &str) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(seed.to_be_bytes());
+    for part in [name, purpose] {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().into()
+}
+
+/// A seed for the world's own dice.
+pub(super) fn world_rng(seed: u64) -> ChaCha20Rng {
+    ChaCha20Rng::from_seed(derive(seed, "", "world"))
+}
