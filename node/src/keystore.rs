@@ -46,14 +46,11 @@ pub enum Role {
     Service,
     /// `m/29808'/148'/3'`: the libp2p identity.
     Node,
-    /// `m/29808'/148'/4'`: a consumer's keys for single trades, each mixed with the trade's nonce, so that the mnemonic
-    /// alone opens them again.
-    Trade,
 }
 
 impl Role {
     /// Every role, in the order of their paths.
-    pub const ALL: [Self; 6] = [Self::Account, Self::Serving, Self::Sealing, Self::Service, Self::Node, Self::Trade];
+    pub const ALL: [Self; 5] = [Self::Account, Self::Serving, Self::Sealing, Self::Service, Self::Node];
 
     fn path(self) -> [u32; 3] {
         match self {
@@ -62,7 +59,6 @@ impl Role {
             Self::Sealing => [PURPOSE, STELLAR, 1],
             Self::Service => [PURPOSE, STELLAR, 2],
             Self::Node => [PURPOSE, STELLAR, 3],
-            Self::Trade => [PURPOSE, STELLAR, 4],
         }
     }
 
@@ -74,7 +70,6 @@ impl Role {
             Self::Sealing => 3,
             Self::Service => 4,
             Self::Node => 5,
-            Self::Trade => 6,
         }
     }
 
@@ -90,7 +85,6 @@ impl Role {
             Self::Sealing => "sealing",
             Self::Service => "service",
             Self::Node => "node",
-            Self::Trade => "trade",
         }
     }
 }
@@ -224,18 +218,6 @@ impl Keystore {
         self.branches.get(&Role::Node).map(Branch::secret)
     }
 
-    /// The key that signs for the consumer in the trade with this nonce.
-    pub fn trade_signer(&self, nonce: &[u8; 32]) -> Option<SigningKey> {
-        let secret = self.branches.get(&Role::Trade)?.mixed("tradepost/1/trade/sign", nonce);
-        Some(SigningKey::from_bytes(&secret))
-    }
-
-    /// The one-time X25519 secret to which answers in the trade with this nonce are sealed.
-    pub fn trade_sealing_secret(&self, nonce: &[u8; 32]) -> Option<SealingSecret> {
-        let secret = self.branches.get(&Role::Trade)?.mixed("tradepost/1/trade/seal", nonce);
-        Some(SealingSecret::from_bytes(*secret))
-    }
-
     /// What may be shown of the keystore.
     pub fn public(&self) -> PublicKeys {
         PublicKeys {
@@ -275,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_roles_services_or_trades_share_a_secret() {
+    fn no_two_roles_or_services_share_a_secret() {
         let keys = keystore();
         let mut secrets = vec![
             keys.account().unwrap().to_bytes(),
@@ -284,9 +266,6 @@ mod tests {
             keys.service(0).unwrap().to_bytes(),
             keys.service(1).unwrap().to_bytes(),
             *keys.node_seed().unwrap(),
-            keys.trade_signer(&[1; 32]).unwrap().to_bytes(),
-            keys.trade_signer(&[2; 32]).unwrap().to_bytes(),
-            *keys.trade_sealing_secret(&[1; 32]).unwrap().as_bytes(),
         ];
         let count = secrets.len();
         secrets.sort_unstable();
@@ -298,7 +277,6 @@ mod tests {
     fn the_same_mnemonic_gives_the_same_keys_again() {
         let (one, two) = (keystore(), keystore());
         assert_eq!(one.public(), two.public());
-        assert_eq!(one.trade_signer(&[9; 32]), two.trade_signer(&[9; 32]));
         assert_eq!(one.service_key(3), two.service_key(3));
     }
 
@@ -306,9 +284,7 @@ mod tests {
     fn a_serving_machine_holds_no_wallet_key() {
         let serving = keystore().only(&[Role::Serving, Role::Sealing, Role::Node]);
         assert!(serving.serving().is_some() && serving.sealing_secret().is_some() && serving.node_seed().is_some());
-        assert!(
-            serving.account().is_none() && serving.service(0).is_none() && serving.trade_signer(&[0; 32]).is_none()
-        );
+        assert!(serving.account().is_none() && serving.service(0).is_none());
         assert_eq!(serving.public().roles, [Role::Serving, Role::Sealing, Role::Node]);
         assert!(Keystore::empty().public().roles.is_empty());
     }

@@ -16,7 +16,6 @@
 //!   those, and later commits fail at once with the first cause until the store is opened again. Whether a batch that
 //!   failed *while being synced* is there after reopening, only the disk knows: it is there whole or not at all.
 
-pub mod codec;
 mod contents;
 mod database;
 mod error;

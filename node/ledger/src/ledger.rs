@@ -222,7 +222,7 @@ pub enum Submitted {
     /// The network doesn't take it now, as its result says. Others who have the envelope may still hand it in when it
     /// has become valid, so it isn't dead before its maxTime.
     Refused {
-        /// Why; [`crate::explain`] puts it in words.
+        /// Why; [`tradepost_protocol::stellar::result::explain`] puts it in words.
         result: Box<TransactionResult>,
     },
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Ledger`] is all that a node wants of the ledger; [`RpcLedger`] is it over Stellar RPC (JSON-RPC). Around them:
 //! [`clock`] (the node's present, from the ledger), [`watch`] (each new ledger, and how the endpoint does), [`poll`] (a
-//! transaction's way to its final answer), [`fees`] (what to bid) and [`explain`] (result codes as sentences).
+//! transaction's way to its final answer) and [`fees`] (what to bid).
 //!
 //! Nothing that an endpoint says may panic, grow without bound or be waited for without a deadline; what contradicts
 //! itself or what was said before is refused with the endpoint's name.
@@ -11,7 +11,6 @@ pub mod clock;
 pub mod config;
 mod endpoint;
 mod error;
-pub mod explain;
 pub mod fees;
 pub mod keyed;
 mod ledger;

@@ -44,7 +44,7 @@ pub enum Final {
     /// The network doesn't take it now, and it isn't in a ledger. Whoever has the envelope may hand it in again until
     /// its maxTime, so it isn't dead.
     Refused {
-        /// Why; [`crate::explain`] puts it in words.
+        /// Why; [`tradepost_protocol::stellar::result::explain`] puts it in words.
         result: Box<TransactionResult>,
     },
     /// It can't be told.

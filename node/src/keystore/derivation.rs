@@ -51,14 +51,6 @@ impl Branch {
         path.iter().fold(self.clone(), |branch, index| branch.child(*index))
     }
 
-    /// A secret that depends on this branch, a purpose and a nonce.
-    pub(super) fn mixed(&self, purpose: &str, nonce: &[u8; 32]) -> Zeroizing<[u8; HALF]> {
-        let mixed = hmac(&self.chain, &[purpose.as_bytes(), &[0], &self.key, nonce]);
-        let mut secret = Zeroizing::new([0; HALF]);
-        secret.copy_from_slice(&mixed[..HALF]);
-        secret
-    }
-
     pub(super) fn secret(&self) -> Zeroizing<[u8; HALF]> {
         Zeroizing::new(self.key)
     }
