@@ -105,6 +105,8 @@ impl Verdict {
 #[derive(Debug)]
 #[must_use = "the step must be committed before the verdict is told"]
 pub struct Admission {
+    /// The message's id, where it has one.
+    pub id: Option<MessageId>,
     /// The verdict, to be told to gossip once the step is committed.
     pub verdict: Verdict,
     /// What to store and do.
@@ -207,7 +209,7 @@ impl Book {
             Ok(packed) => self.admit(packed, from, now, random),
             Err(refusal) => {
                 self.count(&refusal);
-                Admission { verdict: Verdict::refused(refusal), step: Step::none() }
+                Admission { id: None, verdict: Verdict::refused(refusal), step: Step::none() }
             }
         }
     }
@@ -217,6 +219,7 @@ impl Book {
     pub fn admit(&mut self, packed: Packed, from: Option<&PeerId>, now: Now, random: u64) -> Admission {
         let mut step = Step::none();
         let delivery = Delivery { from, now, random };
+        let id = Some(packed.id());
         let verdict = match self.check(packed, &delivery, &mut step) {
             Ok(Outcome::Taken) => Verdict::Accept,
             Ok(Outcome::TakenQuietly(refusal)) => Verdict::Ignore(refusal),
@@ -229,7 +232,7 @@ impl Book {
                 Verdict::refused(refusal)
             }
         };
-        Admission { verdict, step }
+        Admission { id, verdict, step }
     }
 
     /// How often each reason refused a message or made it wait.

@@ -134,6 +134,7 @@ pub struct Market {
     pub(crate) binds: BTreeMap<CommandId, consumer::PendingBind>,
     pub(crate) payments: BTreeMap<CommandId, wallet::PendingPayment>,
     pub(crate) incoming: BTreeMap<MessageId, provider::Incoming>,
+    pub(crate) held: BTreeMap<MessageId, intake::Held>,
     pub(crate) lapses: BTreeMap<AccountId, provider::Lapses>,
     pub(crate) waiting: BTreeMap<MessageId, CommandId>,
     pub(crate) queue: Option<AccountQueue>,

@@ -1,5 +1,7 @@
 //! From bytes to the book: gossip, catching up with peers, bonds looked up.
 
+use core::time::Duration;
+
 use rand_core::CryptoRng;
 
 use crate::account::PeerId;
@@ -19,8 +21,20 @@ use crate::time::Now;
 const MAX_FETCH_BYTES: usize = 512 * 1024;
 /// Messages asked for in one fetch.
 const MAX_FETCH_IDS: usize = 128;
+/// Gossiped messages whose verdict waits for what they lack.
+const MAX_HELD: usize = 1_024;
+/// How long a verdict waits. Gossip forgets a message after ten seconds and could not pass it on then.
+const HELD_TIME: Duration = Duration::from_secs(5);
 /// Peers whose last catch-up is remembered.
 const MAX_CAUGHT_UP: usize = 1_024;
+
+/// A gossiped message that lacks something, and whose verdict is still owed.
+#[derive(Debug)]
+pub struct Held {
+    token: Token,
+    until: Now,
+    refusal: Refusal,
+}
 
 impl Market {
     /// A gossiped message.
@@ -40,6 +54,7 @@ impl Market {
             return step.then(Effect::Verdict { token, verdict: Verdict::Ignore, refusal: Some(refusal) });
         }
         let admission = self.book.admit_bytes(kind, bytes, Some(&from), now, rng.next_u64());
+        let id = admission.id;
         self.absorb_book(admission.step, step);
         let (verdict, refusal) = match admission.verdict {
             book::Verdict::Accept => (Verdict::Accept, None),
@@ -47,10 +62,25 @@ impl Market {
             book::Verdict::Ignore(refusal) => (Verdict::Ignore, Some(refusal)),
             book::Verdict::Wait { refusal, wants } => {
                 self.fetch_wants(&from, &wants, step);
+                if let Some(id) = id.filter(|_| self.held.len() < MAX_HELD) {
+                    // What it lacks may be here in a moment; accepted then, it goes on as gossip goes.
+                    let until = now.plus(HELD_TIME);
+                    self.held.insert(id, Held { token, until, refusal });
+                    return;
+                }
                 (Verdict::Ignore, Some(refusal))
             }
         };
         step.then(Effect::Verdict { token, verdict, refusal });
+    }
+
+    /// Verdicts that can't wait any longer: what their messages lack still isn't here.
+    fn give_up_held(&mut self, now: Now, step: &mut Step<Effect>) {
+        let late: Vec<MessageId> = self.held.iter().filter(|(_, h)| now >= h.until).map(|(id, _)| *id).collect();
+        for held in late.iter().filter_map(|id| self.held.remove(id)) {
+            let refusal = Some(held.refusal);
+            step.then(Effect::Verdict { token: held.token, verdict: Verdict::Ignore, refusal });
+        }
     }
 
     fn fetch_wants(&self, from: &PeerId, wants: &[Want], step: &mut Step<Effect>) {
@@ -65,6 +95,11 @@ impl Market {
         step.batch().append(batch);
         for effect in effects {
             match effect {
+                BookEffect::Relay(packed) if self.held.contains_key(&packed.id()) => {
+                    if let Some(held) = self.held.remove(&packed.id()) {
+                        step.then(Effect::Verdict { token: held.token, verdict: Verdict::Accept, refusal: None });
+                    }
+                }
                 BookEffect::Relay(packed) => {
                     step.then(Effect::Publish { kind: packed.kind(), bytes: packed.bytes().to_vec() });
                 }
@@ -208,6 +243,7 @@ impl Market {
     /// What the book needs from time to time: bonds looked up, the expired taken out.
     pub(super) fn tend_book(&mut self, now: Now, step: &mut Step<Effect>) {
         self.catch_up_again(now, step);
+        self.give_up_held(now, step);
         let expired = self.book.expire(now);
         self.absorb_book(expired, step);
         let wanted = self.book.bonds_wanted(MAX_KEYS_PER_READ / 2, now);

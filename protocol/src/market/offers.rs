@@ -220,6 +220,7 @@ impl Loader {
             binds: BTreeMap::new(),
             payments: BTreeMap::new(),
             incoming: BTreeMap::new(),
+            held: BTreeMap::new(),
             lapses: BTreeMap::new(),
             waiting: BTreeMap::new(),
             queue,
