@@ -23,8 +23,8 @@ use tradepost_protocol::refusal::{Fault, Reason, Refusal};
 use tradepost_protocol::stellar::ledger_key::Key;
 use tradepost_protocol::stellar::xdr;
 
-use super::metrics::MarketMetrics;
 use super::MarketHandle;
+use super::metrics::MarketMetrics;
 use crate::config::ServiceConfig;
 use crate::supervisor::{ServiceSpec, Supervisor, SupervisorError};
 

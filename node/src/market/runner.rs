@@ -9,11 +9,11 @@ use std::time::Instant;
 use rand_chacha::ChaCha20Rng;
 use tokio::sync::oneshot;
 use tradepost_ledger::clock::LedgerClock;
+use tradepost_protocol::kind::Kind;
 use tradepost_protocol::market::Market;
 use tradepost_protocol::market::command::{Answer, Command, CommandError, CommandId};
 use tradepost_protocol::market::event::{Effect, Event};
 use tradepost_protocol::message::MessageId;
-use tradepost_protocol::kind::Kind;
 use tradepost_protocol::step::{Step, Write};
 use tradepost_store::Store;
 
@@ -160,9 +160,7 @@ impl Runner {
                 step
             }
             Work::Command { command, reply } => self.command(command, reply),
-            Work::CallDone { binding, failed } => {
-                self.unanswered(Command::CallDone { binding, failed })
-            }
+            Work::CallDone { binding, failed } => self.unanswered(Command::CallDone { binding, failed }),
             Work::Gossiped { token, kind, bytes, from } => {
                 let token = self.tokens.keep(Place::Verdict(token), at);
                 self.handle(Event::Gossiped { token, kind, bytes: bytes.into(), from })

@@ -459,6 +459,12 @@ impl Market {
                 self.want(Purpose::ReclaimBond { series });
             }
         }
+        // The pool where messages wait for their bond forgets; one's own offering goes in again.
+        let unknown = |o: &&Offer| o.is_open() && o.body().valid_until >= now.timestamp() && !self.book.knows(&o.id());
+        let lost: Vec<_> = self.offers.values().filter(unknown).map(|o| o.signed.packed().clone()).collect();
+        for packed in lost {
+            self.admit_own(packed, now, rng, step);
+        }
         let listed: Vec<SeriesId> = self
             .offers
             .values()
