@@ -2,8 +2,8 @@
 //!
 //! [`Market::handle`] takes an [`event::Event`] with the time and randomness that go with it and answers a
 //! [`Step`]: what must be durable, then what may be done. The node's runner and the simulated world drive this same
-//! type. Parts: [`intake`] turns bytes into the book, [`offers`] keeps one's own offerings and their bonds, [`consumer`]
-//! and [`provider`] are the two sides of a binding, [`escrows`] watches the ledger for both, [`wallet`] spends.
+//! type. Parts: `intake` turns bytes into the book, `offers` keeps one's own offerings and their bonds, `consumer`
+//! and `provider` are the two sides of a binding, `escrows` watches the ledger for both, `wallet` spends.
 //!
 //! Work that depends on time is level-triggered: [`event::Event::Tick`] and every closed ledger look all open things
 //! over, so that no timer can be lost by a restart.
