@@ -1,11 +1,13 @@
 //! Tradepost: a marketplace node without a middleman.
 
+pub mod call;
 pub mod cli;
 pub mod config;
 pub mod home;
 pub mod keystore;
 pub mod ledger_access;
 pub mod market;
+pub mod node;
 pub mod private_file;
 pub mod process_id;
 pub mod shutdown;

@@ -23,7 +23,7 @@ use tradepost_protocol::market::event::{Event, News};
 use tradepost_protocol::message::BindingId;
 use tradepost_protocol::time::Now;
 
-pub(crate) use effects::Outside;
+pub(crate) use effects::{Outside, market_peer, network_peer};
 pub(crate) use inbox::{INBOX, Work};
 pub(crate) use intake::{follow_ledger, follow_network, follow_services, tick};
 pub(crate) use runner::{Runner, RunnerParts};

@@ -153,7 +153,7 @@ pub const CALL_CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 pub struct KindConfig {
     /// The number that names the kind in lists of ids.
     pub number: u8,
-    /// The text that names the kind in its topic: lower-case letters, digits and `_`.
+    /// The text that names the kind in its topic: lower-case letters, digits and hyphens.
     pub name: &'static str,
     /// Largest message, bytes; at most [`MAX_PAYLOAD`].
     pub max_bytes: usize,
@@ -261,7 +261,7 @@ impl Config {
             return Err(ConfigError::TooManyKinds(self.kinds.len()));
         }
         for (index, kind) in self.kinds.iter().enumerate() {
-            let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_';
+            let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
             if kind.name.is_empty() || !kind.name.bytes().all(plain) {
                 return Err(ConfigError::KindName(kind.name));
             }
@@ -304,7 +304,7 @@ pub enum ConfigError {
     #[error("{0} kinds are over the limit of {MAX_KINDS}: peers would refuse all topics; use one topic a class")]
     TooManyKinds(usize),
     /// The name can't be part of a topic.
-    #[error("kind name {0:?} may only have lower-case letters, digits and _")]
+    #[error("kind name {0:?} may only have lower-case letters, digits and hyphens")]
     KindName(&'static str),
     /// The size can't be carried.
     #[error("kind {kind}: max_bytes {max_bytes} must be between 1 and {MAX_PAYLOAD}")]

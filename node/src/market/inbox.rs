@@ -20,6 +20,9 @@ pub(crate) const INBOX_RESERVED: usize = 1_024;
 /// Places of the inbox that other peers' requests may not take.
 pub(crate) const INBOX_RESERVED_FROM_PEERS: usize = 512;
 
+/// Something that somebody wants to know; it sends the answer itself.
+pub(crate) type Question = Box<dyn FnOnce(&Market, Now) + Send>;
+
 /// Something for the market's thread.
 pub(crate) enum Work {
     /// An event, ready for the market.
@@ -50,7 +53,7 @@ pub(crate) enum Work {
         failed: bool,
     },
     /// Somebody wants to know something.
-    Question(Box<dyn FnOnce(&Market, Now) + Send>),
+    Question(Question),
     /// A gossiped message.
     Gossiped {
         /// Where the verdict goes.

@@ -1,0 +1,378 @@
+//! A node: starts its parts in their order, and stops them in the other one.
+//!
+//! ```text
+//! network events ─┐                    ┌─> ledger, network, supervisor
+//! ledgers         ├─> market's thread ─┤
+//! services        │   (commit, then)   └─> news, answers
+//! users, calls   ─┘
+//! ```
+
+mod first_ledger;
+mod health;
+mod stopping;
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use tokio::task::{JoinError, JoinSet};
+use tradepost_ledger::clock::{LedgerClock, WallClock};
+use tradepost_ledger::watch::LedgerWatch;
+use tradepost_ledger::{Ledger, LedgerError, RpcLedger};
+use tradepost_network::{KindConfig, NetworkError, PeerId};
+use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::escrow::EscrowKind;
+use tradepost_protocol::kind::Kind;
+use tradepost_protocol::limits::Margins;
+use tradepost_protocol::market::{Keys, Market, Policy, RestoreError, Setup, StoredRow};
+use tradepost_protocol::network_id::NetworkId;
+use tradepost_protocol::step::Space;
+use tradepost_store::{Contents, Store, StoreError};
+use zeroize::Zeroizing;
+
+use crate::call::{CallClient, ProviderCalls};
+use crate::config::{Config, Network};
+use crate::home::{Home, HomeError, HomeLock};
+use crate::keystore::{Keystore, PublicKeys};
+use crate::ledger_access::LedgerAccess;
+use crate::market::metrics::MarketMetrics;
+use crate::market::{self, Mailbox, MarketHandle, Outside, Runner, RunnerParts};
+use crate::supervisor::{ServiceEvent, Supervisor};
+use crate::telemetry::Metrics;
+pub use first_ledger::LedgerReset;
+pub use health::{Health, LedgerHealth};
+
+/// Operations of the largest ordinary transaction: claim a balance, pay it on.
+const MAX_ORDINARY_OPERATIONS: i64 = 2;
+
+/// Why a node doesn't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its home can't be used.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The ledger doesn't answer.
+    #[error("the ledger can't be read: {0}")]
+    Ledger(#[from] LedgerError),
+    /// The ledger began anew.
+    #[error(transparent)]
+    Reset(#[from] LedgerReset),
+    /// The store doesn't open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is stored can't be read back.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// The network doesn't start.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The system refuses something.
+    #[error("the system refuses {what}: {why}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// What it says.
+        why: String,
+    },
+}
+
+impl StartError {
+    fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::System { what, why: error.to_string() }
+    }
+
+    fn task(error: JoinError) -> Self {
+        Self::System { what: "a task's end", why: error.to_string() }
+    }
+}
+
+/// What a node is started from.
+#[derive(Debug)]
+pub struct NodeSettings {
+    /// Its owner's decisions.
+    pub config: Config,
+    /// Its keys; any subset, also none.
+    pub keys: Keystore,
+    /// Its home, held for this process; the node holds it until it has stopped.
+    pub home: HomeLock,
+    /// The ledger, which has proved to be on the network of this passphrase.
+    pub ledger: LedgerAccess,
+    /// Where its parts register what they count.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What doesn't change while a node runs.
+#[derive(Debug, Clone)]
+pub struct NodeFacts {
+    /// Its owner's decisions.
+    pub config: Config,
+    /// Its public keys.
+    pub keys: PublicKeys,
+    /// Its home.
+    pub home: Home,
+    /// The ledger's passphrase.
+    pub passphrase: String,
+    /// The id that follows from it.
+    pub network_id: NetworkId,
+    /// The network's margins.
+    pub margins: Margins,
+    /// When the node started, seconds since 1970 by the machine's clock.
+    pub started_at: u64,
+}
+
+/// The way to all parts of a running node; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct NodeHandle {
+    /// The market.
+    pub market: MarketHandle,
+    /// The network.
+    pub network: tradepost_network::Handle,
+    /// The ledger.
+    pub ledger: Arc<RpcLedger>,
+    /// The present, by the ledger.
+    pub clock: Arc<LedgerClock>,
+    /// The services that run for bindings.
+    pub supervisor: Supervisor,
+    /// The consumer's way to the services that it bound.
+    pub calls: CallClient,
+    /// This node's libp2p identity.
+    pub peer_id: PeerId,
+    /// What doesn't change.
+    pub facts: Arc<NodeFacts>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    watch: Arc<LedgerWatch>,
+    served: ProviderCalls,
+}
+
+/// A running node. Dropping it ends it at once, as a crash would, except that processes of services live on until the
+/// next start; [`Node::shutdown`] is the orderly end.
+#[derive(Debug)]
+pub struct Node {
+    handle: NodeHandle,
+    tasks: JoinSet<()>,
+    /// Freed when the market's thread has closed the store.
+    _home: HomeLock,
+}
+
+impl Node {
+    /// Starts a node. When this returns, its state is restored, it listens, and its market works.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    pub async fn start(settings: NodeSettings) -> Result<Self, StartError> {
+        let NodeSettings { config, keys, home, ledger: LedgerAccess { ledger, passphrase }, metrics } = settings;
+        let network_id = NetworkId::of_passphrase(&passphrase);
+        let margins = margins(config.network);
+        let store = open_store(home.home(), network_id).await?;
+        let head = ledger.head().await?;
+        first_ledger::check(&store, head.ledger)?;
+        let clock = Arc::new(LedgerClock::new(head.ledger, wall_clock(config.network, &margins)));
+        let (supervisor, services) = Supervisor::new(home.home()).map_err(StartError::system("a supervisor"))?;
+        let (market, mailbox) = MarketHandle::new();
+        let served = ProviderCalls::new(market.clone(), supervisor.clone());
+        let seed = match keys.node_seed() {
+            Some(seed) => seed,
+            None => home.node_seed()?,
+        };
+        let answers = keys.serving_key().is_some().then(|| served.clone());
+        let network = tradepost_network::spawn(network_config(&config, &network_id, &seed, answers))?;
+        let facts = Arc::new(NodeFacts {
+            keys: keys.public(),
+            home: home.home().clone(),
+            passphrase,
+            network_id,
+            margins,
+            started_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            config,
+        });
+        let ledger = Arc::new(ledger);
+        let every = facts.margins.poll_every;
+        let watch = LedgerWatch::spawn(Arc::clone(&ledger) as Arc<dyn Ledger>, Arc::clone(&clock), every);
+        let handle = NodeHandle {
+            calls: CallClient::new(market.clone(), network.0.clone()),
+            peer_id: network.0.local_peer_id(),
+            market,
+            network: network.0.clone(),
+            ledger,
+            clock,
+            supervisor,
+            facts,
+            metrics,
+            watch: Arc::new(watch),
+            served,
+        };
+        Starting { handle, store, mailbox, services, network, keys }.start(home).await
+    }
+
+    /// The way to its parts.
+    pub fn handle(&self) -> NodeHandle {
+        self.handle.clone()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.handle.market.stop();
+    }
+}
+
+/// A node whose parts are made and don't run yet.
+struct Starting {
+    handle: NodeHandle,
+    store: Store,
+    mailbox: Mailbox,
+    services: tokio::sync::mpsc::Receiver<ServiceEvent>,
+    network: NetworkParts,
+    keys: Keystore,
+}
+
+type NetworkParts =
+    (tradepost_network::Handle, tradepost_network::EventReceiver, futures::future::BoxFuture<'static, ()>);
+
+impl Starting {
+    async fn start(self, home: HomeLock) -> Result<Node, StartError> {
+        let Self { handle, store, mailbox, services, network: (network, events, swarm), keys } = self;
+        let setup = setup(&handle, &keys)?;
+        let now = handle.clock.now();
+        let rows = store.clone();
+        let restored = move || restore(&rows, setup, now);
+        let (market, first) = tokio::task::spawn_blocking(restored).await.map_err(StartError::task)??;
+        let metrics = MarketMetrics::registered(&handle.metrics);
+        let outside = Outside::new(
+            handle.market.clone(),
+            network.clone(),
+            Arc::clone(&handle.ledger) as Arc<dyn Ledger>,
+            handle.supervisor.clone(),
+            handle.facts.config.services.clone(),
+            metrics.clone(),
+        );
+        let waits = outside.tick_waits();
+        let clock = Arc::clone(&handle.clock);
+        let parts = RunnerParts { market, first, store, clock, rng: random()?, outside, mailbox };
+        thread::Builder::new()
+            .name("market".to_owned())
+            .spawn(move || Runner::run(parts))
+            .map_err(StartError::system("a thread"))?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(swarm);
+        let real_time = handle.facts.config.network != Network::Devnet;
+        tasks.spawn(market::follow_ledger(
+            handle.market.clone(),
+            Arc::clone(&handle.ledger) as Arc<dyn Ledger>,
+            Arc::clone(&handle.clock),
+            handle.watch.points(),
+            real_time,
+        ));
+        tasks.spawn(market::follow_services(handle.market.clone(), services));
+        tasks.spawn(market::follow_network(handle.market.clone(), network, metrics, events));
+        tasks.spawn(market::tick(handle.market.clone(), waits, handle.facts.margins.poll_every));
+        Ok(Node { handle, tasks, _home: home })
+    }
+}
+
+async fn open_store(home: &Home, network: NetworkId) -> Result<Store, StartError> {
+    let dir = home.data_dir();
+    let opened = tokio::task::spawn_blocking(move || Store::open(dir, &network)).await.map_err(StartError::task)?;
+    Ok(opened?)
+}
+
+/// Everything stored, as a market.
+fn restore(
+    store: &Store,
+    setup: Setup,
+    now: tradepost_protocol::time::Now,
+) -> Result<(Market, tradepost_protocol::step::Step<tradepost_protocol::market::event::Effect>), StartError> {
+    let mut failed = None;
+    let rows = Space::ALL.iter().flat_map(|&space| store.scan(space, &[]).map(move |row| (space, row)));
+    let rows = rows.map_while(|(space, row)| match row {
+        Ok((key, value)) => Some::<StoredRow>((space, key, value)),
+        Err(error) => {
+            failed = Some(error);
+            None
+        }
+    });
+    let restored = Market::restore(setup, rows, now)?;
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(restored),
+    }
+}
+
+fn setup(handle: &NodeHandle, keys: &Keystore) -> Result<Setup, StartError> {
+    let config = &handle.facts.config;
+    let peer = market::market_peer(handle.peer_id);
+    let no_text = || StartError::System { what: "the node's identity", why: "its peer id has no text form".to_owned() };
+    Ok(Setup {
+        network: handle.facts.network_id,
+        margins: handle.facts.margins.clone(),
+        peer: peer.ok_or_else(no_text)?,
+        keys: Keys { account: keys.account(), serving: keys.serving(), sealing: keys.sealing_secret() },
+        policy: Policy {
+            assets: config.assets.clone(),
+            transports: config.transports.clone(),
+            escrows: vec![EscrowKind::Timed],
+            max_spend: config.max_spend_per_trade,
+            max_fee_per_operation: per_operation(config.max_fee),
+        },
+    })
+}
+
+/// An ordinary transaction's fee is bid per operation.
+fn per_operation(max_fee: Stroops) -> Stroops {
+    Stroops::new(max_fee.get() / MAX_ORDINARY_OPERATIONS).unwrap_or(Stroops::ZERO)
+}
+
+fn margins(network: Network) -> Margins {
+    match network {
+        Network::Devnet => Margins::DEVNET,
+        Network::Testnet => Margins::TESTNET,
+        Network::Public => Margins::PUBLIC,
+    }
+}
+
+fn wall_clock(network: Network, margins: &Margins) -> WallClock {
+    match network {
+        Network::Devnet => WallClock::Ignored,
+        Network::Testnet | Network::Public => {
+            WallClock::Compared { behind: margins.clock_behind, ahead: margins.clock_ahead }
+        }
+    }
+}
+
+fn network_config(
+    config: &Config,
+    network: &NetworkId,
+    seed: &Zeroizing<[u8; 32]>,
+    answers: Option<ProviderCalls>,
+) -> tradepost_network::Config {
+    let kind = |kind: &Kind| KindConfig {
+        number: kind.number(),
+        name: kind.name(),
+        max_bytes: kind.max_bytes(),
+        gossiped: kind.gossiped(),
+    };
+    let kinds = Kind::ALL.iter().filter(|k| k.gossiped()).map(kind).collect();
+    let mut made = tradepost_network::Config::new(**seed, network.prefix(), kinds);
+    made.listen = config.listen.clone();
+    made.external = config.external.clone();
+    made.bootstrap = config.bootstrap.clone();
+    made.local = config.local;
+    made.limits.inbound = config.max_peers;
+    if config.local {
+        // Many nodes of one machine are many peers of one address.
+        made.limits.per_ip = config.max_peers;
+    }
+    made.call_handler = answers.map(|answers| Arc::new(answers) as Arc<dyn tradepost_network::CallHandler>);
+    made
+}
+
+fn random() -> Result<ChaCha20Rng, StartError> {
+    let mut seed = Zeroizing::new([0; 32]);
+    let failed = |e: getrandom::Error| StartError::System { what: "random bytes", why: e.to_string() };
+    getrandom::fill(seed.as_mut_slice()).map_err(failed)?;
+    Ok(ChaCha20Rng::from_seed(*seed))
+}
