@@ -1,0 +1,294 @@
+//! A `bind` from the command to the request: everything that must hold before any money moves, in its order.
+
+use core::time::Duration;
+
+use rand_core::CryptoRng;
+
+use crate::account::{PeerId, ServingKey};
+use crate::binding::frames::{Ping, Pong};
+use crate::binding::precheck::PrecheckFailure;
+use crate::book::Listing;
+use crate::document::Nonce;
+use crate::market::Market;
+use crate::market::command::{Answer, CommandError, CommandId, Cost};
+use crate::market::consumer::trade_keys;
+use crate::market::event::{Ask, Call, Effect};
+use crate::message::MessageId;
+use crate::stellar::entry::{AccountState, Entry};
+use crate::stellar::ledger_key::Key;
+use crate::step::Step;
+use crate::time::Now;
+
+/// How long the pre-checks may take in all.
+const PRECHECK_LIFE: Duration = Duration::from_secs(30);
+
+/// A `bind` whose pre-checks are under way.
+#[derive(Debug)]
+pub struct PendingBind {
+    offering: MessageId,
+    pub(super) units: u64,
+    dry_run: bool,
+    pub(super) nonce: [u8; 32],
+    pub(super) cost: Option<Cost>,
+    until: Now,
+}
+
+/// The node that serves an offering.
+fn provider_peer(listing: &Listing) -> Option<PeerId> {
+    listing.offering.body().peer_ids.first().cloned()
+}
+
+/// Why an offering can't be bound now, as far as the book knows.
+fn why_not_live(listing: &Listing, now: Now) -> Option<&'static str> {
+    if listing.withdrawn {
+        Some("it was withdrawn")
+    } else if listing.offering.body().valid_until < now.timestamp() {
+        Some("it has expired")
+    } else if listing.presence_at.is_none() {
+        Some("its provider's node hasn't been heard of lately")
+    } else if !listing.live {
+        Some("it isn't complete here yet")
+    } else {
+        None
+    }
+}
+
+impl Market {
+    /// A user wants to bind: first everything that can be looked at is read.
+    pub(in crate::market) fn bind(
+        &mut self,
+        id: CommandId,
+        offering: MessageId,
+        units: u64,
+        dry_run: bool,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) {
+        let Some(listing) = self.listing_of(&offering, now) else {
+            return Self::answer(step, id, Err(PrecheckFailure::UnknownOffering(offering.to_string())));
+        };
+        let Some(account) = self.setup.keys.account_id() else {
+            return Self::answer(step, id, Err(PrecheckFailure::NoAccountKey));
+        };
+        let body = listing.offering.body();
+        let mut keys = vec![Key::Account(account), Key::Account(body.recipient), Key::Balance(body.bond)];
+        if !body.price.asset.is_native() {
+            keys.extend([account, body.recipient].map(|a| Key::Trustline(a, body.price.asset.clone())));
+        }
+        let until = now.plus(PRECHECK_LIFE);
+        self.binds.insert(id, PendingBind { offering, units, dry_run, nonce: [0; 32], cost: None, until });
+        step.then(Effect::Read { ask: Ask::Precheck(id), keys });
+    }
+
+    /// What the pre-checks look at is here: they run in their order, the ping last.
+    pub(in crate::market) fn precheck_read(
+        &mut self,
+        id: CommandId,
+        entries: &[Entry],
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let Some(mut pending) = self.binds.remove(&id) else { return };
+        let cost = match self.precheck(pending.offering, pending.units, entries, now) {
+            Ok(cost) => cost,
+            Err(failure) => return Self::answer(step, id, Err(failure)),
+        };
+        let (Some(listing), Some(account)) =
+            (self.listing_of(&pending.offering, now), self.setup.keys.account.as_ref())
+        else {
+            return Self::answer(step, id, Err(PrecheckFailure::UnknownOffering(pending.offering.to_string())));
+        };
+        rng.fill_bytes(&mut pending.nonce);
+        let key = trade_keys(account, &Self::nonce_of(&pending.nonce)).0;
+        let body = listing.offering.body();
+        let ping = Ping { key: ServingKey::of(&key), whom: body.serving_key, binding: None, nonce: pending.nonce };
+        let Some((peer, bytes)) = provider_peer(&listing).zip(self.frame(ping, &key)) else {
+            let failure = PrecheckFailure::NotLive { why: "its provider's node isn't known".into() };
+            return Self::answer(step, id, Err(failure));
+        };
+        pending.cost = Some(cost);
+        self.binds.insert(id, pending);
+        step.then(Effect::Send { peer, call: Call::Precheck(id), bytes });
+    }
+
+    pub(super) fn nonce_of(random: &[u8; 32]) -> Nonce {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&random[..16]);
+        Nonce::from_bytes(bytes)
+    }
+
+    /// Pre-checks 1 to 11, in their order.
+    fn precheck(&self, offering: MessageId, units: u64, entries: &[Entry], now: Now) -> Result<Cost, PrecheckFailure> {
+        let listing = self.listing_of(&offering, now);
+        let listing = listing.ok_or_else(|| PrecheckFailure::UnknownOffering(offering.to_string()))?;
+        let body = listing.offering.body();
+        if let Some(why) = why_not_live(&listing, now) {
+            return Err(PrecheckFailure::NotLive { why: why.to_owned() });
+        }
+        if !entries.iter().any(|e| matches!(e, Entry::Balance(b) if b.id == body.bond)) {
+            return Err(PrecheckFailure::NotBonded(listing.series));
+        }
+        let own = self.setup.keys.account_id();
+        if own == Some(body.account) || own == Some(body.recipient) || self.offers.contains_key(&listing.series) {
+            return Err(PrecheckFailure::OwnOffering);
+        }
+        if listing.outdated {
+            return Err(PrecheckFailure::RecordOutdated);
+        }
+        self.precheck_terms(&listing, units)?;
+        Self::precheck_payees(&listing, entries)?;
+        let cost = self.precheck_wallet(&listing, units, entries, now)?;
+        self.precheck_clock()?;
+        Ok(cost)
+    }
+
+    /// 4 to 8: what the offering's terms and this node's policy have in common.
+    fn precheck_terms(&self, listing: &Listing, units: u64) -> Result<(), PrecheckFailure> {
+        let body = listing.offering.body();
+        let policy = &self.setup.policy;
+        if !body.transports.iter().any(|t| policy.transports.contains(t)) {
+            return Err(PrecheckFailure::TransportNotAllowed {
+                offered: format!("{:?}", body.transports),
+                allowed: format!("{:?}", policy.transports),
+            });
+        }
+        if listing.free == 0 {
+            return Err(PrecheckFailure::NoFreeSupply(body.max_supply));
+        }
+        if !body.allows(units) {
+            return Err(PrecheckFailure::UnitsOutOfBounds { asked: units, min: body.min_units, max: body.max_units });
+        }
+        let amount = body.price.total(units).ok_or(PrecheckFailure::PriceOverflow(units))?;
+        if amount > policy.max_spend {
+            return Err(PrecheckFailure::AboveLimit {
+                cost: amount.coins(),
+                asset: body.price.asset.symbol().to_owned(),
+                limit: policy.max_spend.coins(),
+            });
+        }
+        if !amount.is_zero() && !body.escrow.iter().any(|e| policy.escrows.contains(e)) {
+            return Err(PrecheckFailure::NoCommonEscrow {
+                offered: format!("{:?}", body.escrow),
+                accepted: format!("{:?}", policy.escrows),
+            });
+        }
+        if !policy.assets.contains(&body.price.asset) {
+            return Err(PrecheckFailure::AssetNotAccepted(body.price.asset.clone()));
+        }
+        Ok(())
+    }
+
+    /// 9: whoever is to be paid can be.
+    fn precheck_payees(listing: &Listing, entries: &[Entry]) -> Result<(), PrecheckFailure> {
+        let body = listing.offering.body();
+        let account = body.recipient;
+        if !entries.iter().any(|e| matches!(e, Entry::Account(a) if a.id == account)) {
+            return Err(PrecheckFailure::NoSuchAccount(account));
+        }
+        let asset = &body.price.asset;
+        let holds = |e: &Entry| matches!(e, Entry::Trustline(t) if t.account == account && &t.asset == asset && t.is_authorized());
+        if asset.is_native() || entries.iter().any(holds) {
+            Ok(())
+        } else {
+            Err(PrecheckFailure::TrustlineMissing { account, asset: asset.clone() })
+        }
+    }
+
+    /// 10: what is left in the wallet covers amount, reserves and fees.
+    fn precheck_wallet(
+        &self,
+        listing: &Listing,
+        units: u64,
+        entries: &[Entry],
+        now: Now,
+    ) -> Result<Cost, PrecheckFailure> {
+        let body = listing.offering.body();
+        let amount = body.price.total(units).ok_or(PrecheckFailure::PriceOverflow(units))?;
+        let own = self.setup.keys.account_id().ok_or(PrecheckFailure::NoAccountKey)?;
+        let account: Option<&AccountState> = entries.iter().find_map(|e| match e {
+            Entry::Account(a) if a.id == own => Some(a),
+            _ => None,
+        });
+        let account = account.ok_or(PrecheckFailure::NoOwnAccount(own))?;
+        let terms = self.expected_terms(listing, amount, now.timestamp());
+        let returns_at = terms.and_then(|t| t.refund_at());
+        let claimants = if amount.is_zero() { 0 } else { crate::escrow::timed::RESERVES };
+        let line = entries.iter().find_map(|e| match e {
+            Entry::Trustline(t) if t.account == own && t.asset == body.price.asset => Some(t),
+            _ => None,
+        });
+        self.cost_of(account, line, &body.price.asset, amount, claimants, returns_at)
+    }
+
+    /// 11: the clock and the ledger agree.
+    fn precheck_clock(&self) -> Result<(), PrecheckFailure> {
+        if self.point.is_none() {
+            return Err(PrecheckFailure::LedgerUnavailable("no ledger was seen yet".into()));
+        }
+        let margins = &self.setup.margins;
+        let seconds = |s: i64| s.unsigned_abs();
+        match self.clock_skew {
+            Some(ahead) if ahead > 0 && seconds(ahead) > margins.clock_behind.as_secs() => {
+                Err(PrecheckFailure::ClockOff { seconds: seconds(ahead), direction: "the clock is ahead" })
+            }
+            Some(ahead) if ahead < 0 && seconds(ahead) > margins.clock_ahead.as_secs() => {
+                Err(PrecheckFailure::ClockOff { seconds: seconds(ahead), direction: "the clock is behind" })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// 12: the provider's node answers a signed ping; then the request goes out.
+    pub(in crate::market) fn precheck_pinged(
+        &mut self,
+        id: CommandId,
+        result: Result<Vec<u8>, String>,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) {
+        let Some(pending) = self.binds.remove(&id) else { return };
+        let Some(listing) = self.listing_of(&pending.offering, now) else {
+            return Self::answer(step, id, Err(PrecheckFailure::UnknownOffering(pending.offering.to_string())));
+        };
+        let Some(peer) = provider_peer(&listing) else { return };
+        let pong = result.and_then(|bytes| {
+            let pong = self.open_answer::<Pong>(&bytes).ok_or("it answers, and not as a provider")?;
+            let right = pong.nonce == pending.nonce && pong.key == listing.offering.body().serving_key;
+            right.then_some(()).ok_or_else(|| "it doesn't hold the offering's serving key".to_owned())
+        });
+        if let Err(why) = pong {
+            return Self::answer(step, id, Err(PrecheckFailure::ProviderUnreachable { peer, why }));
+        }
+        if let (true, Some(cost)) = (pending.dry_run, pending.cost.clone()) {
+            return Self::answer(step, id, Ok::<_, CommandError>(Answer::Cost(cost)));
+        }
+        match self.request(&pending, &listing, peer, now) {
+            Ok(trade) => {
+                self.waiting.insert(trade.request_id(), id);
+                self.store_trade(&trade, step);
+                let request = trade.request_id();
+                self.insert_trade(trade);
+                self.with_trade(request, step, |market, trade, step| market.drive_consumer(trade, now, step));
+            }
+            Err(refusal) => Self::answer(step, id, Err(refusal)),
+        }
+    }
+
+    /// Commands that have waited long enough are answered.
+    pub(in crate::market) fn expire_binds(&mut self, now: Now, step: &mut Step<Effect>) {
+        let late: Vec<CommandId> = self.binds.iter().filter(|(_, b)| now > b.until).map(|(id, _)| *id).collect();
+        for id in late {
+            self.binds.remove(&id);
+            let error = CommandError::Timeout { what: "the pre-checks' answers", consequence: "no money moved" };
+            step.then(Effect::Answer { id, result: Err(error) });
+        }
+    }
+
+    /// Reading what the pre-checks look at failed.
+    pub(in crate::market) fn precheck_unreadable(&mut self, id: CommandId, why: String, step: &mut Step<Effect>) {
+        if self.binds.remove(&id).is_some() {
+            Self::answer(step, id, Err(PrecheckFailure::LedgerUnavailable(why)));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The consumer's request and the agreement that answers it.
+
+use core::time::Duration;
+
+use crate::account::{AccountId, PeerId, ServingKey};
+use crate::binding::agreement::{self, Agreement};
+use crate::binding::frames::{Note, Reject, to_stream};
+use crate::binding::negotiation::{Negotiation, NegotiationEvent};
+use crate::binding::phase::Side;
+use crate::binding::precheck::PrecheckFailure;
+use crate::binding::trade::Trade;
+use crate::book::Listing;
+use crate::document::BindingRequest;
+use crate::market::Market;
+use crate::market::command::CommandError;
+use crate::market::consumer::precheck::PendingBind;
+use crate::market::consumer::trade_keys;
+use crate::market::event::{Call, Effect};
+use crate::message::{MessageId, Signed};
+use crate::step::Step;
+use crate::time::Now;
+
+/// How long a request waits for the provider's answer.
+const REQUEST_LIFE: Duration = Duration::from_secs(60);
+
+impl Market {
+    pub(super) fn request(
+        &self,
+        pending: &PendingBind,
+        listing: &Listing,
+        peer: PeerId,
+        now: Now,
+    ) -> Result<Trade, CommandError> {
+        let account = self.setup.keys.account.as_ref().ok_or(PrecheckFailure::NoAccountKey)?;
+        let nonce = Self::nonce_of(&pending.nonce);
+        let (sign, seal) = trade_keys(account, &nonce);
+        let body = BindingRequest {
+            account: AccountId::of(account),
+            offering: listing.id,
+            series: listing.series,
+            units: pending.units,
+            budget: pending.cost.as_ref().map(|c| c.amount),
+            escrow: self.setup.policy.escrows.clone(),
+            sealing_key: seal.public(),
+            signing_key: ServingKey::of(&sign),
+            peer: self.setup.peer.clone(),
+            nonce,
+            valid_until: now.timestamp().plus(REQUEST_LIFE),
+        };
+        let request = Signed::sign(body, &self.setup.network, account)?;
+        Ok(Trade::new(Side::Consumer, request, peer, now))
+    }
+
+    pub(super) fn drive_request(&mut self, trade: &mut Trade, now: Now, step: &mut Step<Effect>) {
+        if now.timestamp() > trade.request.body().valid_until {
+            trade.negotiate(NegotiationEvent::RequestExpired);
+            trade.state.note = Some(Note::new("the provider didn't answer the request in time; no money moved"));
+            let error = CommandError::Timeout { what: "the provider's answer", consequence: "no money moved" };
+            self.tell_user(trade.request_id(), Err(error), step);
+        } else if Self::may_send(trade, now) {
+            trade.volatile.sending = true;
+            let bytes = to_stream(trade.request.packed());
+            let call = Call::Request(trade.request_id());
+            step.then(Effect::Send { peer: trade.state.peer.clone(), call, bytes });
+        }
+    }
+
+    /// The provider answered the request.
+    pub(in crate::market) fn request_answered(
+        &mut self,
+        request: MessageId,
+        result: Result<Vec<u8>, String>,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) {
+        self.with_trade(request, step, |market, trade, step| {
+            trade.volatile.sending = false;
+            trade.volatile.retry_at = now.plus(market.setup.margins.heartbeat_every);
+            if trade.state.negotiation != Negotiation::Requested {
+                return;
+            }
+            let Ok(bytes) = result else { return };
+            if let Some(reject) = market.open_answer::<Reject>(&bytes) {
+                let serving = market.listing_of(&trade.request.body().offering, now);
+                let right = serving.is_none_or(|l| l.offering.body().serving_key == reject.key);
+                if reject.request == request && right {
+                    market.refuse(trade, reject.note.as_str(), step);
+                }
+                return;
+            }
+            match market.check_agreement(trade, &bytes, now) {
+                Ok(agreement) => {
+                    trade.agree(agreement);
+                    trade.volatile.retry_at = Now::default();
+                    market.drive_funding(trade, now, step);
+                }
+                Err(why) => market.refuse(trade, &why, step),
+            }
+        });
+    }
+
+    fn refuse(&mut self, trade: &mut Trade, why: &str, step: &mut Step<Effect>) {
+        trade.negotiate(NegotiationEvent::Refused);
+        trade.state.note = Some(Note::new(why));
+        self.tell_user(trade.request_id(), Err(CommandError::ByProvider(why.to_owned())), step);
+    }
+
+    /// Whether what came is the agreement that was asked for.
+    fn check_agreement(&self, trade: &Trade, bytes: &[u8], now: Now) -> Result<Signed<Agreement>, String> {
+        let packed = crate::binding::frames::from_stream(&self.setup.network, bytes).map_err(|e| e.to_string())?;
+        let signed = packed.open::<Agreement>(&self.setup.network).map_err(|e| e.to_string())?;
+        let request = trade.request.body();
+        let listing = self.listing_of(&request.offering, now).ok_or("the offering is gone")?;
+        let body = listing.offering.body();
+        let amount = body.price.total(request.units).ok_or("the price overflows")?;
+        let expected = Agreement {
+            request: trade.request_id(),
+            offering: request.offering,
+            series: request.series,
+            serving_key: body.serving_key,
+            provider_peer: signed.body().provider_peer.clone(),
+            recipient: body.recipient,
+            consumer: request.account,
+            consumer_key: request.signing_key,
+            consumer_sealing: request.sealing_key,
+            consumer_peer: request.peer.clone(),
+            units: request.units,
+            unit: body.price.unit,
+            asset: body.price.asset.clone(),
+            amount,
+            terms: self.expected_terms(&listing, amount, now.timestamp()).ok_or("its windows are out of order")?,
+        };
+        agreement::compare(&expected, signed.body()).map_err(|e| e.to_string())?;
+        if signed.body().terms.fund_by() <= now.timestamp() {
+            return Err("its time to fund is over already".to_owned());
+        }
+        Ok(signed)
+    }
+}
