@@ -123,6 +123,8 @@ pub struct Volatile {
     pub beat_nonce: [u8; 32],
     /// Whether a frame that wants an answer is on its way.
     pub sending: bool,
+    /// What of [`TradeState::told`] the last word on its way was for: its answer acknowledges that and nothing later.
+    pub telling: Option<Told>,
     /// When the next frame may go out.
     pub retry_at: Now,
     /// Whether the service was told to start since this node runs.
@@ -209,8 +211,12 @@ impl Trade {
         }
     }
 
-    /// The other side has acknowledged what it was told last.
+    /// The other side has acknowledged what it was told last. Where something newer has come up meanwhile, it is still
+    /// owed.
     pub fn acknowledged(&mut self) {
+        if self.volatile.telling.take() != Some(self.state.told) {
+            return;
+        }
         self.state.told = match self.state.told {
             Told::StartPending => Told::Start,
             Told::EndPending if self.state.side == Side::Provider && self.state.closing.is_some() => {
@@ -424,10 +430,27 @@ mod tests {
         trade.session(SessionEvent::Drain);
         trade.closed_by(Some(TxHash::from_bytes([1; 32])));
         assert_eq!(trade.state.told, Told::EndPending);
-        trade.acknowledged();
+        let told = |trade: &mut Trade| {
+            trade.volatile.telling = Some(trade.state.told);
+            trade.acknowledged();
+        };
+        told(&mut trade);
         assert_eq!(trade.state.told, Told::ClosingPending);
-        trade.acknowledged();
+        told(&mut trade);
         assert_eq!(trade.state.told, Told::Closing);
         assert!(!trade.owes_word());
+    }
+
+    #[test]
+    fn an_answer_to_the_start_does_not_acknowledge_an_end_that_came_meanwhile() {
+        let mut trade = trade(Side::Provider);
+        trade.session(SessionEvent::MayStart);
+        trade.session(SessionEvent::ServiceRuns);
+        trade.state.told = Told::StartPending;
+        trade.volatile.telling = Some(Told::StartPending);
+        trade.session(SessionEvent::UnitsUsed);
+        trade.acknowledged();
+        assert_eq!(trade.state.told, Told::EndPending);
+        assert!(trade.owes_word());
     }
 }

@@ -9,6 +9,7 @@ use ed25519_dalek::SigningKey;
 
 use crate::amount::Stroops;
 use crate::binding::agreement;
+use crate::binding::frames::Note;
 use crate::binding::negotiation::{Negotiation, NegotiationEvent};
 use crate::binding::phase::Side;
 use crate::binding::session::SessionEvent;
@@ -55,6 +56,11 @@ impl Market {
             Negotiation::Agreed => self.drive_funding(trade, now, step),
             _ => {}
         }
+        if trade.state.negotiation == Negotiation::Lapsed {
+            trade.state.note.get_or_insert_with(|| Note::new("the escrow wasn't funded in time; no money moved"));
+            let error = CommandError::Timeout { what: "the funding", consequence: "no money moved" };
+            self.tell_user(trade.request_id(), Err(error), step);
+        }
         self.drive_use(trade, now, step);
         if let Some(hash) = trade.state.closing.filter(|_| !trade.state.closing_seen && Self::may_send(trade, now)) {
             trade.volatile.retry_at = now.plus(self.setup.margins.heartbeat_every);
@@ -73,7 +79,12 @@ impl Market {
     }
 
     /// Answers the command that began a binding, once.
-    fn tell_user(&mut self, request: MessageId, result: Result<Answer, CommandError>, step: &mut Step<Effect>) {
+    pub(super) fn tell_user(
+        &mut self,
+        request: MessageId,
+        result: Result<Answer, CommandError>,
+        step: &mut Step<Effect>,
+    ) {
         if let Some(id) = self.waiting.remove(&request) {
             step.then(Effect::Answer { id, result });
         }
@@ -89,6 +100,8 @@ impl Market {
         let done = self.with_trade(request, step, |market, trade, step| {
             if trade.state.negotiation == Negotiation::Requested && trade.state.side == Side::Consumer {
                 trade.negotiate(NegotiationEvent::Cancel);
+                let error = CommandError::NotNow("the request was taken back before it was answered".into());
+                market.tell_user(request, Err(error), step);
                 return Ok(Answer::Unbound);
             }
             if let Some(end) = trade.state.session.end() {

@@ -60,6 +60,8 @@ impl Market {
             self.with_trade(request, step, |market, trade, _| {
                 let observation = match (found, trade.escrow_terms()) {
                     (Some(state), Some(terms)) => Observation::Present(at, terms.verify(state)),
+                    // One's own transaction tells exactly what became of it, and that is on its way.
+                    _ if market.closing_is_open(trade) => return,
                     _ => Observation::Absent(at),
                 };
                 let change = trade.observe(observation);

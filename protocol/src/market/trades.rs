@@ -172,11 +172,17 @@ impl Market {
         }
         let Some(key) = self.own_key(trade).as_ref().map(ServingKey::of) else { return };
         let call = Call::Tell(binding);
+        trade.volatile.telling = Some(trade.state.told);
         let note = trade.state.note.clone().unwrap_or_else(|| Note::new(""));
         match (trade.state.told, trade.state.session, trade.state.side) {
             (Told::StartPending, _, _) => {
                 if let Some(access) = trade.state.sealed.clone() {
                     self.send(trade, call, Started { key, binding, access }, step);
+                }
+            }
+            (Told::ClosingPending, _, _) => {
+                if let Some(transaction) = trade.state.closing {
+                    self.send(trade, call, Closing { key, binding, transaction }, step);
                 }
             }
             (_, Session::Ended(End::StartFailed), _) => {
