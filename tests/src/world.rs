@@ -8,6 +8,7 @@
 mod ledger;
 mod network;
 mod node;
+mod stranger;
 mod trace;
 mod trading;
 
@@ -20,9 +21,9 @@ use rand_core::Rng;
 use tradepost_protocol::account::{AccountId, PeerId};
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::binding::trade::Trade;
-use tradepost_protocol::market::Market;
 use tradepost_protocol::market::command::{Answer, Command, CommandError, CommandId};
 use tradepost_protocol::market::event::{Ask, Effect, Event, ServiceEvent};
+use tradepost_protocol::market::{Keys, Market};
 use tradepost_protocol::message::{BindingId, TxHash};
 use tradepost_protocol::refusal::Refusal;
 use tradepost_protocol::stellar::LedgerPoint;
@@ -36,6 +37,7 @@ use node::{Clock, Life, Node, Trap};
 
 pub use ledger::WorldLedger;
 pub use node::{Moment, Process, Role, Script, keys_of, peer_of};
+pub use stranger::{Stranger, escrow_of};
 pub use trace::Trace;
 pub use trading::{Bound, Published, draft};
 
@@ -121,8 +123,9 @@ impl World {
 
     /// Adds a trader whose account holds so much, paid by the ledger's root, and starts it.
     pub fn add_node(&mut self, name: &str, balance: Stroops) {
-        let node = Node::new(self.seed, name, Role::Trader, self.ledger.network());
+        let mut node = Node::new(self.seed, name, Role::Trader, self.ledger.network());
         self.fund(node.account(), balance);
+        node.endowment = balance.get();
         self.nodes.push(node);
         self.start(name);
     }
@@ -174,6 +177,12 @@ impl World {
         node.trap = None;
         node.store = node.store.crash();
         self.lose(index);
+    }
+
+    /// Tells a node to stop: it ends what it serves, and goes on until it is killed.
+    pub fn stop(&mut self, name: &str) {
+        let address = self.address(name);
+        self.deliver(address, Event::Stopping);
     }
 
     /// Kills a node as soon as its market is in a state, at the worst moment.
@@ -512,6 +521,17 @@ impl World {
     /// What a node's account has paid in fees, in stroops.
     pub fn fees(&self, name: &str) -> i64 {
         self.ledger.fees(self.account(name))
+    }
+
+    /// What a node's account won or lost in all since it was funded, fees apart, in stroops.
+    pub fn gain(&mut self, name: &str) -> i64 {
+        let endowment = self.nodes[self.index(name)].endowment;
+        self.funds(name) + self.fees(name) - endowment
+    }
+
+    /// A node's keys, for tests that play it.
+    pub fn keys(&self, name: &str) -> &Keys {
+        &self.nodes[self.index(name)].setup.keys
     }
 
     /// Who broke which rule outside gossip, as (who saw it, who did it, what).

@@ -136,6 +136,8 @@ pub struct Node {
     pub(super) connected: bool,
     pub(super) script: Script,
     pub(super) trap: Option<Trap>,
+    /// What its account held at first, in stroops.
+    pub(super) endowment: i64,
     /// Every service that was told to start, in order.
     pub(super) started: Vec<BindingId>,
 }
@@ -168,6 +170,7 @@ impl Node {
             connected: true,
             script: Script::default(),
             trap: None,
+            endowment: 0,
             started: Vec::new(),
         }
     }

@@ -1,5 +1,19 @@
 //! The scenarios, one module each.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod a11_the_bond_comes_back_from_its_release_on;
+mod a1_what_is_published_is_signed_and_can_be_taken_apart;
+mod a2_the_same_offering_twice_changes_nothing;
+mod a5_a_free_service_needs_no_escrow;
+mod a6_publishing_needs_every_stroop_of_its_bond;
 mod architecture;
+mod b13_only_the_whole_amount_binds;
+mod b14_the_last_place_is_sold_once;
+mod b15_access_details_open_with_the_right_key_alone;
+mod b16_who_is_gone_for_the_grace_time_is_unbound;
+mod b17_a_restart_in_any_phase_ends_as_the_ledger_allows;
+mod b18_a_service_that_does_not_start_is_paid_back;
+mod b20_no_help_came_and_the_consumer_takes_its_money_back;
 mod one_trade_settles;
+mod the_same_seed_gives_the_same_trace;
+mod whoever_ends_a_binding_decides_who_is_paid;

@@ -1,0 +1,62 @@
+//! A binding exists only where the whole agreed amount is locked, and only with a provider that answers.
+
+use core::time::Duration;
+
+use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::binding::frames::FundRefused;
+use tradepost_protocol::binding::phase::Phase;
+use tradepost_protocol::binding::precheck::PrecheckFailure;
+use tradepost_protocol::escrow::outcome::EscrowState;
+use tradepost_protocol::kind::Kind;
+use tradepost_protocol::market::command::CommandError;
+use tradepost_tests::world::{Stranger, World, escrow_of};
+
+#[test]
+fn b13_funding_one_stroop_under_the_agreements_amount_is_refused_and_the_service_never_starts() {
+    let (mut world, published) = World::with_offering(13);
+    let mut cheat = Stranger::new(&mut world, "cheat", Stroops::whole(50));
+    let agreement = cheat.request(&mut world, "provider", &published, 2).unwrap();
+    let agreed = agreement.body().amount;
+    assert_eq!(agreed, Stroops::whole(4));
+
+    let short = escrow_of(&agreement, agreed.minus(Stroops::new(1).unwrap()).unwrap());
+    let operations = vec![short.fund_operation().unwrap()];
+    let envelope = cheat.funding(&mut world, &agreement, operations);
+    let answer = cheat.hand_over(&mut world, "provider", &agreement, &envelope);
+    assert_eq!(answer.kind(), Kind::FundRefused);
+    let refused = answer.open::<FundRefused>(&world.ledger().network()).unwrap();
+    assert!(refused.body().note.as_str().contains("39999999"), "{}", refused.body().note);
+
+    // It submits it all the same: the money locks, and the service doesn't start on it.
+    world.ledger().submit(envelope.bytes());
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(world.services_started("provider"), 0);
+    assert_eq!(world.trade("provider").phase(), Phase::Void, "the agreement lapsed");
+    assert_eq!(world.listing("provider", published.series).unwrap().free, 2, "its place is free again");
+}
+
+#[test]
+fn b13_a_provider_that_cannot_be_reached_is_refused_and_no_money_moves() {
+    let (mut world, published) = World::with_offering(14);
+    world.kill("provider");
+    let before = world.funds("consumer");
+    let refused = world.bind("consumer", published.offering, 2).unwrap_err();
+    let CommandError::Precheck(PrecheckFailure::ProviderUnreachable { peer, .. }) = &refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(peer.as_str(), "provider");
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(world.market("consumer").trades().count(), 0);
+    assert_eq!((world.funds("consumer"), world.fees("consumer")), (before, 0));
+}
+
+#[test]
+fn b13_everything_fine_is_bound() {
+    let (mut world, published) = World::with_offering(15);
+    let bound = world.bind("consumer", published.offering, 2).unwrap();
+    world.wait_phase("consumer", bound.request, Phase::Active);
+    assert_eq!(world.phase("provider", bound.request), Phase::Active);
+    assert_eq!(*world.trade("provider").escrow(), EscrowState::Locked);
+    assert!(world.trade("consumer").state.access.is_some());
+    assert_eq!(world.trade("consumer").state.access, world.trade("provider").state.access);
+}
