@@ -2,6 +2,10 @@
 
 use core::fmt;
 
+use crate::binding::frames::RejectCode;
+use crate::binding::precheck::PrecheckCode;
+use crate::market::command::CommandCode;
+
 /// Who is to blame for a message that wasn't taken, which decides what happens to whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
@@ -13,83 +17,125 @@ pub enum Fault {
     Nobody,
 }
 
-macro_rules! refusals {
-    ($($(#[$doc:meta])* $name:ident = $code:literal, $fault:ident, $remedy:literal;)*) => {
-        /// The reason of a refusal: a stable code for metrics and APIs, and whose fault it is.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Reason {
-            $($(#[$doc])* $name,)*
+impl Fault {
+    /// The word for people and programs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Relayer => "relayer",
+            Self::Author => "author",
+            Self::Nobody => "nobody",
+        }
+    }
+}
+
+/// One refusal: what programs, metrics and people are told of it. `docs/errors.md` lists them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// The stable code.
+    pub code: &'static str,
+    /// Whose fault it is.
+    pub fault: Fault,
+    /// What it says, in a sentence.
+    pub meaning: &'static str,
+    /// What its author, sender or user can do about it.
+    pub remedy: &'static str,
+}
+
+/// Makes an enum of refusals together with its part of the table, so that neither can lack what the other has.
+macro_rules! rules {
+    (
+        $(#[$meta:meta])*
+        $table:ident { $($name:ident = $code:literal, $fault:ident, $meaning:literal, $remedy:literal;)* }
+    ) => {
+        $(#[$meta])*
+        pub enum $table {
+            $(#[doc = $meaning] $name,)*
         }
 
-        impl Reason {
-            /// Every reason there is.
-            pub const ALL: &'static [Reason] = &[$(Reason::$name),*];
+        impl $table {
+            /// All of them, in the table's order.
+            pub const ALL: &'static [$table] = &[$($table::$name),*];
+
+            /// Its row of the table.
+            pub const fn rule(self) -> &'static $crate::refusal::Rule {
+                use $crate::refusal::{Fault, Rule};
+                match self {
+                    $(Self::$name => {
+                        &Rule { code: $code, fault: Fault::$fault, meaning: $meaning, remedy: $remedy }
+                    })*
+                }
+            }
 
             /// The stable code.
             pub const fn code(self) -> &'static str {
-                match self { $(Self::$name => $code),* }
-            }
-
-            /// Whose fault it is.
-            pub const fn fault(self) -> Fault {
-                match self { $(Self::$name => Fault::$fault),* }
-            }
-
-            /// What its author or sender can do about it.
-            pub const fn remedy(self) -> &'static str {
-                match self { $(Self::$name => $remedy),* }
+                self.rule().code
             }
         }
     };
 }
+pub(crate) use rules;
 
-refusals! {
-    /// Fewer bytes than a signature has.
-    TooShort = "too-short", Relayer, "send payload and signature; a signature alone has 64 bytes";
-    /// More bytes than its kind may have.
-    TooLarge = "too-large", Relayer, "keep documents within 16 KiB and frames within their kind's bound";
-    /// Not I-JSON, not a canonical frame, or not the shape of its kind.
-    Malformed = "malformed", Relayer, "send what the protocol page describes for this kind";
-    /// A kind that doesn't belong where it arrived.
-    WrongKind = "wrong-kind", Relayer, "send this kind on its own topic or stream";
-    /// The signature doesn't verify for this kind and network.
-    BadSignature = "bad-signature", Relayer, "sign for this kind and this network with the author's key";
-    /// Another key signed it than the one whose word it is.
-    WrongAuthor = "wrong-author", Relayer, "sign with the key that owns the series";
-    /// Its schema or its kind's own rules say no.
-    InvalidDocument = "invalid-document", Relayer, "correct the field that the error names";
-    /// An item that wasn't asked for, or doesn't match what was.
-    Unasked = "unasked", Relayer, "answer a fetch with the messages asked for and nothing else";
-    /// Known already.
-    Duplicate = "duplicate", Nobody, "nothing to do: it is here already";
-    /// Its lifetime is over.
-    Expired = "expired", Nobody, "publish a renewed revision";
-    /// Dated further ahead than clocks may differ.
-    FromTheFuture = "from-the-future", Nobody, "set the sender's clock";
-    /// A newer one is known.
-    Superseded = "superseded", Nobody, "nothing to do: a newer one is known";
-    /// The series was withdrawn, for good.
-    Withdrawn = "withdrawn", Nobody, "publish a new series";
-    /// The template isn't known here yet.
-    UnknownTemplate = "unknown-template", Nobody, "publish the template before the offering";
-    /// The service record isn't known here yet.
-    UnknownRecord = "unknown-record", Nobody, "publish the service record before the offering";
-    /// The offering names another version than its service's current record.
-    NotTheRecord = "not-the-record", Author, "offer the repository, commit and path of the current service record";
-    /// A service record that doesn't follow from the known one.
-    RevisionGap = "revision-gap", Author, "chain the new revision to the one before it";
-    /// The author's part of the book is full.
-    OverQuota = "over-quota", Author, "withdraw offerings that are no longer needed";
-    /// No bond was seen on the ledger yet.
-    NoBond = "no-bond", Nobody, "publish when the bond stands";
-    /// The bond on the ledger isn't what the offering needs.
-    WrongBond = "wrong-bond", Author, "lock a bond that pays the recipient, names the series and is large enough";
-    /// The author's account doesn't exist, or its master key no longer rules it.
-    AuthorAccount = "author-account", Author, "fund the author's account and keep its master key in force";
-    /// The series or offering isn't known here.
-    UnknownSeries = "unknown-series", Nobody, "nothing to do: the offering may still arrive";
-    /// No room in the waiting pool.
-    WaitingFull = "waiting-full", Nobody, "send it again later";
+rules! {
+    /// The reason of a refusal: a stable code for metrics and APIs, and whose fault it is.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    Reason {
+        TooShort = "too-short", Relayer, "Fewer bytes than a signature has.", "send payload and signature; a signature alone has 64 bytes";
+        TooLarge = "too-large", Relayer, "More bytes than its kind may have.", "keep documents within 16 KiB and frames within their kind's bound";
+        Malformed = "malformed", Relayer, "Not I-JSON, not a canonical frame, or not the shape of its kind.", "send what the protocol page describes for this kind";
+        WrongKind = "wrong-kind", Relayer, "A kind that doesn't belong where it arrived.", "send this kind on its own topic or stream";
+        BadSignature = "bad-signature", Relayer, "The signature doesn't verify for this kind and network.", "sign for this kind and this network with the author's key";
+        WrongAuthor = "wrong-author", Relayer, "Another key signed it than the one whose word it is.", "sign with the key that owns the series";
+        InvalidDocument = "invalid-document", Relayer, "Its schema or its kind's own rules say no.", "correct the field that the error names";
+        Unasked = "unasked", Relayer, "An item that wasn't asked for, or doesn't match what was.", "answer a fetch with the messages asked for and nothing else";
+        Duplicate = "duplicate", Nobody, "Known already.", "nothing to do: it is here already";
+        Expired = "expired", Nobody, "Its lifetime is over.", "publish a renewed revision";
+        FromTheFuture = "from-the-future", Nobody, "Dated further ahead than clocks may differ.", "set the sender's clock";
+        Superseded = "superseded", Nobody, "A newer one is known.", "nothing to do: a newer one is known";
+        Withdrawn = "withdrawn", Nobody, "The series was withdrawn, for good.", "publish a new series";
+        UnknownTemplate = "unknown-template", Nobody, "The template isn't known here yet.", "publish the template before the offering";
+        UnknownRecord = "unknown-record", Nobody, "The service record isn't known here yet.", "publish the service record before the offering";
+        NotTheRecord = "not-the-record", Author, "The offering names another version than its service's current record.", "offer the repository, commit and path of the current service record";
+        RevisionGap = "revision-gap", Author, "A service record that doesn't follow from the known one.", "chain the new revision to the one before it";
+        OverQuota = "over-quota", Author, "The author's part of the book is full.", "withdraw offerings that are no longer needed";
+        OverRate = "over-rate", Nobody, "The peer that delivered it has delivered too much that leads nowhere.", "send more slowly; what was left out is fetched later";
+        AuthorOverRate = "author-over-rate", Author, "Its author says more than one author may.", "publish and renew more slowly";
+        NoBond = "no-bond", Nobody, "No bond was seen on the ledger yet.", "publish when the bond stands";
+        WrongBond = "wrong-bond", Author, "The bond on the ledger isn't what the offering needs.", "lock a bond that pays the recipient, names the series and is large enough";
+        AuthorAccount = "author-account", Author, "The author's account doesn't exist, or its master key no longer rules it.", "fund the author's account and keep its master key in force";
+        UnknownSeries = "unknown-series", Nobody, "The series or offering isn't known here.", "nothing to do: the offering may still arrive";
+        WaitingFull = "waiting-full", Nobody, "No room in the waiting pool.", "send it again later";
+    }
+}
+
+impl Reason {
+    /// Whose fault it is.
+    pub const fn fault(self) -> Fault {
+        self.rule().fault
+    }
+
+    /// What its author or sender can do about it.
+    pub const fn remedy(self) -> &'static str {
+        self.rule().remedy
+    }
+}
+
+/// A part of the table: what is refused there, and the refusals in their order.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Its heading.
+    pub title: &'static str,
+    /// Its rows.
+    pub rules: Vec<&'static Rule>,
+}
+
+/// Every refusal of this crate, part by part. Codes are distinct within a part.
+pub fn table() -> [Part; 4] {
+    [
+        Part { title: "Messages", rules: Reason::ALL.iter().map(|r| r.rule()).collect() },
+        Part { title: "Binding requests", rules: RejectCode::ALL.iter().map(|r| r.rule()).collect() },
+        Part { title: "Pre-checks of a binding", rules: PrecheckCode::ALL.iter().map(|r| r.rule()).collect() },
+        Part { title: "Commands", rules: CommandCode::ALL.iter().map(|r| r.rule()).collect() },
+    ]
 }
 
 impl fmt::Display for Reason {
@@ -130,9 +176,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn codes_are_distinct() {
-        let codes: BTreeSet<&str> = Reason::ALL.iter().map(|r| r.code()).collect();
-        assert_eq!(codes.len(), Reason::ALL.len());
+    fn codes_are_distinct_and_fit_labels_and_every_rule_says_something() {
+        let mut seen = BTreeSet::new();
+        for rule in table().iter().flat_map(|part| &part.rules) {
+            assert!(seen.insert(rule.code), "{} stands twice", rule.code);
+            assert!(rule.code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", rule.code);
+            assert!(rule.meaning.ends_with('.') && !rule.meaning.contains('|'), "{}", rule.meaning);
+            assert!(!rule.remedy.is_empty() && !rule.remedy.ends_with('.') && !rule.remedy.contains('|'));
+        }
     }
 
     #[test]

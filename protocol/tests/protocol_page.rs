@@ -20,7 +20,6 @@ use tradepost_protocol::frame;
 use tradepost_protocol::kind::{Form, Kind};
 use tradepost_protocol::limits::{self, Margins};
 use tradepost_protocol::message::{BindingId, MessageId, Payload, SeriesId, TxHash};
-use tradepost_protocol::refusal::{Fault, Reason};
 use tradepost_protocol::seal::SealingKey;
 use tradepost_protocol::status::{Presence, Status};
 use tradepost_protocol::time::Timestamp;
@@ -84,25 +83,6 @@ fn the_page_lists_every_kind_with_number_name_form_bound_and_topic() {
         words([&kind.number(), &kind.name(), &form, &kind.max_bytes(), &yes(kind.gossiped())])
     };
     compare("## Kinds", &Kind::ALL.iter().map(row).collect::<Vec<_>>());
-}
-
-#[test]
-fn the_page_lists_every_refusal_with_its_fault_and_remedy() {
-    let expected: BTreeSet<Vec<String>> = Reason::ALL
-        .iter()
-        .map(|reason| {
-            let fault = match reason.fault() {
-                Fault::Relayer => "relayer",
-                Fault::Author => "author",
-                Fault::Nobody => "nobody",
-            };
-            words([&reason.code(), &fault, &reason.remedy()])
-        })
-        .collect();
-    let rows = table("## Refusals");
-    let found = rows.iter().map(|row| vec![row[0].clone(), row[1].clone(), row[3].clone()]);
-    assert_eq!(found.collect::<BTreeSet<_>>(), expected);
-    assert_eq!(rows.len(), expected.len());
 }
 
 #[test]

@@ -28,6 +28,10 @@ impl MarketMetrics {
     /// Counters that stand in the node's registry.
     pub fn registered(metrics: &Metrics) -> Self {
         let market = Self::default();
+        // Every reason is there from the start, at nothing: an alarm must not wait for the first one.
+        for reason in Reason::ALL {
+            let _ = market.refusals.get_or_create(&refusal_labels(*reason));
+        }
         metrics.register(|registry| {
             registry.register("market_events", "Events that the market handled", market.events.clone());
             registry.register("messages_accepted", "Gossiped messages taken", market.accepted.clone());
@@ -44,11 +48,67 @@ impl MarketMetrics {
 
     /// Counts a refusal.
     pub fn refused(&self, reason: Reason) {
-        self.refusals.get_or_create(&[("reason", reason.code())]).inc();
+        self.refusals.get_or_create(&refusal_labels(reason)).inc();
     }
 
     /// Counts something of a peer's that was left unanswered.
     pub fn overload(&self, sort: &'static str) {
         self.overloaded.get_or_create(&[("sort", sort)]).inc();
+    }
+}
+
+fn refusal_labels(reason: Reason) -> Labels {
+    [("reason", reason.code())]
+}
+
+#[cfg(test)]
+mod tests {
+    use tradepost_protocol::refusal::table;
+
+    use super::*;
+
+    const PAGE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md"));
+
+    /// The table as the page has it: each part's title, with the cells of its rows.
+    fn page() -> Vec<(&'static str, Vec<Vec<&'static str>>)> {
+        let parts = PAGE.split("\n## ").skip(1);
+        let cells = |row: &'static str| row.trim_matches('|').split('|').map(|c| c.trim().trim_matches('`')).collect();
+        parts
+            .map(|part| {
+                let title = part.lines().next().unwrap_or_default();
+                (title, part.lines().filter(|line| line.starts_with('|')).skip(2).map(cells).collect())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_table_of_refusals_its_page_and_the_metrics_labels_are_the_same() {
+        let table = table();
+        let row = |rule: &&'static tradepost_protocol::refusal::Rule| {
+            vec![rule.code, rule.fault.as_str(), rule.meaning, rule.remedy]
+        };
+        let expected: Vec<(&str, Vec<Vec<&str>>)> =
+            table.iter().map(|part| (part.title, part.rules.iter().map(row).collect())).collect();
+        assert_eq!(page(), expected, "docs/errors.md and the table differ");
+
+        let metrics = Metrics::new();
+        let market = MarketMetrics::registered(&metrics);
+        let labels = |text: &str| -> Vec<(String, u64)> {
+            let counts = text
+                .lines()
+                .filter_map(|line| line.split_once("messages_refused_total{reason=\"")?.1.split_once("\"} "));
+            let mut found: Vec<_> =
+                counts.map(|(code, count)| (code.to_owned(), count.parse().expect("a count"))).collect();
+            found.sort();
+            found
+        };
+        let with_count = |count: u64| -> Vec<(String, u64)> {
+            let mut codes: Vec<_> = expected[0].1.iter().map(|row| (row[0].to_owned(), count)).collect();
+            codes.sort();
+            codes
+        };
+        assert_eq!(labels(&metrics.encode()), with_count(0), "labels before the first refusal");
+        Reason::ALL.iter().for_each(|reason| market.refused(*reason));
+        assert_eq!(labels(&metrics.encode()), with_count(1), "labels after one refusal of each");
     }
 }

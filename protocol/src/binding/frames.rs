@@ -11,7 +11,7 @@ use crate::kind::Kind;
 use crate::limits::{MAX_ACCESS_BYTES, MAX_REASON_BYTES};
 use crate::message::{self, BindingId, MessageId, Packed, Payload, TxHash};
 use crate::network_id::NetworkId;
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::{Reason, Refusal, rules};
 
 /// A short text for people, at most [`MAX_REASON_BYTES`] bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Encode)]
@@ -53,23 +53,18 @@ impl<C> Decode<C> for Note {
 }
 bincode::impl_borrow_decode!(Note);
 
-/// Which of the provider's rules said no; stable, for programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
-pub enum RejectCode {
-    /// The offering isn't one of this node's, is no longer current, or isn't live.
-    NotOffered,
-    /// No place is free.
-    NoFreeSupply,
-    /// The units, budget or escrow kinds don't fit the offering.
-    TermsDontFit,
-    /// The consumer's account doesn't exist or doesn't hold the amount.
-    NotCovered,
-    /// Too many agreements stand unfunded, in all or for this account.
-    TooManyUnfunded,
-    /// The provider can't look at the ledger now.
-    LedgerUnavailable,
-    /// The provider is stopping.
-    Stopping,
+rules! {
+    /// Which of the provider's rules said no; stable, for programs. Its place in the list is its number on the wire.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+    RejectCode {
+        NotOffered = "not-offered", Author, "The offering isn't one of this node's, is no longer current, or isn't live.", "look the offering up again and ask for its current revision";
+        NoFreeSupply = "no-place-free", Nobody, "No place is free.", "ask again later, or another provider";
+        TermsDontFit = "terms-dont-fit", Author, "The units, budget or escrow kinds don't fit the offering.", "ask within the bounds that the offering names";
+        NotCovered = "not-covered", Author, "The consumer's account doesn't exist or doesn't hold the amount.", "fund the consumer's account first";
+        TooManyUnfunded = "too-many-unfunded", Nobody, "Too many agreements stand unfunded, in all or for this account.", "fund or let lapse what was agreed, then ask again";
+        LedgerUnavailable = "providers-ledger-unavailable", Nobody, "The provider can't look at the ledger now.", "ask again later";
+        Stopping = "stopping", Nobody, "The provider is stopping.", "ask another provider, or again once it is back";
+    }
 }
 
 macro_rules! frames {

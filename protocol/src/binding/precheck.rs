@@ -4,6 +4,7 @@ use crate::account::{AccountId, PeerId};
 use crate::amount::Stroops;
 use crate::asset::Asset;
 use crate::message::SeriesId;
+use crate::refusal::rules;
 
 /// Why a binding wasn't begun. Nothing was sent and no money moved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -150,29 +151,62 @@ impl PrecheckFailure {
         }
     }
 
+    /// Which of the table's rows it is.
+    pub const fn rule(&self) -> PrecheckCode {
+        match self {
+            Self::UnknownOffering(_) => PrecheckCode::UnknownOffering,
+            Self::NotLive { .. } => PrecheckCode::NotLive,
+            Self::NotBonded(_) => PrecheckCode::NotBonded,
+            Self::OwnOffering => PrecheckCode::OwnOffering,
+            Self::RecordOutdated => PrecheckCode::RecordOutdated,
+            Self::TransportNotAllowed { .. } => PrecheckCode::TransportNotAllowed,
+            Self::NoFreeSupply(_) => PrecheckCode::NoFreeSupply,
+            Self::UnitsOutOfBounds { .. } => PrecheckCode::UnitsOutOfBounds,
+            Self::PriceOverflow(_) => PrecheckCode::PriceOverflow,
+            Self::AboveLimit { .. } => PrecheckCode::AboveLimit,
+            Self::NoCommonEscrow { .. } => PrecheckCode::NoCommonEscrow,
+            Self::AssetNotAccepted(_) => PrecheckCode::AssetNotAccepted,
+            Self::TrustlineMissing { .. } => PrecheckCode::TrustlineMissing,
+            Self::NoSuchAccount(_) => PrecheckCode::NoSuchAccount,
+            Self::NoOwnAccount(_) => PrecheckCode::NoOwnAccount,
+            Self::WalletShort { .. } => PrecheckCode::WalletShort,
+            Self::NoAccountKey => PrecheckCode::NoAccountKey,
+            Self::ClockOff { .. } => PrecheckCode::ClockOff,
+            Self::LedgerUnavailable(_) => PrecheckCode::LedgerUnavailable,
+            Self::ProviderUnreachable { .. } => PrecheckCode::ProviderUnreachable,
+        }
+    }
+
     /// A stable code for programs.
     pub const fn code(&self) -> &'static str {
-        match self {
-            Self::UnknownOffering(_) => "unknown-offering",
-            Self::NotLive { .. } => "not-live",
-            Self::NotBonded(_) => "not-bonded",
-            Self::OwnOffering => "own-offering",
-            Self::RecordOutdated => "record-outdated",
-            Self::TransportNotAllowed { .. } => "transport-not-allowed",
-            Self::NoFreeSupply(_) => "no-free-supply",
-            Self::UnitsOutOfBounds { .. } => "units-out-of-bounds",
-            Self::PriceOverflow(_) => "price-overflow",
-            Self::AboveLimit { .. } => "above-limit",
-            Self::NoCommonEscrow { .. } => "no-common-escrow",
-            Self::AssetNotAccepted(_) => "asset-not-accepted",
-            Self::TrustlineMissing { .. } => "trustline-missing",
-            Self::NoSuchAccount(_) => "no-such-account",
-            Self::WalletShort { .. } => "wallet-short",
-            Self::NoAccountKey => "no-account-key",
-            Self::NoOwnAccount(_) => "no-own-account",
-            Self::ClockOff { .. } => "clock-off",
-            Self::LedgerUnavailable(_) => "ledger-unavailable",
-            Self::ProviderUnreachable { .. } => "provider-unreachable",
-        }
+        self.rule().code()
+    }
+}
+
+rules! {
+    /// Which pre-check said no, in their order; the author is whoever wrote what can't be bound, be it the offering or
+    /// the command.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    PrecheckCode {
+        UnknownOffering = "unknown-offering", Nobody, "No such offering is in this node's book.", "look it up in the list of offerings; it may still arrive";
+        NotLive = "not-live", Nobody, "The offering has expired, was withdrawn, or its provider wasn't heard of lately.", "choose another offering, or wait until the provider is back";
+        NotBonded = "not-bonded", Author, "The offering's bond isn't on the ledger any more.", "choose another offering: this one's author has nothing at stake";
+        OwnOffering = "own-offering", Author, "The offering is this node's own.", "bind somebody else's";
+        RecordOutdated = "record-outdated", Author, "The offering is for an old version of its service.", "ask the provider for a new revision";
+        TransportNotAllowed = "transport-not-allowed", Nobody, "None of the offering's transports is allowed here.", "allow one of them in the configuration";
+        NoFreeSupply = "no-free-supply", Nobody, "All places of the offering are taken.", "try again later";
+        UnitsOutOfBounds = "units-out-of-bounds", Author, "The units are outside the offering's bounds.", "ask for units within them";
+        PriceOverflow = "price-overflow", Author, "The price of so many units can't be counted.", "ask for fewer units";
+        AboveLimit = "above-limit", Author, "The trade costs more than this node spends in one.", "raise the node's limit, or ask for fewer units";
+        NoCommonEscrow = "no-common-escrow", Nobody, "No kind of escrow is common to the offering and this node.", "accept one of the offering's kinds in the configuration";
+        AssetNotAccepted = "asset-not-accepted", Nobody, "The price is in an asset that this node doesn't take.", "add the asset to the configuration if you trust its issuer";
+        TrustlineMissing = "trustline-missing", Author, "A payee has no trustline for the asset.", "the payee must trust the asset first";
+        NoSuchAccount = "no-such-account", Author, "A payee's account doesn't exist on this ledger.", "the payee's account must be funded first";
+        NoOwnAccount = "no-own-account", Author, "This node's account doesn't exist on this ledger yet.", "send coins to it";
+        WalletShort = "wallet-short", Author, "The wallet doesn't hold amount, reserves and fees together.", "send coins to this node's account, or ask for fewer units";
+        NoAccountKey = "no-account-key", Author, "This node has no account key to pay with.", "create or import one";
+        ClockOff = "clock-off", Nobody, "This machine's clock and the ledger differ by too much.", "set the clock, or wait for the ledger to go on";
+        LedgerUnavailable = "ledger-unavailable", Nobody, "The ledger can't be read now.", "try again later, or configure another endpoint";
+        ProviderUnreachable = "provider-unreachable", Nobody, "The provider's node gives no signed answer.", "try again later; no money moved";
     }
 }

@@ -9,7 +9,7 @@ use crate::binding::precheck::PrecheckFailure;
 use crate::book::WithdrawError;
 use crate::document::{ServiceRef, Transport};
 use crate::message::{BalanceId, BindingId, MessageId, SeriesId, TemplateId, TxHash};
-use crate::refusal::Refusal;
+use crate::refusal::{Reason, Refusal, rules};
 use crate::time::Timestamp;
 
 /// A command's number, chosen by the runner.
@@ -206,14 +206,28 @@ impl CommandError {
         match self {
             Self::Precheck(failure) => failure.code(),
             Self::Refused(refusal) => refusal.reason.code(),
-            Self::Withdraw(WithdrawError::Unknown(_)) => "unknown-series",
-            Self::Withdraw(WithdrawError::Foreign { .. }) => "foreign-series",
-            Self::Withdraw(WithdrawError::AlreadyWithdrawn(_)) => "already-withdrawn",
-            Self::ByProvider(_) => "refused-by-provider",
-            Self::NotFound { .. } => "not-found",
-            Self::NotNow(_) => "not-now",
-            Self::Ledger(_) => "ledger-refused",
-            Self::Timeout { .. } => "timeout",
+            Self::Withdraw(WithdrawError::Unknown(_)) => Reason::UnknownSeries.code(),
+            Self::Withdraw(WithdrawError::Foreign { .. }) => CommandCode::ForeignSeries.code(),
+            Self::Withdraw(WithdrawError::AlreadyWithdrawn(_)) => CommandCode::AlreadyWithdrawn.code(),
+            Self::ByProvider(_) => CommandCode::RefusedByProvider.code(),
+            Self::NotFound { .. } => CommandCode::NotFound.code(),
+            Self::NotNow(_) => CommandCode::NotNow.code(),
+            Self::Ledger(_) => CommandCode::LedgerRefused.code(),
+            Self::Timeout { .. } => CommandCode::Timeout.code(),
         }
+    }
+}
+
+rules! {
+    /// Why a command led to nothing, where neither a pre-check nor a message's refusal says it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    CommandCode {
+        ForeignSeries = "foreign-series", Author, "The series belongs to another account.", "withdraw it with one of its own keys";
+        AlreadyWithdrawn = "already-withdrawn", Nobody, "The series is withdrawn already.", "nothing to do";
+        RefusedByProvider = "refused-by-provider", Nobody, "The provider refused the request, for the reason that it gave.", "see the reason among those of binding requests";
+        NotFound = "not-found", Author, "There is no such thing here.", "look where the error's hint says";
+        NotNow = "not-now", Nobody, "It can't be done in this state.", "try again when the state that the error names is over";
+        LedgerRefused = "ledger-refused", Nobody, "The ledger didn't take the transaction.", "see the ledger's reason in the error";
+        Timeout = "timeout", Nobody, "The answer didn't come in time.", "try again; the error says what became of the money";
     }
 }
