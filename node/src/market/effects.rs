@@ -95,6 +95,11 @@ impl Outside {
         }
     }
 
+    /// Where it works.
+    pub(crate) fn runtime(&self) -> &runtime::Handle {
+        &self.runtime
+    }
+
     /// Set while a tick waits in the inbox, so that ticks don't pile up there.
     pub(crate) fn tick_waits(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.tick_waits)

@@ -69,6 +69,9 @@ impl Runner {
     /// Runs until it is told to stop, or can't commit; then closes the store and says so.
     pub(crate) fn run(parts: RunnerParts) {
         let ended = parts.mailbox.ended.clone();
+        // Effects begin tasks.
+        let runtime = parts.outside.runtime().clone();
+        let _context = runtime.enter();
         // A panic below must not leave others waiting for ever.
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Self::run_to_end(parts)));
         let why = outcome.unwrap_or(Ended::Fault);

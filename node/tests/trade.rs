@@ -1,0 +1,177 @@
+//! Trades between nodes of one process, over real sockets and a development ledger.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+#[path = "trade/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::{Request, StatusCode};
+use tradepost::call::CallFailure;
+use tradepost_network::{CallBody, empty_body, full_body};
+use tradepost_protocol::binding::phase::Phase;
+use tradepost_protocol::escrow::outcome::EscrowState;
+use tradepost_protocol::market::command::{Answer, Command, CommandError};
+use tradepost_protocol::message::BindingId;
+
+use world::{AMOUNT_GIVEN, FEE, Party, World};
+
+/// Calls that the consumer buys.
+const UNITS: u64 = 3;
+
+fn get(path: &str) -> Request<CallBody> {
+    Request::get(path).body(empty_body()).unwrap()
+}
+
+async fn text(response: hyper::Response<CallBody>) -> (StatusCode, String) {
+    let status = response.status();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+async fn bind(consumer: &Party, offering: tradepost_protocol::message::MessageId) -> BindingId {
+    let command = Command::Bind { offering, units: UNITS, dry_run: false };
+    match consumer.handle.market.command(command).await.unwrap().unwrap() {
+        Answer::Bound { binding, transaction, .. } => {
+            assert!(transaction.is_some());
+            binding
+        }
+        other => panic!("bound, not {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_who_know_one_bootstrap_node_trade_and_every_stroop_is_where_it_belongs() {
+    let world = World::start().await;
+    let provider = world.party(true).await;
+    let consumer = world.party(true).await;
+    let service = world::service().await;
+
+    let published = provider.publish(&service).await;
+    let listing = consumer.discover(published.series).await;
+    assert_eq!(listing.offering.body().title, "Echo");
+    assert_eq!(listing.free, 2);
+
+    let binding = bind(&consumer, listing.id).await;
+    consumer.until("the service runs", binding, |t| t.phase() == Phase::Active).await;
+
+    // The sender's authorization passes through, the nodes' own header is the service's to trust.
+    let request = Request::post("/echo?x=1")
+        .header("authorization", "Basic own")
+        .header("tradepost-binding", "forged")
+        .body(full_body("hello"))
+        .unwrap();
+    let (status, echoed) = text(consumer.handle.calls.call(binding, request).await.unwrap()).await;
+    assert_eq!((status, echoed), (StatusCode::OK, format!("hello Basic own {binding} x=1")));
+    // A failure of the service isn't counted.
+    let (status, _) = text(consumer.handle.calls.call(binding, get("/fail")).await.unwrap()).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    for _ in 1..UNITS {
+        let (status, _) = text(consumer.handle.calls.call(binding, get("/")).await.unwrap()).await;
+        assert_eq!(status, StatusCode::OK);
+    }
+
+    // All units are used: the session ends, the provider collects.
+    for party in [&provider, &consumer] {
+        let trade = party.until("it is settled", binding, |t| t.phase() == Phase::Closed).await;
+        assert_eq!(*trade.escrow(), EscrowState::Paid);
+        assert_eq!(trade.state.used, UNITS);
+    }
+    let refused = consumer.handle.calls.call(binding, get("/")).await.unwrap_err();
+    assert!(matches!(refused, CallFailure::NotActive { .. }), "{refused}");
+
+    let amount = world::PRICE * UNITS as i64;
+    assert_eq!(consumer.balance().await, AMOUNT_GIVEN - amount - FEE);
+    assert_eq!(provider.balance().await, AMOUNT_GIVEN - world::BOND - FEE + amount - FEE);
+    let listing = consumer.until_free(published.series, 2).await;
+    assert!(listing.live);
+    world.ledger_adds_up();
+    for party in [provider, consumer] {
+        party.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_whose_provider_vanishes_gets_its_money_back_by_itself() {
+    let world = World::start().await;
+    let provider = world.party(true).await;
+    let consumer = world.party(true).await;
+    let service = world::service().await;
+    let published = provider.publish(&service).await;
+    let listing = consumer.discover(published.series).await;
+    let binding = bind(&consumer, listing.id).await;
+    consumer.until("the service runs", binding, |t| t.phase() == Phase::Active).await;
+
+    provider.vanish().await;
+    let trade = consumer.until("the provider is missed", binding, |t| t.phase() == Phase::Failed).await;
+    assert_eq!(*trade.escrow(), EscrowState::Locked);
+    let before = consumer.balance().await;
+    let refund_at = trade.terms().unwrap().terms.refund_at().unwrap();
+    world.move_clock_to(refund_at, &consumer).await;
+
+    let trade = consumer.until("the money is back", binding, |t| t.phase() == Phase::Closed).await;
+    assert_eq!(*trade.escrow(), EscrowState::Refunded);
+    let amount = world::PRICE * UNITS as i64;
+    assert_eq!(consumer.balance().await, before + amount - FEE);
+    assert_eq!(consumer.balance().await, AMOUNT_GIVEN - 2 * FEE);
+    world.ledger_adds_up();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_stops_properly_gives_the_money_back_at_once() {
+    let world = World::start().await;
+    let provider = world.party(true).await;
+    let consumer = world.party(true).await;
+    let service = world::service().await;
+    let published = provider.publish(&service).await;
+    let listing = consumer.discover(published.series).await;
+    let binding = bind(&consumer, listing.id).await;
+    consumer.until("the service runs", binding, |t| t.phase() == Phase::Active).await;
+
+    provider.stop().await;
+    let trade = consumer.until("the money is back", binding, |t| t.phase() == Phase::Closed).await;
+    assert_eq!(*trade.escrow(), EscrowState::Refunded);
+    let refund_at = trade.terms().unwrap().terms.refund_at().unwrap();
+    assert!(consumer.handle.clock.newest().close_time < refund_at, "long before T");
+    assert_eq!(consumer.balance().await, AMOUNT_GIVEN - FEE);
+    world.ledger_adds_up();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_started_again_goes_on_with_its_trade() {
+    let world = World::start().await;
+    let provider = world.party(true).await;
+    let consumer = world.party(true).await;
+    let service = world::service().await;
+    let published = provider.publish(&service).await;
+    let listing = consumer.discover(published.series).await;
+    let binding = bind(&consumer, listing.id).await;
+    consumer.until("the service runs", binding, |t| t.phase() == Phase::Active).await;
+
+    let consumer = world.restart(consumer).await;
+    consumer.until("it is still bound", binding, |t| t.phase() == Phase::Active).await;
+    for _ in 0..UNITS {
+        let (status, _) = text(consumer.call_until_reached(binding).await).await;
+        assert_eq!(status, StatusCode::OK);
+    }
+    let trade = consumer.until("it is settled", binding, |t| t.phase() == Phase::Closed).await;
+    assert_eq!(*trade.escrow(), EscrowState::Paid);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_keys_answers_what_it_can_and_refuses_the_rest() {
+    let world = World::start().await;
+    let watcher = world.party(false).await;
+    let health = watcher.handle.health();
+    assert!(health.is_ready(), "{health:?}");
+    let offering = tradepost_protocol::message::MessageId::from_bytes([1; 32]);
+    let refused = watcher.handle.market.command(Command::Bind { offering, units: 1, dry_run: true }).await.unwrap();
+    assert!(matches!(refused, Err(CommandError::Precheck(_))), "{refused:?}");
+    let unknown = watcher.handle.calls.call(BindingId::from_bytes([1; 32]), get("/")).await.unwrap_err();
+    assert!(matches!(unknown, CallFailure::UnknownBinding(_)));
+    let market = watcher.handle.market.clone();
+    watcher.stop().await;
+    let stopped = tokio::time::timeout(Duration::from_secs(5), market.ask(|_, _| ())).await.unwrap();
+    assert!(stopped.unwrap_err().to_string().contains("stopped"));
+}
