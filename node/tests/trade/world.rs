@@ -114,8 +114,7 @@ impl World {
     pub async fn restart(&self, party: Party) -> Party {
         let Party { node, keys, home, .. } = party;
         node.shutdown(Duration::from_secs(5), &CancellationToken::new()).await;
-        let node =
-            start(&self.server, home.path(), keys.only(&tradepost::keystore::Role::ALL), &self.addresses).await;
+        let node = start(&self.server, home.path(), keys.only(&tradepost::keystore::Role::ALL), &self.addresses).await;
         Party { handle: node.handle(), node, keys, home }
     }
 
@@ -126,7 +125,9 @@ impl World {
         let body = serde_json::json!({ "advance_seconds": ahead });
         let moved = reqwest::Client::new().post(url).json(&body).send().await.unwrap();
         assert!(moved.status().is_success());
-        seen_by.when("time has moved", move |market, _| market.point().filter(|p| p.close_time >= time).map(|_| ())).await;
+        seen_by
+            .when("time has moved", move |market, _| market.point().filter(|p| p.close_time >= time).map(|_| ()))
+            .await;
     }
 
     /// Accounts, claimable balances and fees are all the money there is.
