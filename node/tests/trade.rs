@@ -1,5 +1,5 @@
 //! Trades between nodes of one process, over real sockets and a development ledger.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 #[path = "trade/world.rs"]
 mod world;
