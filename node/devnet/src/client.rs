@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
+use crate::faults::{Faults, FaultsError};
 use crate::ledger::Ledger;
 use crate::rpc::RpcError;
 
@@ -26,6 +27,19 @@ impl Client {
     /// As [`Ledger::rpc`].
     pub fn rpc(&self, method: &str, params: &Value) -> Result<Value, RpcError> {
         self.ledger().rpc(method, params)
+    }
+
+    /// Sets what is wrong with the network from now on.
+    ///
+    /// # Errors
+    /// As [`Ledger::set_faults`].
+    pub fn set_faults(&self, faults: Faults) -> Result<(), FaultsError> {
+        self.ledger().set_faults(faults)
+    }
+
+    /// Returns what is wrong with the network.
+    pub fn faults(&self) -> Faults {
+        self.ledger().faults()
     }
 
     /// Returns the ledger itself; everybody else waits while it is held, so

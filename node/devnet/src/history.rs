@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use stellar_xdr::{TransactionResult, TransactionResultResult as Code};
+use stellar_xdr::{LedgerHeader, TransactionResult, TransactionResultResult as Code};
 
 /// How many ledgers are kept: seven days of five seconds each, as by default
 /// in stellar-rpc.
@@ -49,13 +49,31 @@ impl TransactionRecord {
     }
 }
 
-/// A ledger of the past.
+/// What a kept ledger takes besides its transactions, in bytes.
+const LEDGER_OVERHEAD: usize = 640;
+
+/// A ledger that has closed.
 #[derive(Debug)]
-struct PastLedger {
-    sequence: u32,
-    close_time: u64,
-    hashes: Vec<[u8; 32]>,
+pub(crate) struct PastLedger {
+    pub(crate) header: LedgerHeader,
+    /// The header's hash.
+    pub(crate) hash: [u8; 32],
+    transactions: Vec<[u8; 32]>,
+    /// What its transactions paid, in stroops per operation.
+    rates: Vec<u64>,
     bytes: usize,
+}
+
+impl PastLedger {
+    /// Returns its number.
+    pub(crate) fn sequence(&self) -> u32 {
+        self.header.ledger_seq
+    }
+
+    /// Returns when it closed, in seconds since 1970.
+    pub(crate) fn close_time(&self) -> u64 {
+        self.header.scp_value.close_time.0
+    }
 }
 
 /// Everything that is kept.
@@ -64,27 +82,22 @@ pub(crate) struct History {
     ledgers: VecDeque<PastLedger>,
     transactions: HashMap<[u8; 32], Arc<TransactionRecord>>,
     bytes: usize,
-    /// Fee rates of the newest ledgers, in stroops per operation.
-    fees: VecDeque<Vec<u64>>,
 }
 
 impl History {
     /// Adds the next ledger and forgets what is beyond the bounds.
-    pub(crate) fn push(&mut self, sequence: u32, close_time: u64, records: &[Arc<TransactionRecord>]) {
-        let mut ledger = PastLedger { sequence, close_time, hashes: Vec::new(), bytes: 0 };
+    pub(crate) fn push(&mut self, header: LedgerHeader, hash: [u8; 32], records: &[Arc<TransactionRecord>]) {
+        let rates = records.iter().map(|r| r.fee_rate).collect();
+        let mut ledger = PastLedger { header, hash, transactions: Vec::new(), rates, bytes: LEDGER_OVERHEAD };
         for record in records {
             ledger.bytes += record.bytes();
             for hash in [Some(record.hash), record.inner_hash].into_iter().flatten() {
-                ledger.hashes.push(hash);
+                ledger.transactions.push(hash);
                 self.transactions.insert(hash, Arc::clone(record));
             }
         }
         self.bytes += ledger.bytes;
         self.ledgers.push_back(ledger);
-        self.fees.push_back(records.iter().map(|r| r.fee_rate).collect());
-        if self.fees.len() > FEE_WINDOW {
-            self.fees.pop_front();
-        }
         while self.ledgers.len() > 1
             && (self.ledgers.len() > RETENTION_LEDGERS as usize || self.bytes > MAX_HISTORY_BYTES)
         {
@@ -97,10 +110,11 @@ impl History {
             return;
         };
         self.bytes -= ledger.bytes;
-        for hash in ledger.hashes {
+        let sequence = ledger.sequence();
+        for hash in ledger.transactions {
             // An inner transaction may have been included again since, and
             // failed with its sequence used: the newer record stays.
-            if self.transactions.get(&hash).is_some_and(|r| r.ledger == ledger.sequence) {
+            if self.transactions.get(&hash).is_some_and(|r| r.ledger == sequence) {
                 self.transactions.remove(&hash);
             }
         }
@@ -111,16 +125,22 @@ impl History {
         self.transactions.get(hash).map(Arc::as_ref)
     }
 
-    /// Returns number and close time of the oldest ledger that is kept.
-    pub(crate) fn oldest(&self) -> (u32, u64) {
-        self.ledgers.front().map_or((0, 0), |ledger| (ledger.sequence, ledger.close_time))
+    /// Returns the oldest ledger that is kept.
+    pub(crate) fn oldest(&self) -> &PastLedger {
+        self.ledgers.front().expect("a network begins with a ledger, and the newest is always kept")
     }
 
-    /// Returns the fee rates of the newest ledgers, sorted, and how many
+    /// Returns a ledger by its number, if it is kept.
+    pub(crate) fn ledger(&self, sequence: u32) -> Option<&PastLedger> {
+        self.ledgers.get(sequence.checked_sub(self.oldest().sequence())? as usize)
+    }
+
+    /// Returns the fee rates of the ten ledgers up to one, sorted, and how many
     /// ledgers they come from.
-    pub(crate) fn fee_rates(&self) -> (Vec<u64>, usize) {
-        let mut rates: Vec<u64> = self.fees.iter().flatten().copied().collect();
+    pub(crate) fn fee_rates(&self, latest: u32) -> (Vec<u64>, usize) {
+        let window: Vec<_> = self.ledgers.iter().rev().skip_while(|l| l.sequence() > latest).take(FEE_WINDOW).collect();
+        let mut rates: Vec<u64> = window.iter().flat_map(|ledger| ledger.rates.iter().copied()).collect();
         rates.sort_unstable();
-        (rates, self.fees.len())
+        (rates, window.len())
     }
 }

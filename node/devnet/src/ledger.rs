@@ -7,11 +7,12 @@ use thiserror::Error;
 
 use crate::close;
 use crate::context::Context;
+use crate::faults::{Faults, FaultsError, Submissions};
 use crate::frame::{Frame, InvalidXdr};
 use crate::genesis;
 use crate::hash;
-use crate::history::{History, TransactionRecord};
-use crate::queue::{Admission, Queue};
+use crate::history::{History, PastLedger, TransactionRecord};
+use crate::queue::{Admission, Queue, Taken};
 use crate::state::State;
 
 /// A Stellar ledger in memory.
@@ -29,6 +30,7 @@ pub struct Ledger {
     history: History,
     header: LedgerHeader,
     hash: [u8; 32],
+    faults: Faults,
 }
 
 /// What became of a submitted envelope.
@@ -55,14 +57,20 @@ pub struct LedgerClosed {
     pub dropped: Vec<[u8; 32]>,
 }
 
-/// The ledger can't close at this time.
+/// The ledger can't close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the ledger before closed at {last}: close this one at a later second than that, not at {wanted}")]
-pub struct CloseError {
-    /// The last ledger's close time, in seconds since 1970.
-    pub last: u64,
-    /// The time that was asked for.
-    pub wanted: u64,
+pub enum CloseError {
+    /// The ledger before closed no earlier.
+    #[error("the ledger before closed at {last}: close this one at a later second than that, not at {wanted}")]
+    NotLater {
+        /// The last ledger's close time, in seconds since 1970.
+        last: u64,
+        /// The time that was asked for.
+        wanted: u64,
+    },
+    /// The network is halted, by [`Faults::halted`].
+    #[error("the network is halted by its faults: switch \"halted\" off first (POST /devnet/faults)")]
+    Halted,
 }
 
 /// Where all native coin is, in stroops.
@@ -85,6 +93,39 @@ impl Totals {
     }
 }
 
+/// The ledger as of its `latest` ledger, with a history that begins at
+/// `oldest`.
+#[derive(Debug)]
+pub(crate) struct Shown<'a> {
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) latest: &'a PastLedger,
+    pub(crate) oldest: &'a PastLedger,
+}
+
+impl<'a> Shown<'a> {
+    /// Returns the entry that stood under a key then.
+    pub(crate) fn entry(&self, key: &LedgerKey) -> Option<&'a LedgerEntry> {
+        self.ledger.state.entry_before(key, self.ledger.sequence() - self.latest.sequence())
+    }
+
+    /// Returns an included transaction, if it is in the history.
+    pub(crate) fn transaction(&self, hash: &[u8; 32]) -> Option<&'a TransactionRecord> {
+        let shown = self.oldest.sequence()..=self.latest.sequence();
+        self.ledger.history.transaction(hash).filter(|record| shown.contains(&record.ledger))
+    }
+
+    /// Returns the ledgers of the history from a number on.
+    pub(crate) fn ledgers(&self, first: u32) -> impl Iterator<Item = &'a PastLedger> {
+        (first..=self.latest.sequence()).map_while(|sequence| self.ledger.history.ledger(sequence))
+    }
+
+    /// Returns the fee rates of the last ten ledgers then, sorted, in stroops
+    /// per operation, and the number of those ledgers.
+    pub(crate) fn fee_rates(&self) -> (Vec<u64>, usize) {
+        self.ledger.history.fee_rates(self.latest.sequence())
+    }
+}
+
 impl Ledger {
     /// Starts a network whose first ledger closed at `close_time`, in seconds
     /// since 1970. Its root account holds all coin.
@@ -93,8 +134,9 @@ impl Ledger {
         let mut state = State::default();
         genesis::fill(&mut state, &network_id);
         let header = close::genesis_header(&state, close_time);
+        let hash = close::header_hash(&header);
         let mut history = History::default();
-        history.push(genesis::FIRST_LEDGER, close_time, &[]);
+        history.push(header.clone(), hash, &[]);
         Self {
             passphrase: passphrase.to_owned(),
             network_id,
@@ -102,8 +144,9 @@ impl Ledger {
             state,
             queue: Queue::default(),
             history,
-            hash: close::header_hash(&header),
+            hash,
             header,
+            faults: Faults::NONE,
         }
     }
 
@@ -128,17 +171,24 @@ impl Ledger {
     /// Closes the next ledger with what waits.
     ///
     /// # Errors
-    /// If `close_time`, in seconds since 1970, isn't later than the last one.
+    /// If `close_time`, in seconds since 1970, isn't later than the last one,
+    /// or the network is halted.
     pub fn close(&mut self, close_time: u64) -> Result<LedgerClosed, CloseError> {
+        if self.faults.halted {
+            return Err(CloseError::Halted);
+        }
         if close_time <= self.close_time() {
-            return Err(CloseError { last: self.close_time(), wanted: close_time });
+            return Err(CloseError::NotLater { last: self.close_time(), wanted: close_time });
         }
         let context = self.context(close_time);
-        let taken = self.queue.take(&self.state, &context);
+        let taken = match self.faults.submissions {
+            Submissions::Stuck => Taken::default(),
+            _ => self.queue.take(&self.state, &context),
+        };
         let executed = close::execute(taken.included, &self.header, &mut self.state, &context);
         self.header = executed.header;
         self.hash = close::header_hash(&self.header);
-        self.history.push(context.sequence, close_time, &executed.records);
+        self.history.push(self.header.clone(), self.hash, &executed.records);
         debug_assert!(self.totals().conserved(), "{:?}", self.totals());
         Ok(LedgerClosed {
             sequence: context.sequence,
@@ -208,13 +258,29 @@ impl Ledger {
 
     /// Returns number and close time of the oldest ledger that is kept.
     pub fn oldest_ledger(&self) -> (u32, u64) {
-        self.history.oldest()
+        let oldest = self.history.oldest();
+        (oldest.sequence(), oldest.close_time())
+    }
+
+    /// Sets what is wrong with the network from now on.
+    ///
+    /// # Errors
+    /// If a switch is out of its bounds; then nothing has changed.
+    pub fn set_faults(&mut self, faults: Faults) -> Result<(), FaultsError> {
+        faults.check()?;
+        self.faults = faults;
+        Ok(())
+    }
+
+    /// Returns what is wrong with the network.
+    pub fn faults(&self) -> Faults {
+        self.faults
     }
 
     /// Returns the fee rates of the last ten ledgers, sorted, in stroops per
     /// operation, and the number of those ledgers.
     pub fn fee_rates(&self) -> (Vec<u64>, usize) {
-        self.history.fee_rates()
+        self.history.fee_rates(self.sequence())
     }
 
     /// Returns how many transactions wait for the next ledger.
@@ -231,6 +297,16 @@ impl Ledger {
             fee_pool: i128::from(self.header.fee_pool),
             total: i128::from(self.header.total_coins),
         }
+    }
+
+    /// What the RPC shows, as far as the faults let it.
+    pub(crate) fn shown(&self) -> Shown<'_> {
+        let oldest = self.history.oldest();
+        let first = oldest.sequence();
+        let latest = self.sequence().saturating_sub(self.faults.lag_ledgers).max(first);
+        let window = self.faults.history_ledgers.map_or(first, |n| (latest + 1).saturating_sub(n).max(first));
+        let ledger = |sequence| self.history.ledger(sequence).unwrap_or(oldest);
+        Shown { ledger: self, latest: ledger(latest), oldest: ledger(window) }
     }
 
     /// The next ledger, were it to close at this time.

@@ -20,6 +20,7 @@ mod client;
 mod close;
 mod context;
 mod execute;
+pub mod faults;
 mod fee;
 mod frame;
 mod genesis;
@@ -37,6 +38,7 @@ mod validity;
 mod vectors;
 
 pub use client::Client;
+pub use faults::{Faults, FaultsError, MAX_LAG_LEDGERS, MAX_SLOW, Submissions};
 pub use frame::{InvalidXdr, MAX_ENVELOPE_BYTES};
 pub use genesis::{BASE_FEE, BASE_RESERVE, MAX_OPERATIONS_PER_LEDGER, PROTOCOL_VERSION, TOTAL_COINS};
 pub use history::{MAX_HISTORY_BYTES, RETENTION_LEDGERS, TransactionRecord};

@@ -7,15 +7,20 @@ use serde_json::{Map, Value, json};
 use stellar_xdr::{LedgerKey, Limits, ReadXdr};
 use thiserror::Error;
 
-use crate::frame::{InvalidXdr, MAX_XDR_DEPTH};
+use crate::faults::Submissions;
+use crate::frame::{Frame, InvalidXdr, MAX_XDR_DEPTH};
 use crate::genesis::PROTOCOL_VERSION;
 use crate::hash;
-use crate::history::{RETENTION_LEDGERS, TransactionRecord};
-use crate::ledger::Ledger;
+use crate::history::{PastLedger, RETENTION_LEDGERS, TransactionRecord};
+use crate::ledger::{Ledger, Submitted};
 use crate::queue::Admission;
 
 /// The most keys that one `getLedgerEntries` takes.
 pub const MAX_ENTRY_KEYS: usize = 200;
+/// The most ledgers that one `getLedgers` gives.
+const MAX_LEDGERS: u64 = 200;
+/// How many it gives unless told otherwise.
+const USUAL_LEDGERS: u64 = 50;
 /// The largest ledger key that is decoded, in bytes.
 const MAX_KEY_BYTES: usize = 4 * 1024;
 
@@ -74,10 +79,14 @@ impl Ledger {
                 return Err(RpcError::params("invalid parameters: params must be an object"));
             }
         };
+        if self.faults().down {
+            return Err(RpcError::new(INTERNAL_ERROR, "the network's RPC is down, by its faults"));
+        }
         match method {
             "getHealth" => Ok(self.get_health()),
             "getNetwork" => Ok(self.get_network()),
             "getLatestLedger" => with_format(params).map(|()| self.get_latest_ledger()),
+            "getLedgers" => self.get_ledgers(params),
             "getFeeStats" => Ok(self.get_fee_stats()),
             "getLedgerEntries" => self.get_ledger_entries(params),
             "sendTransaction" => self.send_transaction(params),
@@ -87,14 +96,14 @@ impl Ledger {
     }
 
     fn get_health(&self) -> Value {
-        let (oldest, oldest_close_time) = self.oldest_ledger();
+        let shown = self.shown();
         json!({
             "status": "healthy",
-            "latestLedger": self.sequence(),
-            "latestLedgerCloseTime": self.close_time(),
-            "oldestLedger": oldest,
-            "oldestLedgerCloseTime": oldest_close_time,
-            "ledgerRetentionWindow": RETENTION_LEDGERS,
+            "latestLedger": shown.latest.sequence(),
+            "latestLedgerCloseTime": shown.latest.close_time(),
+            "oldestLedger": shown.oldest.sequence(),
+            "oldestLedgerCloseTime": shown.oldest.close_time(),
+            "ledgerRetentionWindow": self.faults().history_ledgers.unwrap_or(RETENTION_LEDGERS),
         })
     }
 
@@ -110,21 +119,68 @@ impl Ledger {
     }
 
     fn get_latest_ledger(&self) -> Value {
+        let latest = self.shown().latest;
         json!({
-            "id": hex::encode(self.hash()),
-            "sequence": self.sequence(),
+            "id": hex::encode(latest.hash),
+            "sequence": latest.sequence(),
             "protocolVersion": PROTOCOL_VERSION,
-            "closeTime": self.close_time().to_string(),
-            "headerXdr": STANDARD.encode(hash::xdr(self.header())),
+            "closeTime": latest.close_time().to_string(),
+            "headerXdr": STANDARD.encode(hash::xdr(&latest.header)),
         })
     }
 
+    /// Without `metadataXdr`: what each ledger changed isn't kept.
+    fn get_ledgers(&self, params: &Map<String, Value>) -> Result<Value, RpcError> {
+        with_format(params)?;
+        let shown = self.shown();
+        let (oldest, latest) = (shown.oldest.sequence(), shown.latest.sequence());
+        let page = params.get("pagination").unwrap_or(&Value::Null);
+        let number = |value: &Value, what: &str| match value {
+            Value::Null => Ok(None),
+            value => value.as_u64().map(Some).ok_or_else(|| RpcError::params(format!("{what} must be a number"))),
+        };
+        let cursor = match page.get("cursor") {
+            None | Some(Value::Null) => None,
+            Some(cursor) => {
+                let last: Option<u64> = cursor.as_str().and_then(|text| text.parse().ok());
+                Some(last.ok_or_else(|| RpcError::params("pagination.cursor isn't one of getLedgers"))?)
+            }
+        };
+        let start = number(params.get("startLedger").unwrap_or(&Value::Null), "startLedger")?;
+        let first = match (start, cursor) {
+            (Some(first), None) => first,
+            (None, Some(last)) => last.saturating_add(1),
+            _ => return Err(RpcError::params("give either startLedger or pagination.cursor")),
+        };
+        let limit = number(page.get("limit").unwrap_or(&Value::Null), "pagination.limit")?.unwrap_or(USUAL_LEDGERS);
+        if !(1..=MAX_LEDGERS).contains(&limit) {
+            return Err(RpcError::params(format!("pagination.limit must be from 1 to {MAX_LEDGERS}")));
+        }
+        // One past the newest is where a reader waits for the next.
+        let in_range = u32::try_from(first).ok().filter(|n| (oldest..=latest + 1).contains(n));
+        let first = in_range.filter(|n| cursor.is_some() || *n <= latest).ok_or_else(|| {
+            let message = format!("start ledger must be between the oldest ledger: {oldest} and the latest: {latest}");
+            RpcError::new(INVALID_REQUEST, message)
+        })?;
+        let ledgers: Vec<&PastLedger> = shown.ledgers(first).take(usize::try_from(limit).unwrap_or(1)).collect();
+        let last = ledgers.last().map_or(first.saturating_sub(1), |ledger| ledger.sequence());
+        Ok(json!({
+            "ledgers": ledgers.into_iter().map(ledger_info).collect::<Vec<_>>(),
+            "latestLedger": latest,
+            "latestLedgerCloseTime": shown.latest.close_time(),
+            "oldestLedger": oldest,
+            "oldestLedgerCloseTime": shown.oldest.close_time(),
+            "cursor": last.to_string(),
+        }))
+    }
+
     fn get_fee_stats(&self) -> Value {
-        let (rates, ledgers) = self.fee_rates();
+        let shown = self.shown();
+        let (rates, ledgers) = shown.fee_rates();
         json!({
             "sorobanInclusionFee": distribution(&[], ledgers),
             "inclusionFee": distribution(&rates, ledgers),
-            "latestLedger": self.sequence(),
+            "latestLedger": shown.latest.sequence(),
         })
     }
 
@@ -142,11 +198,12 @@ impl Ledger {
                 keys.len()
             )));
         }
+        let shown = self.shown();
         let mut entries = Vec::new();
         for (index, text) in keys.iter().enumerate() {
             let key = ledger_key(text)
                 .ok_or_else(|| RpcError::params(format!("cannot unmarshal key value at index {index}")))?;
-            let Some(entry) = self.entry(&key) else {
+            let Some(entry) = shown.entry(&key) else {
                 continue;
             };
             entries.push(json!({
@@ -156,7 +213,7 @@ impl Ledger {
                 "extXdr": STANDARD.encode(hash::xdr(&entry.ext)),
             }));
         }
-        Ok(json!({ "entries": entries, "latestLedger": self.sequence() }))
+        Ok(json!({ "entries": entries, "latestLedger": shown.latest.sequence() }))
     }
 
     fn send_transaction(&mut self, params: &Map<String, Value>) -> Result<Value, RpcError> {
@@ -165,11 +222,20 @@ impl Ledger {
             return Err(RpcError::params("transaction must be a base64 envelope"));
         };
         let envelope = STANDARD.decode(text).map_err(|_| RpcError::params("invalid_xdr"))?;
-        let submitted = self.submit(&envelope)?;
+        let thrown_away = |admission| {
+            let hash = Frame::decode(&envelope, &self.network_id())?.hash();
+            Ok::<_, InvalidXdr>(Submitted { hash, admission })
+        };
+        let submitted = match self.faults().submissions {
+            Submissions::Taken | Submissions::Stuck => self.submit(&envelope)?,
+            Submissions::Dropped => thrown_away(Admission::Pending)?,
+            Submissions::TryAgainLater => thrown_away(Admission::TryAgainLater)?,
+        };
+        let latest = self.shown().latest;
         let mut answer = json!({
             "hash": hex::encode(submitted.hash),
-            "latestLedger": self.sequence(),
-            "latestLedgerCloseTime": self.close_time().to_string(),
+            "latestLedger": latest.sequence(),
+            "latestLedgerCloseTime": latest.close_time().to_string(),
         });
         answer["status"] = json!(match submitted.admission {
             Admission::Pending => "PENDING",
@@ -193,20 +259,29 @@ impl Ledger {
         }
         let mut hash = [0; 32];
         hex::decode_to_slice(text, &mut hash).map_err(|e| RpcError::params(format!("incorrect hash: {e}")))?;
-        let (oldest, oldest_close_time) = self.oldest_ledger();
+        let shown = self.shown();
         let mut answer = json!({
             "status": "NOT_FOUND",
             "txHash": text,
-            "latestLedger": self.sequence(),
-            "latestLedgerCloseTime": self.close_time().to_string(),
-            "oldestLedger": oldest,
-            "oldestLedgerCloseTime": oldest_close_time.to_string(),
+            "latestLedger": shown.latest.sequence(),
+            "latestLedgerCloseTime": shown.latest.close_time().to_string(),
+            "oldestLedger": shown.oldest.sequence(),
+            "oldestLedgerCloseTime": shown.oldest.close_time().to_string(),
         });
-        if let Some(record) = self.transaction(&hash) {
+        if let Some(record) = shown.transaction(&hash) {
             describe(record, &mut answer);
         }
         Ok(answer)
     }
+}
+
+fn ledger_info(ledger: &PastLedger) -> Value {
+    json!({
+        "hash": hex::encode(ledger.hash),
+        "sequence": ledger.sequence(),
+        "ledgerCloseTime": ledger.close_time().to_string(),
+        "headerXdr": STANDARD.encode(hash::xdr(&ledger.header)),
+    })
 }
 
 fn describe(record: &TransactionRecord, answer: &mut Value) {

@@ -1,4 +1,5 @@
-//! The ledger as a server: JSON-RPC, friendbot, and a clock that can be moved.
+//! The ledger as a server: JSON-RPC, friendbot, a clock that can be moved, and
+//! faults that can be switched on (see [`crate::faults`]).
 //!
 //! **Time.** The server's time is the wall clock plus an offset that
 //! `POST /devnet/clock` moves forward. On an interval a ledger closes only
@@ -29,11 +30,12 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::client::Client;
+use crate::faults::{Faults, FaultsError};
 use crate::genesis;
-use crate::ledger::{Ledger, LedgerClosed};
+use crate::ledger::{CloseError, Ledger, LedgerClosed};
 use clock::Clock;
 pub use clock::MAX_CLOCK_OFFSET;
 pub use connections::MAX_CONNECTIONS;
@@ -206,8 +208,32 @@ impl Server {
     }
 
     /// Closes a ledger now.
+    ///
+    /// # Panics
+    /// If the network is halted: whoever halts it in process knows.
     pub fn close(&self) -> LedgerClosed {
-        self.shared.close_now()
+        self.shared.close_now().expect("the network is halted by its faults")
+    }
+
+    /// Moves time ahead, as `POST /devnet/clock` does; ledgers see it when the
+    /// next one closes. False, and unmoved, where that would pass
+    /// [`MAX_CLOCK_OFFSET`].
+    pub fn advance_clock(&self, seconds: u64) -> bool {
+        self.shared.clock.advance(seconds).is_some()
+    }
+
+    /// Sets what is wrong with the network from now on, as
+    /// `POST /devnet/faults` does.
+    ///
+    /// # Errors
+    /// As [`Ledger::set_faults`].
+    pub fn set_faults(&self, faults: Faults) -> Result<(), FaultsError> {
+        self.shared.client.set_faults(faults)
+    }
+
+    /// Returns what is wrong with the network.
+    pub fn faults(&self) -> Faults {
+        self.shared.client.faults()
     }
 
     /// Stops listening, finishes what is being answered for a few seconds,
@@ -224,13 +250,13 @@ impl Server {
 
 impl Shared {
     /// Closes a ledger, one second ahead of time if need be.
-    fn close_now(&self) -> LedgerClosed {
+    fn close_now(&self) -> Result<LedgerClosed, CloseError> {
         let mut ledger = self.client.ledger();
         let time = self.clock.now().max(ledger.close_time() + 1);
-        let closed = ledger.close(time).expect("later than the last close time");
+        let closed = ledger.close(time)?;
         drop(ledger);
         self.announce(&closed);
-        closed
+        Ok(closed)
     }
 
     /// Closes a ledger if time has reached a new second.
@@ -274,9 +300,12 @@ fn random_passphrase() -> Result<String, ServerError> {
 }
 
 fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
+    let public = Router::new()
         .route("/", post(json_rpc::answer))
         .route("/friendbot", get(friendbot::fund))
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), faulty));
+    public
+        .route("/devnet/faults", get(control::faults).post(control::set_faults))
         .route("/devnet/close", post(control::close))
         .route("/devnet/clock", post(control::advance_clock))
         .route("/devnet/status", get(control::status))
@@ -294,6 +323,15 @@ async fn bound(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
         Ok(response) => response,
         Err(_) => (StatusCode::GATEWAY_TIMEOUT, "the request took too long").into_response(),
     }
+}
+
+/// Answers late, or not at all, where the faults say so.
+async fn faulty(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let down = || (StatusCode::SERVICE_UNAVAILABLE, "down, by POST /devnet/faults").into_response();
+    let faults = shared.client.faults();
+    let response = if faults.down { down() } else { next.run(request).await };
+    sleep(faults.slow()).await;
+    response
 }
 
 async fn close_every(shared: Arc<Shared>, period: Duration) {

@@ -4,7 +4,7 @@
 //! something fails; what the journal still holds when the ledger closes is
 //! what changed in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use stellar_xdr::{
     AccountEntry, AccountId, Asset, ClaimableBalanceEntry, ClaimableBalanceId, DataEntry, LedgerEntry, LedgerEntryData,
@@ -13,12 +13,17 @@ use stellar_xdr::{
     TrustLineEntry,
 };
 
+use crate::faults::MAX_LAG_LEDGERS;
+
 /// All entries of the ledger.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     entries: BTreeMap<LedgerKey, LedgerEntry>,
     /// What stood under a key before each change, oldest first.
     journal: Vec<(LedgerKey, Option<LedgerEntry>)>,
+    /// The journals of the ledgers before, the newest first: what their changes
+    /// replaced.
+    past: VecDeque<Vec<(LedgerKey, Option<LedgerEntry>)>>,
     /// The ledger that stamps changed entries.
     sequence: u32,
     native: NativeSums,
@@ -38,10 +43,13 @@ pub(crate) struct Mark(usize);
 
 impl State {
     /// Starts a ledger: changes are stamped with its number, and the journal
-    /// is empty.
+    /// is empty. Those of the last ledgers are kept.
     pub(crate) fn begin(&mut self, sequence: u32) {
         self.sequence = sequence;
-        self.journal.clear();
+        self.past.push_front(std::mem::take(&mut self.journal));
+        // Together with the journal of the newest ledger they lead as far back
+        // as reads may be behind.
+        self.past.truncate(MAX_LAG_LEDGERS as usize - 1);
     }
 
     /// Returns the point to which [`State::rollback`] can return.
@@ -111,6 +119,17 @@ impl State {
     /// Returns the entry under a key.
     pub(crate) fn entry(&self, key: &LedgerKey) -> Option<&LedgerEntry> {
         self.entries.get(key)
+    }
+
+    /// Returns the entry that stood under a key so many ledgers ago: what the
+    /// first change since then replaced.
+    pub(crate) fn entry_before(&self, key: &LedgerKey, ledgers: u32) -> Option<&LedgerEntry> {
+        let newest_first = std::iter::once(&self.journal).chain(&self.past).take(ledgers as usize);
+        let replaced = newest_first.filter_map(|journal| journal.iter().find(|(changed, _)| changed == key)).last();
+        match replaced {
+            Some((_, before)) => before.as_ref(),
+            None => self.entry(key),
+        }
     }
 
     /// Returns an account.
@@ -262,6 +281,37 @@ mod tests {
         state.put(data());
         let entry = state.entry(&account_key(&id(1)));
         assert_eq!(entry.and_then(sponsor), Some(&id(2)));
+    }
+
+    #[test]
+    fn an_entry_is_known_as_it_stood_up_to_sixteen_ledgers_ago() {
+        let (steady, made, removed) = (account_key(&id(1)), account_key(&id(2)), account_key(&id(3)));
+        let mut state = State::default();
+        state.begin(1);
+        state.put_account(account::new(id(1), 0, 1));
+        state.put_account(account::new(id(3), 0, 1));
+        for sequence in 2..=40 {
+            state.begin(sequence);
+            // Twice in one ledger: the first change tells what stood before it.
+            state.put_account(account::new(id(1), 1, sequence));
+            state.put_account(account::new(id(1), i64::from(sequence), sequence));
+            match sequence {
+                30 => state.put_account(account::new(id(2), 5, sequence)),
+                35 => state.remove(&removed),
+                _ => {}
+            }
+        }
+        let balance = |key: &LedgerKey, ledgers| match &state.entry_before(key, ledgers)?.data {
+            LedgerEntryData::Account(account) => Some(account.balance),
+            _ => None,
+        };
+        for ledgers in 0..=MAX_LAG_LEDGERS {
+            let then = 40 - ledgers;
+            assert_eq!(balance(&steady, ledgers), Some(i64::from(then)));
+            assert_eq!(balance(&made, ledgers), (then >= 30).then_some(5), "as of {then}");
+            assert_eq!(balance(&removed, ledgers), (then < 35).then_some(0), "as of {then}");
+        }
+        assert_eq!(state.past.len() + 1, MAX_LAG_LEDGERS as usize);
     }
 
     /// Changes, removes, makes, makes again what was removed.

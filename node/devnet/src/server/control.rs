@@ -1,4 +1,5 @@
-//! What only a development network has: closing on demand, and its clock.
+//! What only a development network has: closing on demand, its clock, and its
+//! faults.
 
 use std::sync::Arc;
 
@@ -10,18 +11,35 @@ use serde_json::{Value, json};
 use stellar_strkey::ed25519::PublicKey;
 
 use super::{Close, MAX_CLOCK_OFFSET, Shared};
+use crate::faults::Faults;
 use crate::hash;
 
+/// `GET /devnet/faults`: what is wrong with the network.
+pub(super) async fn faults(State(shared): State<Arc<Shared>>) -> Json<Faults> {
+    Json(shared.client.faults())
+}
+
+/// `POST /devnet/faults`: sets what is wrong with the network from now on, and
+/// shows it; what the body doesn't name is off.
+pub(super) async fn set_faults(
+    State(shared): State<Arc<Shared>>,
+    Json(wanted): Json<Faults>,
+) -> Result<Json<Faults>, (StatusCode, String)> {
+    shared.client.set_faults(wanted).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+    tracing::info!(?wanted, "the network's faults are set");
+    Ok(Json(wanted))
+}
+
 /// `POST /devnet/close`: closes a ledger now.
-pub(super) async fn close(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    let closed = shared.close_now();
+pub(super) async fn close(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, (StatusCode, String)> {
+    let closed = shared.close_now().map_err(|error| (StatusCode::CONFLICT, error.to_string()))?;
     let transactions: Vec<String> = closed.transactions.iter().map(|record| hex::encode(record.hash)).collect();
-    Json(json!({
+    Ok(Json(json!({
         "sequence": closed.sequence,
         "close_time": closed.close_time,
         "hash": hex::encode(closed.hash),
         "transactions": transactions,
-    }))
+    })))
 }
 
 /// The body of `POST /devnet/clock`.

@@ -245,7 +245,8 @@ async fn wait_for(shared: &Shared, closed: &mut watch::Receiver<u32>, hash: [u8;
 async fn wait_for_ledger(shared: &Shared, closed: &mut watch::Receiver<u32>) {
     match shared.close {
         Close::OnDemand => {
-            shared.close_now();
+            // Halted it closes none, and the batch is given up after its tries.
+            let _ = shared.close_now();
         }
         Close::Every(_) => {
             // The sender lives as long as `shared`.

@@ -89,7 +89,7 @@ fn close_times_grow_strictly() {
     let mut world = World::new();
     for wanted in [0, START - 1, START] {
         let refused = world.ledger.close(wanted).unwrap_err();
-        assert_eq!(refused, CloseError { last: START, wanted });
+        assert_eq!(refused, CloseError::NotLater { last: START, wanted });
     }
     assert_eq!(world.ledger.sequence(), 1);
     world.ledger.close(START + 1).unwrap();
