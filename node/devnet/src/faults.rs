@@ -139,4 +139,19 @@ mod tests {
         assert_eq!(check(|f| f.lag_ledgers = 17), FaultsError::Lag(17));
         assert_eq!(check(|f| f.history_ledgers = Some(0)), FaultsError::History);
     }
+
+    #[test]
+    fn each_switch_stands_in_the_documentation() {
+        let page = include_str!("../../../docs/devnet.md");
+        let switches = serde_json::to_value(Faults::NONE).unwrap();
+        for field in switches.as_object().unwrap().keys() {
+            assert!(page.contains(&format!("\n| `{field}` |")), "{field}");
+        }
+        for kind in [Submissions::Taken, Submissions::Dropped, Submissions::Stuck, Submissions::TryAgainLater] {
+            let name = serde_json::to_value(kind).unwrap();
+            assert!(page.contains(&format!("\n| `{}` |", name.as_str().unwrap())), "{name}");
+        }
+        assert!(page.contains(&format!("0 to {}", MAX_SLOW.as_millis())));
+        assert!(page.contains(&format!("0 to {MAX_LAG_LEDGERS}")));
+    }
 }

@@ -4,6 +4,7 @@
 mod claimable_balances;
 mod closing;
 mod escrow_shapes;
+mod faults;
 mod fee_bumps;
 mod operations;
 mod random;
