@@ -56,3 +56,30 @@ impl NegotiationEvent {
     pub const ALL: [Self; 5] =
         [Self::TermsStored, Self::Refused, Self::RequestExpired, Self::Cancel, Self::NothingFunded];
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each state with what each event makes of it; events that change nothing are left out.
+    const TABLE: &str = "\
+Requested: TermsStored → Agreed, Refused → Rejected, RequestExpired → Lapsed, Cancel → Cancelled
+Agreed: NothingFunded → Lapsed
+Rejected:
+Lapsed:
+Cancelled:
+";
+
+    #[test]
+    fn every_state_and_event_is_as_the_table_says() {
+        let mut table = String::new();
+        for state in Negotiation::ALL {
+            let moves: Vec<String> = NegotiationEvent::ALL
+                .into_iter()
+                .filter_map(|event| Some(format!(" {event:?} → {:?}", state.on(event)?)))
+                .collect();
+            table += &format!("{state:?}:{}\n", moves.join(","));
+        }
+        assert_eq!(table, TABLE);
+    }
+}

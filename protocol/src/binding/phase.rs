@@ -136,3 +136,119 @@ pub fn phase(negotiation: Negotiation, escrow: &EscrowState, session: Session, t
         (Negotiation::Agreed, E::None | E::Intended, _) => Phase::Agreed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binding::session::End;
+    use crate::escrow::shape::EscrowMismatch;
+
+    /// Sessions that the table tells apart, with their column's name.
+    const SESSIONS: [(&str, Session); 6] = [
+        ("idle", Session::Idle),
+        ("starting", Session::Starting),
+        ("active", Session::Active),
+        ("away", Session::Away),
+        ("earned", Session::Ended(End::UnitsUsed)),
+        ("not earned", Session::Ended(End::StartFailed)),
+    ];
+
+    /// The phase by negotiation, escrow and session (idle, starting, active, away, earned, not earned); T hasn't passed.
+    const BEFORE_T: &str = "\
+Requested Free: requested requested requested requested requested requested
+Requested None: requested requested requested requested requested requested
+Requested Intended: requested requested requested requested requested requested
+Requested Locked: requested requested requested requested requested requested
+Requested Refused: refused refused refused refused refused refused
+Agreed Free: funded funded active active closed closed
+Agreed None: agreed agreed agreed agreed agreed agreed
+Agreed Intended: agreed agreed agreed agreed agreed agreed
+Agreed Locked: funded funded active active delivered failed
+Agreed Refused: refused refused refused refused refused refused
+Rejected Free: void void void void void void
+Rejected None: void void void void void void
+Rejected Intended: void void void void void void
+Rejected Locked: failed failed failed failed failed failed
+Rejected Refused: refused refused refused refused refused refused
+Lapsed Free: void void void void void void
+Lapsed None: void void void void void void
+Lapsed Intended: void void void void void void
+Lapsed Locked: failed failed failed failed failed failed
+Lapsed Refused: refused refused refused refused refused refused
+Cancelled Free: void void void void void void
+Cancelled None: void void void void void void
+Cancelled Intended: void void void void void void
+Cancelled Locked: failed failed failed failed failed failed
+Cancelled Refused: refused refused refused refused refused refused
+";
+
+    fn escrows() -> [(&'static str, EscrowState); 5] {
+        let mismatch = EscrowMismatch::ClaimantCount { found: 2 };
+        [
+            ("Free", EscrowState::Free),
+            ("None", EscrowState::None),
+            ("Intended", EscrowState::Intended),
+            ("Locked", EscrowState::Locked),
+            ("Refused", EscrowState::Refused(mismatch)),
+        ]
+    }
+
+    fn row(negotiation: Negotiation, escrow: &EscrowState, timed_out: bool) -> Vec<Phase> {
+        SESSIONS.iter().map(|(_, session)| phase(negotiation, escrow, *session, timed_out)).collect()
+    }
+
+    #[test]
+    fn every_state_of_the_machines_is_in_the_phase_that_the_table_says() {
+        let mut table = String::new();
+        for negotiation in Negotiation::ALL {
+            for (name, escrow) in escrows() {
+                let phases: Vec<&str> = row(negotiation, &escrow, false).iter().map(|p| p.as_str()).collect();
+                table += &format!("{negotiation:?} {name}: {}\n", phases.join(" "));
+            }
+        }
+        assert_eq!(table, BEFORE_T);
+    }
+
+    #[test]
+    fn a_settled_escrow_closes_whatever_else_is_open_and_one_that_stands_at_t_has_timed_out() {
+        for negotiation in Negotiation::ALL {
+            for timed_out in [false, true] {
+                for escrow in [EscrowState::Paid, EscrowState::Refunded, EscrowState::Unknown] {
+                    assert_eq!(row(negotiation, &escrow, timed_out), [Phase::Closed; 6]);
+                }
+            }
+            for (name, escrow) in escrows() {
+                let standing = matches!(escrow, EscrowState::Locked | EscrowState::Refused(_));
+                let expected = if standing { vec![Phase::Timeout; 6] } else { row(negotiation, &escrow, false) };
+                assert_eq!(row(negotiation, &escrow, true), expected, "{negotiation:?} {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_six_columns_stand_for_every_session() {
+        for session in Session::all() {
+            let column = match session.end() {
+                Some(end) if end.earned() => SESSIONS[4].1,
+                Some(_) => SESSIONS[5].1,
+                None => session,
+            };
+            for negotiation in Negotiation::ALL {
+                for (name, escrow) in escrows() {
+                    let found = phase(negotiation, &escrow, session, false);
+                    assert_eq!(found, phase(negotiation, &escrow, column, false), "{negotiation:?} {name} {session:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_phase_says_what_happens_next_on_either_side() {
+        for phase in Phase::ALL {
+            for side in [Side::Provider, Side::Consumer] {
+                assert!(!phase.next_action(side).is_empty());
+            }
+            assert_eq!(phase.is_final(), matches!(phase, Phase::Closed | Phase::Void));
+        }
+    }
+}

@@ -186,3 +186,57 @@ impl Session {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each state that isn't an end with what each event makes of it; events that change nothing are left out.
+    const TABLE: &str = "\
+Idle: MayStart → Starting, ServiceFailed → StartFailed, StartByPassed → StartFailed, DeliverByPassed → StartFailed, \
+ConsumerUnbinds → UnboundByConsumer, ProviderUnbinds → UnboundByProvider, Drain → Drained
+Starting: ServiceRuns → Active, ServiceFailed → StartFailed, ServiceStopped → StartFailed, \
+StartByPassed → StartFailed, DeliverByPassed → StartFailed, ConsumerUnbinds → UnboundByConsumer, \
+ProviderUnbinds → UnboundByProvider, Drain → Drained
+Active: ServiceFailed → UnboundByProvider, ServiceStopped → UnboundByProvider, DeliverByPassed → DeliverBy, \
+HeartbeatMissing → Away, ConsumerSilent → ConsumerGone, ProviderSilent → ProviderGone, UnitsUsed → UnitsUsed, \
+ServiceDone → Done, ConsumerUnbinds → UnboundByConsumer, ProviderUnbinds → UnboundByProvider, Drain → Drained
+Away: ServiceFailed → UnboundByProvider, ServiceStopped → UnboundByProvider, DeliverByPassed → DeliverBy, \
+Heartbeat → Active, ConsumerSilent → ConsumerGone, ProviderSilent → ProviderGone, UnitsUsed → UnitsUsed, \
+ServiceDone → Done, ConsumerUnbinds → UnboundByConsumer, ProviderUnbinds → UnboundByProvider, Drain → Drained
+";
+
+    #[test]
+    fn every_state_and_event_is_as_the_table_says() {
+        let mut table = String::new();
+        for state in Session::all().filter(|s| s.end().is_none()) {
+            let moves: Vec<String> = SessionEvent::ALL
+                .into_iter()
+                .filter_map(|event| {
+                    let next = state.on(event)?;
+                    let name = next.end().map_or_else(|| format!("{next:?}"), |end| format!("{end:?}"));
+                    Some(format!(" {event:?} → {name}"))
+                })
+                .collect();
+            table += &format!("{state:?}:{}\n", moves.join(","));
+        }
+        assert_eq!(table, TABLE);
+    }
+
+    #[test]
+    fn an_end_is_final_and_every_end_can_be_reached() {
+        assert_eq!(Session::all().count(), 4 + End::ALL.len());
+        for end in End::ALL {
+            assert!(SessionEvent::ALL.iter().all(|event| Session::Ended(end).on(*event).is_none()), "{end:?}");
+            let reached =
+                Session::all().any(|s| SessionEvent::ALL.iter().any(|e| s.on(*e) == Some(Session::Ended(end))));
+            assert!(reached, "{end:?}");
+        }
+    }
+
+    #[test]
+    fn who_earned_the_escrow_follows_from_the_end() {
+        let earned: Vec<End> = End::ALL.into_iter().filter(|end| end.earned()).collect();
+        assert_eq!(earned, [End::Done, End::UnitsUsed, End::DeliverBy, End::UnboundByConsumer, End::ConsumerGone]);
+    }
+}

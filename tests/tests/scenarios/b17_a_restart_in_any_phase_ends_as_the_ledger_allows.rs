@@ -66,7 +66,10 @@ fn ends_well(world: &mut World, case: &str, away_at_t: Option<&str>) {
     assert!(funded || gained == 0, "{case}");
 }
 
-const CASES: &[(&str, fn(&Trade) -> bool)] = &[
+/// A phase's name, and whether a binding is in it.
+type Case = (&'static str, fn(&Trade) -> bool);
+
+const CASES: &[Case] = &[
     ("requested", |t| t.state.negotiation == Negotiation::Requested),
     ("agreed", |t| t.agreement.is_some() && *t.escrow() == EscrowState::None),
     ("funding signed", |t| *t.escrow() == EscrowState::Intended),
