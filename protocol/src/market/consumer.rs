@@ -64,7 +64,9 @@ impl Market {
         self.drive_use(trade, now, step);
         if let Some(hash) = trade.state.closing.filter(|_| !trade.state.closing_seen && Self::may_send(trade, now)) {
             trade.volatile.retry_at = now.plus(self.setup.margins.heartbeat_every);
-            let over = trade.terms().and_then(|a| a.terms.refund_at()).map(|t| t.plus(self.setup.margins.grace));
+            let told_at = trade.volatile.heard_at.timestamp();
+            let refund_at = trade.terms().and_then(|a| a.terms.refund_at());
+            let over = refund_at.map(|t| t.max(told_at).plus(self.setup.margins.grace));
             if over.is_some_and(|over| now.timestamp() > over) {
                 // By now the ledger would have shown it: the provider named a transaction that isn't there.
                 trade.state.closing = None;

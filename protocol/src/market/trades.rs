@@ -1,5 +1,7 @@
 //! What both sides of a binding share: storing it, hearing of each other, ending it, and sorting frames by kind.
 
+use core::time::Duration;
+
 use ed25519_dalek::SigningKey;
 use rand_core::CryptoRng;
 
@@ -15,6 +17,9 @@ use crate::message::{BindingId, MessageId, Packed, Payload, Signed};
 use crate::refusal::{Reason, Refusal};
 use crate::step::{Space, Step};
 use crate::time::Now;
+
+/// For how long after T a consumer that can't be reached is still told which transaction closed its escrow.
+const CLOSING_TOLD_FOR: Duration = Duration::from_secs(3_600);
 
 impl Market {
     /// Lets `change` work on a trade, then stores it where anything changed.
@@ -163,9 +168,14 @@ impl Market {
     /// Tells the other side what it must know, until it acknowledges or it no longer matters.
     pub(super) fn tell(&mut self, trade: &mut Trade, now: Now, step: &mut Step<Effect>) {
         let Some((binding, terms)) = trade.binding().zip(trade.terms()) else { return };
-        let over = terms.terms.refund_at().unwrap_or(terms.terms.deliver_by().plus(self.setup.margins.grace));
-        if trade.owes_word() && now.timestamp() >= over {
-            trade.state.told = Told::End;
+        let end = terms.terms.refund_at().unwrap_or(terms.terms.deliver_by().plus(self.setup.margins.grace));
+        if trade.owes_word() && now.timestamp() >= end {
+            // From T on the end no longer matters, who was paid still does.
+            trade.state.told = match trade.state.told {
+                Told::ClosingPending if now.timestamp() >= end.plus(CLOSING_TOLD_FOR) => Told::Closing,
+                _ if trade.state.side == Side::Provider && trade.state.closing.is_some() => Told::ClosingPending,
+                _ => Told::End,
+            };
         }
         if !trade.owes_word() || !Self::may_send(trade, now) {
             return;
