@@ -87,6 +87,7 @@ pub struct World {
     heard: BTreeMap<u64, Gossip>,
     raw_answers: BTreeMap<u64, Option<Vec<u8>>>,
     next_number: u64,
+    given: Vec<(CommandId, Address)>,
     answers: BTreeMap<CommandId, Result<Answer, CommandError>>,
     misbehaved: Vec<(String, PeerId, Refusal)>,
     trace: Trace,
@@ -113,6 +114,7 @@ impl World {
             heard: BTreeMap::new(),
             raw_answers: BTreeMap::new(),
             next_number: 1,
+            given: Vec::new(),
             answers: BTreeMap::new(),
             misbehaved: Vec::new(),
             trace: Trace::default(),
@@ -230,6 +232,9 @@ impl World {
         let address = self.address(name);
         self.next_number += 1;
         let id = CommandId(self.next_number);
+        if !matches!(command, Command::CallDone { .. }) {
+            self.given.push((id, address));
+        }
         self.deliver(address, Event::Command { id, command });
         id
     }
@@ -237,6 +242,12 @@ impl World {
     /// The answer to a command, once there is one.
     pub fn answer(&self, id: CommandId) -> Option<&Result<Answer, CommandError>> {
         self.answers.get(&id)
+    }
+
+    /// The commands that no node that lives since it got them has answered.
+    pub fn unanswered(&self) -> Vec<CommandId> {
+        let open = |(id, address): &&(CommandId, Address)| self.lives(*address) && !self.answers.contains_key(id);
+        self.given.iter().filter(open).map(|(id, _)| *id).collect()
     }
 
     /// Gives a command to a node and runs the world until it is answered.

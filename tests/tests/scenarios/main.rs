@@ -16,4 +16,5 @@ mod b18_a_service_that_does_not_start_is_paid_back;
 mod b20_no_help_came_and_the_consumer_takes_its_money_back;
 mod one_trade_settles;
 mod the_same_seed_gives_the_same_trace;
+mod whatever_happens_the_ledger_decides_once;
 mod whoever_ends_a_binding_decides_who_is_paid;
