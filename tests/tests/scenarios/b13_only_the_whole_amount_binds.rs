@@ -3,13 +3,14 @@
 use core::time::Duration;
 
 use tradepost_protocol::amount::Stroops;
-use tradepost_protocol::binding::frames::FundRefused;
+use tradepost_protocol::binding::frames::{self, FundRefused, Reject, RejectCode};
 use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::binding::precheck::PrecheckFailure;
+use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::escrow::outcome::EscrowState;
 use tradepost_protocol::kind::Kind;
 use tradepost_protocol::market::command::CommandError;
-use tradepost_tests::world::{Stranger, World, escrow_of};
+use tradepost_tests::world::{Moment, Stranger, World, escrow_of};
 
 #[test]
 fn b13_funding_one_stroop_under_the_agreements_amount_is_refused_and_the_service_never_starts() {
@@ -59,4 +60,48 @@ fn b13_everything_fine_is_bound() {
     assert_eq!(*world.trade("provider").escrow(), EscrowState::Locked);
     assert!(world.trade("consumer").state.access.is_some());
     assert_eq!(world.trade("consumer").state.access, world.trade("provider").state.access);
+}
+
+#[test]
+fn b13_a_provider_that_vanishes_before_it_has_taken_the_funding_costs_nothing() {
+    let cases: [fn(&Trade) -> bool; 2] = [|t| t.agreement.is_some(), |t| *t.escrow() == EscrowState::Intended];
+    for (number, at) in cases.into_iter().enumerate() {
+        for moment in [Moment::BeforeEffects, Moment::AfterEffects] {
+            let (mut world, published) = World::with_offering(130 + number as u64);
+            world.kill_when("provider", moment, move |market| market.trades().any(at));
+            let refused = world.bind("consumer", published.offering, 2).unwrap_err();
+            assert!(matches!(refused, CommandError::Timeout { .. }), "{refused}");
+            assert!(!world.is_up("provider"));
+            world.run_for(Duration::from_secs(60));
+            assert_eq!(world.trade("consumer").phase(), Phase::Void, "case {number}");
+            assert_eq!((world.gain("consumer"), world.fees("consumer")), (0, 0), "case {number}");
+        }
+    }
+}
+
+#[test]
+fn b13_a_funding_that_never_reaches_the_ledger_frees_its_place_after_fund_by() {
+    let (mut world, published) = World::with_offering(140);
+    let mut idle = Stranger::new(&mut world, "waster", Stroops::whole(50));
+    for round in 0..2 {
+        let agreement = idle.request(&mut world, "provider", &published, 2).unwrap();
+        let funding = escrow_of(&agreement, agreement.body().amount).fund_operation().unwrap();
+        let envelope = idle.funding(&mut world, &agreement, vec![funding]);
+        let answer = idle.hand_over(&mut world, "provider", &agreement, &envelope);
+        assert_eq!(answer.kind(), Kind::FundAccepted, "round {round}");
+        world.run_until("the taken place", Duration::from_secs(5), |world| {
+            world.listing("provider", published.series).is_some_and(|l| l.free == 1)
+        });
+        let again = idle.request(&mut world, "provider", &published, 1).unwrap_err();
+        assert!(!again.is_empty(), "one unfunded agreement an account: it is told so");
+        world.run_to(agreement.body().terms.fund_by());
+        world.run_until("the free place", Duration::from_secs(5), |world| {
+            world.listing("provider", published.series).is_some_and(|l| l.free == 2)
+        });
+    }
+    let third = idle.request(&mut world, "provider", &published, 2).unwrap_err();
+    let reject = frames::from_stream(&world.ledger().network(), &third).unwrap();
+    let reject = reject.open::<Reject>(&world.ledger().network()).unwrap();
+    assert_eq!(reject.body().code, RejectCode::TooManyUnfunded, "who lets two lapse waits");
+    assert_eq!(world.services_started("provider"), 0);
 }

@@ -14,6 +14,7 @@ mod b16_who_is_gone_for_the_grace_time_is_unbound;
 mod b17_a_restart_in_any_phase_ends_as_the_ledger_allows;
 mod b18_a_service_that_does_not_start_is_paid_back;
 mod b20_no_help_came_and_the_consumer_takes_its_money_back;
+mod one_account_does_many_things_at_once;
 mod one_trade_settles;
 mod the_same_seed_gives_the_same_trace;
 mod whatever_happens_the_ledger_decides_once;

@@ -2,12 +2,14 @@
 
 use core::time::Duration;
 
+use tradepost_protocol::amount::{Price, Stroops, Unit};
+use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::binding::session::{End, Session};
 use tradepost_protocol::escrow::outcome::EscrowState;
-use tradepost_protocol::market::command::{Answer, Command, CommandError};
+use tradepost_protocol::market::command::{Answer, Command, CommandError, OfferingDraft};
 use tradepost_protocol::market::event::ServiceEvent;
-use tradepost_tests::world::{Bound, World};
+use tradepost_tests::world::{Bound, World, draft};
 
 const BOND: i64 = 40_000_000;
 
@@ -117,4 +119,23 @@ fn a_request_that_is_taken_back_before_its_agreement_moves_no_money() {
     assert_eq!(world.services_started("provider"), 0);
     assert_eq!((world.gain("consumer"), world.fees("consumer")), (0, 0));
     assert_eq!(world.listing("provider", published.series).unwrap().free, 2);
+}
+
+#[test]
+fn a_package_of_seconds_is_used_up_by_time() {
+    let mut world = World::new(58);
+    world.add_node("provider", Stroops::whole(100));
+    world.add_node("consumer", Stroops::whole(100));
+    let price = Price { asset: Asset::Native, amount: Stroops::new(1_000_000).unwrap(), unit: Unit::Second };
+    let published = world.publish("provider", OfferingDraft { price, ..draft() });
+    world.see("consumer", published.series);
+    let bound = world.bind("consumer", published.offering, 7).unwrap();
+    world.wait_phase("provider", bound.request, Phase::Active);
+    let begun = world.now();
+    world.wait_phase("provider", bound.request, Phase::Delivered);
+    let ran = world.now().since(begun);
+    assert!((6_000..=8_500).contains(&ran.as_millis()), "{ran:?}");
+    ends(&mut world, &bound, End::UnitsUsed, EscrowState::Paid);
+    assert_eq!(world.trade("consumer").state.used, 7);
+    assert_eq!(world.gain("consumer"), -7_000_000);
 }
