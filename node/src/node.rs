@@ -262,9 +262,8 @@ impl Starting {
         let real_time = handle.facts.config.network != Network::Devnet;
         tasks.spawn(market::follow_ledger(
             handle.market.clone(),
-            Arc::clone(&handle.ledger) as Arc<dyn Ledger>,
             Arc::clone(&handle.clock),
-            handle.watch.points(),
+            handle.watch.heads(),
             real_time,
         ));
         tasks.spawn(market::follow_services(handle.market.clone(), services));

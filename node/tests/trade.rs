@@ -6,10 +6,12 @@ mod world;
 
 use std::time::Duration;
 
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
 use hyper::{Request, StatusCode};
-use tradepost::call::CallFailure;
-use tradepost_network::{CallBody, empty_body, full_body};
+use tradepost::call::{CallFailure, PROBLEM_JSON};
+use tradepost_network::{BoxError, CallBody, empty_body, full_body};
 use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::escrow::outcome::EscrowState;
 use tradepost_protocol::market::command::{Answer, Command, CommandError};
@@ -136,6 +138,78 @@ async fn a_provider_that_stops_properly_gives_the_money_back_at_once() {
     assert!(consumer.handle.clock.newest().close_time < refund_at, "long before T");
     assert_eq!(consumer.balance().await, AMOUNT_GIVEN - FEE);
     world.ledger_adds_up();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_need_the_bindings_token_stream_both_ways_and_end_before_their_node_does() {
+    let world = World::start().await;
+    let provider = world.party(true).await;
+    let consumer = world.party(true).await;
+    let service = world::service().await;
+    let published = provider.publish(&service).await;
+    let listing = consumer.discover(published.series).await;
+    let binding = bind(&consumer, listing.id).await;
+    consumer.until("the service runs", binding, |t| t.phase() == Phase::Active).await;
+    let client = consumer.handle.calls.clone();
+
+    // Past the client of one's own node: no credentials, then those of nobody.
+    let other = hex::encode([9; 32]);
+    let forged = Request::get("/")
+        .header("tradepost-binding", binding.to_string())
+        .header("authorization", format!("Bearer {other}"))
+        .body(empty_body())
+        .unwrap();
+    for (request, code) in [(get("/"), "no-credentials"), (forged, "unknown-binding")] {
+        let answer = consumer.handle.network.call(provider.handle.peer_id, Vec::new(), request).await.unwrap();
+        assert_eq!(answer.headers()["content-type"], PROBLEM_JSON);
+        let (status, problem) = text(answer).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+        assert!(problem.contains(code), "{problem}");
+    }
+    let climbing = client.call(binding, get("/a/../../b")).await.unwrap_err();
+    assert!(matches!(climbing, CallFailure::Request(_)), "{climbing}");
+
+    // The first part comes back before the second one leaves.
+    let (parts, waiting) = tokio::sync::mpsc::channel::<Result<Frame<Bytes>, BoxError>>(1);
+    let body = StreamBody::new(tokio_stream::wrappers::ReceiverStream::new(waiting)).boxed_unsync();
+    let request = Request::post("/stream").body(body).unwrap();
+    let sent = tokio::spawn({
+        let client = client.clone();
+        async move { client.call(binding, request).await.unwrap().into_body() }
+    });
+    parts.send(Ok(Frame::data("one".into()))).await.unwrap();
+    let mut streamed = world::within("the response begins", sent).await.unwrap();
+    for part in ["one", "two"] {
+        let frame = world::within("a part comes back", streamed.frame()).await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), part);
+        if part == "one" {
+            parts.send(Ok(Frame::data("two".into()))).await.unwrap();
+        }
+    }
+    drop((parts, streamed));
+
+    // A call that runs when its node is stopped ends first; new ones are told.
+    let held = tokio::spawn({
+        let client = client.clone();
+        async move { text(client.call(binding, get("/hold")).await.unwrap()).await }
+    });
+    world::within("the call arrives", service.arrived.acquire()).await.unwrap().forget();
+    let stopping = provider.handle.clone();
+    let stopped = tokio::spawn(provider.stop());
+    world::within("the provider drains", async {
+        while !stopping.health().stopping {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let (status, problem) = text(client.call(binding, get("/")).await.unwrap()).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(problem.contains("unavailable"), "{problem}");
+    service.released.add_permits(1);
+    assert_eq!(held.await.unwrap(), (StatusCode::OK, "held".to_owned()));
+    stopped.await.unwrap();
+    let trade = consumer.until("the session ends", binding, |t| t.state.session.end().is_some()).await;
+    assert_ne!(*trade.escrow(), EscrowState::Paid);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock::LedgerClock;
 use crate::error::LedgerError;
-use crate::ledger::{ClosedLedger, Ledger};
+use crate::ledger::{Head, Ledger};
 
 /// How the way to the ledger does.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +34,7 @@ pub struct Trouble {
 /// A task that asks for the newest ledger at an interval. It ends when this is dropped.
 #[derive(Debug)]
 pub struct LedgerWatch {
-    points: watch::Receiver<ClosedLedger>,
+    heads: watch::Receiver<Option<Head>>,
     health: watch::Receiver<Health>,
     task: JoinHandle<()>,
 }
@@ -42,21 +42,21 @@ pub struct LedgerWatch {
 impl LedgerWatch {
     /// Starts the task: it asks every so often, sets the clock, and tells who listens. Must be called in a runtime.
     pub fn spawn(ledger: Arc<dyn Ledger>, clock: Arc<LedgerClock>, every: Duration) -> Self {
-        let (tell_point, points) = watch::channel(clock.newest());
+        let (tell_head, heads) = watch::channel(None);
         let (tell_health, health) = watch::channel(Health::default());
         let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(every.max(SHORTEST_INTERVAL));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                match ledger.latest().await {
-                    Ok(point) => {
-                        clock.observe(point);
+                match ledger.head().await {
+                    Ok(head) => {
+                        clock.observe(head.ledger);
                         tell_health.send_modify(Health::answer);
-                        tell_point.send_if_modified(|newest| {
-                            let newer = point.sequence > newest.sequence;
+                        tell_head.send_if_modified(|newest: &mut Option<Head>| {
+                            let newer = newest.is_none_or(|newest| head.ledger.sequence > newest.ledger.sequence);
                             if newer {
-                                *newest = point;
+                                *newest = Some(head);
                             }
                             newer
                         });
@@ -68,12 +68,13 @@ impl LedgerWatch {
                 }
             }
         });
-        Self { points, health, task }
+        Self { heads, health, task }
     }
 
-    /// The newest ledger, and a notice of each newer one. Who is slow misses the ones in between, never the newest.
-    pub fn points(&self) -> watch::Receiver<ClosedLedger> {
-        self.points.clone()
+    /// The newest ledger with what its header says, once one was read, and a notice of each newer one. Who is slow misses
+    /// the ones in between, never the newest.
+    pub fn heads(&self) -> watch::Receiver<Option<Head>> {
+        self.heads.clone()
     }
 
     /// How the endpoint does, with a notice after each question.

@@ -94,6 +94,7 @@ impl CallClient {
         headers::for_stream(request.headers_mut(), &binding, &bound.token);
         let mut response = self.network.call(bound.peer, Vec::new(), request).await?;
         headers::end_hop(response.headers_mut());
+        headers::remove_reserved(response.headers_mut());
         Ok(response)
     }
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
+use tradepost_ledger::Head;
 use tradepost_ledger::clock::LedgerClock;
-use tradepost_ledger::{ClosedLedger, Ledger};
 use tradepost_network::{Event as NetworkEvent, EventReceiver};
 use tradepost_protocol::kind::Kind;
 use tradepost_protocol::market::event::{Event, ServiceEvent};
@@ -32,25 +32,15 @@ pub(crate) async fn tick(market: MarketHandle, waits: Arc<AtomicBool>, every: Du
     }
 }
 
-/// Tells of each new ledger, with its fee and reserve. The newest one is told at once.
+/// Tells of each new ledger, with its fee and reserve.
 pub(crate) async fn follow_ledger(
     market: MarketHandle,
-    ledger: Arc<dyn Ledger>,
     clock: Arc<LedgerClock>,
-    mut points: watch::Receiver<ClosedLedger>,
+    mut heads: watch::Receiver<Option<Head>>,
     real_time: bool,
 ) {
-    points.mark_changed();
-    while points.changed().await.is_ok() {
-        let point = *points.borrow_and_update();
-        let head = match ledger.head().await {
-            Ok(head) => head,
-            Err(error) => {
-                tracing::warn!(%error, ledger = point.sequence, "a ledger closed, and its header can't be read");
-                continue;
-            }
-        };
-        clock.observe(head.ledger);
+    while heads.changed().await.is_ok() {
+        let Some(head) = *heads.borrow_and_update() else { continue };
         let skew = real_time.then(|| seconds_ahead(clock.now()));
         let work = Work::Ledger { closed: head.ledger, params: head.params, skew };
         if market.inbox().send(work).await.is_err() {

@@ -14,8 +14,7 @@ use tradepost_protocol::market::Market;
 use tradepost_protocol::market::command::{Answer, Command, CommandError, CommandId};
 use tradepost_protocol::market::event::{Effect, Event};
 use tradepost_protocol::message::MessageId;
-use tradepost_protocol::step::{Step, Write};
-use tradepost_store::Store;
+use tradepost_protocol::step::{Commit, Step, Write};
 
 use super::effects::Outside;
 use super::inbox::Work;
@@ -31,13 +30,13 @@ const MAX_COMMANDS: usize = 1_024;
 
 /// What the thread is made of.
 #[derive(Debug)]
-pub(crate) struct RunnerParts {
+pub(crate) struct RunnerParts<S> {
     /// The market, restored.
     pub(crate) market: Market,
     /// What its restoring led to.
     pub(crate) first: Step<Effect>,
     /// Where its state is kept; closed when the thread ends.
-    pub(crate) store: Store,
+    pub(crate) store: S,
     /// The present.
     pub(crate) clock: Arc<LedgerClock>,
     /// Randomness for keys and nonces.
@@ -51,9 +50,9 @@ pub(crate) struct RunnerParts {
 type Reply = oneshot::Sender<Result<Answer, CommandError>>;
 
 /// The thread's state.
-pub(crate) struct Runner {
+pub(crate) struct Runner<S> {
     market: Market,
-    store: Store,
+    store: S,
     clock: Arc<LedgerClock>,
     rng: ChaCha20Rng,
     outside: Outside,
@@ -65,9 +64,9 @@ pub(crate) struct Runner {
     due: VecDeque<Event>,
 }
 
-impl Runner {
+impl<S: Commit> Runner<S> {
     /// Runs until it is told to stop, or can't commit; then closes the store and says so.
-    pub(crate) fn run(parts: RunnerParts) {
+    pub(crate) fn run(parts: RunnerParts<S>) {
         let ended = parts.mailbox.ended.clone();
         // Effects begin tasks.
         let runtime = parts.outside.runtime().clone();
@@ -82,7 +81,7 @@ impl Runner {
         ended.send_replace(Some(why));
     }
 
-    fn run_to_end(parts: RunnerParts) -> Ended {
+    fn run_to_end(parts: RunnerParts<S>) -> Ended {
         let RunnerParts { market, first, store, clock, rng, outside, mailbox } = parts;
         let mut runner = Self {
             market,
@@ -268,5 +267,155 @@ fn size(write: &Write) -> usize {
     match write {
         Write::Put { key, value, .. } => key.len() + value.len(),
         Write::Delete { key, .. } => key.len(),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+    use std::thread;
+    use std::time::Duration;
+
+    use ed25519_dalek::SigningKey;
+    use rand_core::SeedableRng;
+    use tradepost_devnet::Server;
+    use tradepost_ledger::clock::WallClock;
+    use tradepost_ledger::{Ledger, RpcConfig, RpcLedger};
+    use tradepost_protocol::account::ServiceKey;
+    use tradepost_protocol::document::{InterfaceHash, ServiceRecord};
+    use tradepost_protocol::limits::Margins;
+    use tradepost_protocol::market::{Keys, Policy, Setup};
+    use tradepost_protocol::message::Signed;
+    use tradepost_protocol::network_id::NetworkId;
+    use tradepost_protocol::step::Batch;
+
+    use super::*;
+    use crate::home::Home;
+    use crate::market::metrics::MarketMetrics;
+    use crate::market::{MarketHandle, MarketStopped, market_peer};
+    use crate::supervisor::Supervisor;
+
+    /// A store that takes so many commits, then is full.
+    #[derive(Debug, Clone)]
+    struct Disk {
+        room: Arc<Mutex<usize>>,
+    }
+
+    impl Disk {
+        fn with_room(commits: usize) -> Self {
+            Self { room: Arc::new(Mutex::new(commits)) }
+        }
+
+        fn room(&self) -> usize {
+            *self.room.lock().unwrap()
+        }
+    }
+
+    impl Commit for Disk {
+        type Error = &'static str;
+        fn commit(&mut self, _: Batch) -> Result<(), Self::Error> {
+            let mut room = self.room.lock().unwrap();
+            *room = room.checked_sub(1).ok_or("the disk is full")?;
+            Ok(())
+        }
+    }
+
+    const PASSPHRASE: &str = "Tradepost Devnet ; runner";
+
+    /// A market on a disk, not running yet.
+    async fn parts(disk: &Disk, home: &tempfile::TempDir) -> (MarketHandle, RunnerParts<Disk>, Server) {
+        let config = tradepost_devnet::Config { passphrase: Some(PASSPHRASE.into()), ..Default::default() };
+        let server = Server::spawn(config).await.unwrap();
+        let ledger = RpcLedger::connect(RpcConfig::new(server.url()), PASSPHRASE).await.unwrap();
+        let clock = Arc::new(LedgerClock::new(ledger.latest().await.unwrap(), WallClock::Ignored));
+        let (network, _, actor) =
+            tradepost_network::spawn(tradepost_network::Config::new([1; 32], "0123abcd", Vec::new())).unwrap();
+        tokio::spawn(actor);
+        let home = Home::at(home.path());
+        home.create().unwrap();
+        let (supervisor, _) = Supervisor::new(&home).unwrap();
+        let (handle, mailbox) = MarketHandle::new();
+        let setup = Setup {
+            network: NetworkId::of_passphrase(PASSPHRASE),
+            margins: Margins::DEVNET,
+            peer: market_peer(network.local_peer_id()).unwrap(),
+            keys: Keys::default(),
+            policy: Policy {
+                assets: Vec::new(),
+                transports: Vec::new(),
+                escrows: Vec::new(),
+                max_spend: tradepost_protocol::amount::Stroops::ZERO,
+                max_fee_per_operation: tradepost_protocol::amount::Stroops::ZERO,
+            },
+        };
+        let (market, first) = Market::restore(setup, [], clock.now()).unwrap();
+        let metrics = MarketMetrics::default();
+        let outside = Outside::new(handle.clone(), network, Arc::new(ledger), supervisor, BTreeMap::new(), metrics);
+        let rng = ChaCha20Rng::from_seed([3; 32]);
+        (handle, RunnerParts { market, first, store: disk.clone(), clock, rng, outside, mailbox }, server)
+    }
+
+    /// A command that is stored and answered at once.
+    fn register(service: u8) -> Command {
+        let key = SigningKey::from_bytes(&[service; 32]);
+        let record = ServiceRecord {
+            service: ServiceKey::of(&key),
+            repository: "https://example.org/s.git".parse().unwrap(),
+            commit: "ab".repeat(20).parse().unwrap(),
+            path: "services/echo".parse().unwrap(),
+            interface_hash: InterfaceHash::from_bytes([2; 32]),
+            title: "Echo".into(),
+            revision: 1,
+            previous: None,
+        };
+        let signed = Signed::sign(record, &NetworkId::of_passphrase(PASSPHRASE), &key).unwrap();
+        Command::Register(signed.packed().bytes().to_vec())
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_stored_is_not_answered_and_ends_the_market() {
+        let (disk, home) = (Disk::with_room(1), tempfile::tempdir().unwrap());
+        let (handle, parts, _server) = parts(&disk, &home).await;
+        thread::spawn(move || Runner::run(parts));
+        assert!(handle.command(register(1)).await.unwrap().is_ok());
+        let failed = handle.command(register(2)).await.unwrap_err();
+        assert_eq!(failed, MarketStopped::Ended(Ended::Store("the disk is full".into())));
+        assert!(matches!(handle.ask(|_, _| ()).await, Err(MarketStopped::Ended(Ended::Store(_)))));
+    }
+
+    #[tokio::test]
+    async fn events_that_wait_share_one_commit_and_questions_see_what_is_durable() {
+        let (disk, home) = (Disk::with_room(10), tempfile::tempdir().unwrap());
+        let (handle, parts, _server) = parts(&disk, &home).await;
+        let mut answers = Vec::new();
+        for service in 1..=5 {
+            let (reply, answer) = oneshot::channel();
+            let command = register(service);
+            assert!(handle.inbox().try_send(Work::Command { command, reply }).is_ok());
+            answers.push(answer);
+        }
+        let (reply, room_then) = oneshot::channel();
+        let seen = disk.clone();
+        let question = Work::Question(Box::new(move |_, _| reply.send(seen.room()).unwrap()));
+        assert!(handle.inbox().try_send(question).is_ok());
+        thread::spawn(move || Runner::run(parts));
+        for answer in answers {
+            assert!(answer.await.unwrap().is_ok());
+        }
+        assert_eq!(room_then.await.unwrap(), 9, "one commit for all five, before the question");
+        handle.stop();
+        assert_eq!(handle.ended().await, Ended::Asked);
+    }
+
+    #[tokio::test]
+    async fn a_panic_on_the_markets_thread_leaves_nobody_waiting() {
+        let (disk, home) = (Disk::with_room(10), tempfile::tempdir().unwrap());
+        let (handle, parts, _server) = parts(&disk, &home).await;
+        thread::spawn(move || Runner::run(parts));
+        let asked = handle.ask(|_, _| panic!("a fault, as this test wants it"));
+        let answer: Result<(), _> = tokio::time::timeout(Duration::from_secs(10), asked).await.unwrap();
+        assert_eq!(answer, Err(MarketStopped::Ended(Ended::Fault)));
     }
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::RawQuery;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{any, get, post};
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tradepost::config::Config;
@@ -139,8 +141,8 @@ impl World {
 
 impl Party {
     /// Publishes an offering of calls of this service.
-    pub async fn publish(&self, service: &str) -> Published {
-        let table = format!("url = {service:?}\nhealth = \"/health\"").parse().unwrap();
+    pub async fn publish(&self, service: &Service) -> Published {
+        let table = format!("url = {:?}\nhealth = \"/health\"", service.url).parse().unwrap();
         let config = tradepost::config::ServiceConfig::from_table("echo", &table, Path::new("/")).unwrap();
         let parameters = serde_json::json!({ "endpoints": [{ "method": "GET", "path": "/" }] });
         let draft = OfferingDraft {
@@ -266,23 +268,40 @@ async fn start(server: &Server, home: &Path, keys: Keystore, bootstrap: &[String
     within("the node starts", Node::start(settings)).await.unwrap()
 }
 
-async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     timeout(DEADLINE, work).await.unwrap_or_else(|_| panic!("in vain: {what}"))
 }
 
-/// Starts a service and gives its URL. It echoes what it hears, and fails when asked to.
-pub async fn service() -> String {
+/// A service that echoes, streams, fails and waits, as it is asked.
+pub struct Service {
+    pub url: String,
+    /// One permit for each call of `/hold` that has arrived.
+    pub arrived: Arc<Semaphore>,
+    /// One permit for each call of `/hold` that may end.
+    pub released: Arc<Semaphore>,
+}
+
+pub async fn service() -> Service {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
+    let (arrived, released) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let echo = |RawQuery(query): RawQuery, headers: HeaderMap, body: String| async move {
         let header = |name: &str| headers.get(name).map_or("-", |v| v.to_str().unwrap()).to_owned();
         format!("{body} {} {} {}", header("authorization"), header("tradepost-binding"), query.unwrap_or_default())
+    };
+    let (here, go) = (Arc::clone(&arrived), Arc::clone(&released));
+    let hold = move || async move {
+        here.add_permits(1);
+        go.acquire().await.unwrap().forget();
+        "held"
     };
     let app = Router::new()
         .route("/health", get(|| async { StatusCode::OK }))
         .route("/", any(|| async { "here" }))
         .route("/echo", post(echo))
+        .route("/stream", post(|body: Body| async { body }))
+        .route("/hold", get(hold))
         .route("/fail", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }));
     tokio::spawn(async move { axum::serve(listener, app).await });
-    url
+    Service { url, arrived, released }
 }

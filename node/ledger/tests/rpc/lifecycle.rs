@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tradepost_ledger::clock::{LedgerClock, WallClock};
 use tradepost_ledger::poll::{Awaited, Final, Unknown, await_final, submit_and_await};
 use tradepost_ledger::watch::LedgerWatch;
-use tradepost_ledger::{Ledger, LedgerError};
+use tradepost_ledger::{Head, Ledger, LedgerError};
 use tradepost_protocol::time::Timestamp;
 
 use crate::answers::{self, close_time, connect, honest};
@@ -157,12 +157,13 @@ async fn the_watch_tells_each_new_ledger_and_how_the_endpoint_does() {
     let ledger = Arc::new(connect(&server).await);
     let clock = Arc::new(LedgerClock::new(ledger.latest().await.unwrap(), WallClock::Ignored));
     let watch = LedgerWatch::spawn(ledger, clock.clone(), Duration::from_millis(20));
-    let mut points = watch.points();
+    let mut heads = watch.heads();
+    let shows = |sequence| move |head: &Option<Head>| head.is_some_and(|head| head.ledger.sequence == sequence);
     let mut health = watch.health();
     let patience = Duration::from_secs(10);
 
     sequence.store(10, Ordering::SeqCst);
-    tokio::time::timeout(patience, points.wait_for(|p| p.sequence == 10)).await.unwrap().unwrap();
+    tokio::time::timeout(patience, heads.wait_for(shows(10))).await.unwrap().unwrap();
     assert_eq!(clock.newest().sequence, 10);
     assert_eq!(clock.now().timestamp().secs(), close_time(10));
 
@@ -174,9 +175,9 @@ async fn the_watch_tells_each_new_ledger_and_how_the_endpoint_does() {
 
     down.store(false, Ordering::SeqCst);
     sequence.store(11, Ordering::SeqCst);
-    tokio::time::timeout(patience, points.wait_for(|p| p.sequence == 11)).await.unwrap().unwrap();
+    tokio::time::timeout(patience, heads.wait_for(shows(11))).await.unwrap().unwrap();
     tokio::time::timeout(patience, health.wait_for(|h| h.trouble.is_none())).await.unwrap().unwrap();
 
     drop(watch);
-    tokio::time::timeout(patience, async { while points.changed().await.is_ok() {} }).await.unwrap();
+    tokio::time::timeout(patience, async { while heads.changed().await.is_ok() {} }).await.unwrap();
 }
