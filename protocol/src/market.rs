@@ -323,3 +323,6 @@ impl Market {
         step.then(Effect::Answer { id, result: result.map_err(Into::into) });
     }
 }
+
+#[cfg(test)]
+mod tests;

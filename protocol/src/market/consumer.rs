@@ -99,11 +99,11 @@ impl Market {
             id: request.to_string(),
             hint: "`tradepost binding list` shows this node's",
         };
+        let ended = || CommandError::NotNow("its owner ended it before it was bound; no money moved".into());
         let done = self.with_trade(request, step, |market, trade, step| {
             if trade.state.negotiation == Negotiation::Requested && trade.state.side == Side::Consumer {
                 trade.negotiate(NegotiationEvent::Cancel);
-                let error = CommandError::NotNow("the request was taken back before it was answered".into());
-                market.tell_user(request, Err(error), step);
+                market.tell_user(request, Err(ended()), step);
                 return Ok(Answer::Unbound);
             }
             if let Some(end) = trade.state.session.end() {
@@ -119,6 +119,7 @@ impl Market {
             market.move_session(trade, event, "its owner ended it", step);
             debug_assert_eq!(trade.state.told, Told::EndPending);
             market.tell(trade, now, step);
+            market.tell_user(request, Err(ended()), step);
             Ok(Answer::Unbound)
         });
         Self::answer(step, id, done.unwrap_or_else(|| Err(unknown())));

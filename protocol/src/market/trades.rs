@@ -314,12 +314,12 @@ impl Market {
         self.with_trade(request, step, |market, trade, _| {
             trade.volatile.sending = false;
             trade.volatile.retry_at = now.plus(market.setup.margins.heartbeat_every);
-            let signer = match packed.as_ref().map(Packed::kind) {
-                Some(Kind::Ack) => packed.and_then(|p| p.open::<Ack>(&network).ok()).map(|a| a.body().key),
-                Some(Kind::NotNow) => packed.and_then(|p| p.open::<NotNow>(&network).ok()).map(|n| n.body().key),
+            let signed = packed.and_then(|packed| match packed.kind() {
+                Kind::Ack => packed.open::<Ack>(&network).ok().map(|a| (a.body().key, a.body().binding)),
+                Kind::NotNow => packed.open::<NotNow>(&network).ok().map(|n| (n.body().key, n.body().binding)),
                 _ => None,
-            };
-            if signer.is_none() || signer != Self::other_key(trade) {
+            });
+            if signed.is_none() || signed != Self::other_key(trade).map(|key| (key, binding)) {
                 return;
             }
             trade.volatile.heard_at = now;

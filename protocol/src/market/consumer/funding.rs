@@ -89,6 +89,10 @@ impl Market {
             }
             trade.volatile.heard_at = now;
             trade.state.handed = Handed::Accepted;
+            if trade.state.session.end().is_some() {
+                // It ended meanwhile: what isn't on its way to the ledger stays here and dies at fund_by.
+                return None;
+            }
             let transaction = trade.state.funding;
             market.tell_user(request, Ok(Answer::Bound { binding, request, transaction }), step);
             Some(())

@@ -1,0 +1,6 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod endings;
+mod funding;
+mod ledger;
+mod pair;

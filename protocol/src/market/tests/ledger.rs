@@ -1,0 +1,157 @@
+//! A ledger of native coins in a page: balances created and claimed, payments, fees, sequence numbers, time bounds.
+
+use std::collections::BTreeMap;
+
+use stellar_xdr::{
+    ClaimClaimableBalanceResult, OperationBody, OperationResult, OperationResultTr, TransactionResult,
+    TransactionResultExt, TransactionResultResult,
+};
+
+use super::pair::net;
+use crate::account::AccountId;
+use crate::amount::Stroops;
+use crate::asset::Asset;
+use crate::intent::queue::{SubmitAnswer, TxStatus};
+use crate::message::{BalanceId, TxHash};
+use crate::stellar::entry::{AccountState, BalanceState, Entry, Thresholds, read_claimants};
+use crate::stellar::envelope::SignedTransaction;
+use crate::stellar::ledger_key::Key;
+use crate::stellar::{LedgerPoint, balance_id, xdr};
+use crate::time::Timestamp;
+
+pub(super) struct Ledger {
+    pub(super) accounts: BTreeMap<AccountId, AccountState>,
+    pub(super) balances: BTreeMap<BalanceId, BalanceState>,
+    /// Every transaction that a ledger included, in order.
+    pub(super) included: Vec<(TxHash, LedgerPoint, bool, Vec<u8>)>,
+    /// What was submitted and not included yet.
+    pub(super) pending: Vec<Vec<u8>>,
+    point: LedgerPoint,
+}
+
+fn result(success: bool) -> Vec<u8> {
+    let gone = OperationResultTr::ClaimClaimableBalance(ClaimClaimableBalanceResult::DoesNotExist);
+    let result = match success {
+        true => TransactionResultResult::TxSuccess(Default::default()),
+        false => TransactionResultResult::TxFailed(vec![OperationResult::OpInner(gone)].try_into().unwrap()),
+    };
+    xdr::write(&TransactionResult { fee_charged: 100, result, ext: TransactionResultExt::V0 }).unwrap()
+}
+
+impl Ledger {
+    pub(super) fn new(accounts: impl Iterator<Item = AccountId>, at: Timestamp) -> Self {
+        let account = |id| AccountState {
+            id,
+            balance: Stroops::whole(100),
+            sequence: 1 << 32,
+            sub_entries: 0,
+            sponsoring: 0,
+            sponsored: 0,
+            thresholds: Thresholds { master: 1, low: 0, medium: 0, high: 0 },
+            signers: Vec::new(),
+            flags: 0,
+            selling: Stroops::ZERO,
+            buying: Stroops::ZERO,
+        };
+        Self {
+            accounts: accounts.map(|id| (id, account(id))).collect(),
+            balances: BTreeMap::new(),
+            included: Vec::new(),
+            pending: Vec::new(),
+            point: LedgerPoint::new(10, at),
+        }
+    }
+
+    pub(super) fn point(&self) -> LedgerPoint {
+        self.point
+    }
+
+    pub(super) fn read(&self, keys: &[Key]) -> Vec<Entry> {
+        let found = keys.iter().filter_map(|key| match key {
+            Key::Account(id) => self.accounts.get(id).cloned().map(Entry::Account),
+            Key::Balance(id) => self.balances.get(id).cloned().map(Entry::Balance),
+            _ => None,
+        });
+        found.collect()
+    }
+
+    pub(super) fn submit(&mut self, envelope: &[u8]) -> SubmitAnswer {
+        if self.pending.iter().any(|p| p == envelope) {
+            return SubmitAnswer::Duplicate;
+        }
+        self.pending.push(envelope.to_vec());
+        SubmitAnswer::Pending
+    }
+
+    pub(super) fn status(&self, hash: TxHash) -> (TxStatus, Vec<u8>) {
+        match self.included.iter().find(|(h, ..)| *h == hash) {
+            Some((_, at, true, envelope)) => (TxStatus::Success { at: *at, result: result(true) }, envelope.clone()),
+            Some((_, at, false, _)) => (TxStatus::Failed { at: *at, result: result(false) }, Vec::new()),
+            None => (TxStatus::NotFound { latest: self.point, oldest: 1 }, Vec::new()),
+        }
+    }
+
+    pub(super) fn close(&mut self, at: Timestamp) {
+        self.point = LedgerPoint::new(self.point.sequence + 1, at);
+        for envelope in core::mem::take(&mut self.pending) {
+            let transaction = SignedTransaction::read(&envelope, &net()).unwrap();
+            let (from, until) = transaction.time_bounds().unwrap();
+            let early = from.is_some_and(|from| at < from);
+            let account = self.accounts.get_mut(&transaction.source()).unwrap();
+            if until.is_some_and(|until| at > until) || transaction.sequence() <= account.sequence {
+                continue;
+            }
+            if early || transaction.sequence() > account.sequence + 1 {
+                self.pending.push(envelope);
+                continue;
+            }
+            account.sequence += 1;
+            account.balance = account.balance.minus(Stroops::new(100).unwrap()).unwrap();
+            let operations = transaction.operations().iter().enumerate();
+            let success = operations.into_iter().all(|(i, op)| self.apply(&transaction, i as u32, &op.body));
+            self.included.push((transaction.hash(), self.point, success, envelope));
+        }
+    }
+
+    fn apply(&mut self, transaction: &SignedTransaction, index: u32, operation: &OperationBody) -> bool {
+        let source = transaction.source();
+        let account = self.accounts.get_mut(&source).unwrap();
+        match operation {
+            OperationBody::CreateClaimableBalance(create) => {
+                let amount = Stroops::new(create.amount).unwrap();
+                let Some(rest) = account.balance.minus(amount) else { return false };
+                account.balance = rest;
+                account.sponsoring += create.claimants.len() as u32;
+                let id = balance_id::of_operation(source, transaction.sequence(), index);
+                let claimants = read_claimants(&create.claimants);
+                let (asset, sponsor) = (Asset::Native, Some(source));
+                self.balances
+                    .insert(id, BalanceState { id, asset, amount, claimants, clawback_enabled: false, sponsor });
+                true
+            }
+            OperationBody::ClaimClaimableBalance(claim) => {
+                let id = balance_id::from_xdr(&claim.balance_id);
+                let at = self.point.close_time;
+                let may =
+                    |b: &BalanceState| b.claimants.iter().any(|c| c.account == source && c.predicate.holds_at(at));
+                if !self.balances.get(&id).is_some_and(may) {
+                    return false;
+                }
+                let balance = self.balances.remove(&id).unwrap();
+                account.balance = account.balance.plus(balance.amount).unwrap();
+                let sponsor = self.accounts.get_mut(&balance.sponsor.unwrap()).unwrap();
+                sponsor.sponsoring -= balance.claimants.len() as u32;
+                true
+            }
+            OperationBody::Payment(pay) => {
+                let amount = Stroops::new(pay.amount).unwrap();
+                let Some(rest) = account.balance.minus(amount) else { return false };
+                account.balance = rest;
+                let to = self.accounts.get_mut(&xdr::read_plain(&pay.destination).unwrap()).unwrap();
+                to.balance = to.balance.plus(amount).unwrap();
+                true
+            }
+            other => panic!("{} isn't scripted", other.name()),
+        }
+    }
+}
