@@ -8,6 +8,7 @@
 //! Work that depends on time is level-triggered: [`event::Event::Tick`] and every closed ledger look all open things
 //! over, so that no timer can be lost by a restart.
 
+mod commitments;
 mod consumer;
 mod dispatch;
 mod escrows;
@@ -145,6 +146,7 @@ pub struct Market {
     pub(crate) presence_at: Now,
     pub(crate) caught_up_at: BTreeMap<PeerId, Now>,
     pub(crate) alive_at: Now,
+    pub(crate) awake_at: Now,
     pub(crate) resumed: Option<Step<QueueEffect>>,
     pub(crate) draining: bool,
 }
@@ -171,6 +173,7 @@ impl Market {
     /// Takes an event and says what follows.
     pub fn handle(&mut self, event: Event, now: Now, rng: &mut dyn CryptoRng) -> Step<Effect> {
         let mut step = Step::none();
+        self.notice_sleep(now, &mut step);
         match event {
             Event::Tick => self.look_over(now, rng, &mut step),
             Event::Closed(point) => self.ledger_closed(point, now, rng, &mut step),
@@ -297,6 +300,10 @@ impl Market {
         if self.alive_at == Now::default() || now.since(self.alive_at) <= self.setup.margins.grace {
             return;
         }
+        self.end_what_was_served(step);
+    }
+
+    fn end_what_was_served(&mut self, step: &mut Step<Effect>) {
         let served: Vec<MessageId> =
             self.trades.values().filter(|t| t.state.side == Side::Provider).map(Trade::request_id).collect();
         for request in served {
@@ -304,6 +311,20 @@ impl Market {
                 let why = "the provider's node was down for longer than the grace time";
                 market.move_session(trade, SessionEvent::ProviderSilent, why, step);
             });
+        }
+    }
+
+    /// A machine that slept was away like one that was down. Its own silence is nobody else's: a provider ends what it
+    /// didn't serve, a consumer listens anew.
+    fn notice_sleep(&mut self, now: Now, step: &mut Step<Effect>) {
+        let slept = self.awake_at != Now::default() && now.since(self.awake_at) > self.setup.margins.grace;
+        self.awake_at = now;
+        if !slept {
+            return;
+        }
+        self.end_what_was_served(step);
+        for trade in self.trades.values_mut() {
+            trade.volatile.heard_at = now;
         }
     }
 

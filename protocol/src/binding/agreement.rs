@@ -1,5 +1,7 @@
 //! The agreement: the provider's signed terms for one request, with deadlines that can't be out of order.
 
+use core::time::Duration;
+
 use bincode::{Decode, Encode};
 
 use crate::account::{AccountId, PeerId, ServingKey, SignerKey};
@@ -11,6 +13,9 @@ use crate::message::{self, BindingId, MessageId, Payload, SeriesId, Signed};
 use crate::refusal::Refusal;
 use crate::seal::SealingKey;
 use crate::time::Timestamp;
+
+/// How far the two sides' ideas of `fund_by` may differ.
+const FUND_BY_SLACK: Duration = Duration::from_secs(30);
 
 /// Deadlines that are not in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -197,13 +202,7 @@ pub fn binding_id(agreement: &Signed<Agreement>) -> BindingId {
 
 /// Deadlines counted from `now` with a network's margins and the offering's windows, or `None` where they overflow or
 /// a window is nothing.
-pub fn terms(
-    now: Timestamp,
-    margins: &Margins,
-    deliver: core::time::Duration,
-    collect: core::time::Duration,
-    free: bool,
-) -> Option<Terms> {
+pub fn terms(now: Timestamp, margins: &Margins, deliver: Duration, collect: Duration, free: bool) -> Option<Terms> {
     let fund_by = now.plus(margins.fund_window);
     let start_by = fund_by.plus(margins.start_window);
     let deliver_by = start_by.plus(deliver);
@@ -226,8 +225,8 @@ pub struct AgreementMismatch {
     pub found: String,
 }
 
-/// Compares an agreement with the one that the consumer's node expects, field by field; the deadlines apart, which are
-/// the provider's to choose within the margins.
+/// Compares an agreement with the one that the consumer's node expects, field by field. The two may have asked at
+/// slightly different times, so `fund_by` may differ a little; the windows after it are exactly the offering's.
 ///
 /// # Errors
 /// The first field that differs.
@@ -245,21 +244,26 @@ pub fn compare(expected: &Agreement, found: &Agreement) -> Result<(), AgreementM
     }
     same!(request, offering, series, serving_key, recipient, consumer, consumer_key, consumer_sealing);
     same!(consumer_peer, units, unit, asset, amount);
-    let expected_terms = [("fund_by", expected.terms.fund_by(), found.terms.fund_by())]
-        .into_iter()
-        .chain([("start_by", expected.terms.start_by(), found.terms.start_by())])
-        .chain([("deliver_by", expected.terms.deliver_by(), found.terms.deliver_by())])
-        .chain(expected.terms.refund_at().zip(found.terms.refund_at()).map(|(e, f)| ("T", e, f)));
-    let slack = core::time::Duration::from_secs(30);
-    for (field, expected, found) in expected_terms {
-        if expected.since(found).max(found.since(expected)) > slack {
-            return Err(AgreementMismatch { field, expected: expected.to_string(), found: found.to_string() });
+    let (its, ours) = (found.terms.refund_at(), expected.terms.refund_at());
+    if its.is_some() != ours.is_some() {
+        return Err(AgreementMismatch { field: "escrow", expected: format!("{ours:?}"), found: format!("{its:?}") });
+    }
+    let windows = |terms: &Terms| {
+        let deliver = terms.deliver_by().since(terms.start_by());
+        let collect = terms.refund_at().map_or(Duration::ZERO, |t| t.since(terms.deliver_by()));
+        [("start_by", terms.start_by().since(terms.fund_by())), ("deliver_by", deliver), ("T", collect)]
+    };
+    let (fund_by, its) = (expected.terms.fund_by(), found.terms.fund_by());
+    if fund_by.since(its).max(its.since(fund_by)) > FUND_BY_SLACK {
+        return Err(AgreementMismatch { field: "fund_by", expected: fund_by.to_string(), found: its.to_string() });
+    }
+    for ((field, expected), (_, found)) in windows(&expected.terms).into_iter().zip(windows(&found.terms)) {
+        if expected != found {
+            let after = |d: Duration| format!("{} s after the deadline before it", d.as_secs());
+            return Err(AgreementMismatch { field, expected: after(expected), found: after(found) });
         }
     }
-    match (expected.terms.refund_at(), found.terms.refund_at()) {
-        (None, None) | (Some(_), Some(_)) => Ok(()),
-        (e, f) => Err(AgreementMismatch { field: "escrow", expected: format!("{e:?}"), found: format!("{f:?}") }),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -343,6 +347,11 @@ pub(crate) mod tests {
             ("asset", |a| a.asset = Asset::issued("X", AccountId::from_bytes([9; 32])).unwrap()),
             ("amount", |a| a.amount = Stroops::whole(11)),
             ("T", |a| a.terms = Terms::Timed(TimedDeadlines::new(at(100), at(200), at(300), at(500)).unwrap())),
+            ("start_by", |a| a.terms = Terms::Timed(TimedDeadlines::new(at(101), at(200), at(299), at(399)).unwrap())),
+            ("deliver_by", |a| {
+                a.terms = Terms::Timed(TimedDeadlines::new(at(100), at(200), at(201), at(400)).unwrap())
+            }),
+            ("T", |a| a.terms = Terms::Timed(TimedDeadlines::new(at(100), at(200), at(300), at(401)).unwrap())),
             ("fund_by", |a| a.terms = Terms::Timed(TimedDeadlines::new(at(1), at(200), at(300), at(400)).unwrap())),
             ("escrow", |a| a.terms = Terms::Free(FreeDeadlines::new(at(100), at(200), at(300)).unwrap())),
         ];
@@ -351,6 +360,17 @@ pub(crate) mod tests {
             change(&mut found);
             assert_eq!(compare(&expected, &found).unwrap_err().field, field);
         }
+    }
+
+    #[test]
+    fn deadlines_that_only_begin_a_little_later_are_as_expected() {
+        let (_, expected) = agreement();
+        let later = |secs: u64| {
+            let [a, b, c, d] = [100, 200, 300, 400].map(|t| at(t + secs));
+            Agreement { terms: Terms::Timed(TimedDeadlines::new(a, b, c, d).unwrap()), ..expected.clone() }
+        };
+        assert_eq!(compare(&expected, &later(30)), Ok(()));
+        assert_eq!(compare(&expected, &later(31)).unwrap_err().field, "fund_by");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a node stores of a binding, on either side.
 
+use core::time::Duration;
+
 use bincode::{Decode, Encode};
 
 use crate::account::PeerId;
@@ -16,6 +18,9 @@ use crate::message::{BalanceId, BindingId, MessageId, Packed, SeriesId, Signed, 
 use crate::network_id::NetworkId;
 use crate::refusal::Refusal;
 use crate::time::{Now, Timestamp};
+
+/// The pause after a failed claim grows up to the heartbeat's interval times two to this.
+const MAX_PAUSE_DOUBLINGS: u32 = 6;
 
 /// What is stored of a binding; [`Trade`] is this with its signed messages opened.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -131,6 +136,10 @@ pub struct Volatile {
     pub starting: bool,
     /// Calls that are being served.
     pub calls: u32,
+    /// How often a transaction that should take the escrow was included and failed.
+    pub claims_failed: u32,
+    /// When the next one may be made.
+    pub claim_at: Now,
 }
 
 /// What is on disk for a trade.
@@ -209,6 +218,12 @@ impl Trade {
         if self.state.side == Side::Provider && self.state.told == Told::End {
             self.state.told = Told::ClosingPending;
         }
+    }
+
+    /// A transaction that should take the escrow cost its fee and failed: the next one waits, twice as long each time.
+    pub fn claim_failed(&mut self, now: Now, pause: Duration) {
+        self.volatile.claims_failed = self.volatile.claims_failed.saturating_add(1);
+        self.volatile.claim_at = now.plus(pause * (1 << self.volatile.claims_failed.min(MAX_PAUSE_DOUBLINGS)));
     }
 
     /// The other side has acknowledged what it was told last. Where something newer has come up meanwhile, it is still

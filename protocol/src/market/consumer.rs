@@ -75,7 +75,9 @@ impl Market {
             }
         }
         let there = matches!(trade.escrow(), EscrowState::Locked | EscrowState::Refused(_));
-        if let Some(binding) = trade.binding().filter(|_| there && trade.state.timed_out) {
+        if let Some(binding) =
+            trade.binding().filter(|_| there && trade.state.timed_out && now >= trade.volatile.claim_at)
+        {
             self.want(Purpose::Refund { binding });
         }
     }

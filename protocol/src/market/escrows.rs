@@ -73,6 +73,8 @@ impl Market {
 
     fn escrow_changed(&mut self, trade: &mut Trade, change: Option<Change>) {
         match change {
+            // Before its own transaction is decided, absence may as well mean that it was funded and taken.
+            Some(Change::NeverFunded) if self.funding_is_open(trade) => {}
             Some(Change::NeverFunded) => {
                 if trade.negotiate(NegotiationEvent::NothingFunded) {
                     trade.state.note.get_or_insert_with(|| Note::new("nothing was funded in time; no money moved"));
@@ -110,6 +112,12 @@ impl Market {
         })
     }
 
+    /// Whether the transaction of one's own that funds the escrow waits for the ledger's decision.
+    fn funding_is_open(&self, trade: &Trade) -> bool {
+        let (Some(queue), Some(binding)) = (self.queue.as_ref(), trade.binding()) else { return false };
+        queue.open().any(|intent| intent.purpose == Purpose::Fund { binding })
+    }
+
     /// Whether a transaction of one's own that takes the escrow waits for the ledger's decision.
     fn closing_is_open(&self, trade: &Trade) -> bool {
         let (Some(queue), Some(binding)) = (self.queue.as_ref(), trade.binding()) else { return false };
@@ -140,6 +148,11 @@ impl Market {
                 (IntentOutcome::Included { success: false, result, .. }, None) => {
                     trade.state.note = Some(Note::new(result::explain(result)));
                     Some(Observation::FundingDead)
+                }
+                (IntentOutcome::Included { success: false, result, .. }, Some(_)) => {
+                    trade.state.note = Some(Note::new(result::explain(result)));
+                    trade.claim_failed(now, market.setup.margins.heartbeat_every);
+                    None
                 }
                 (IntentOutcome::Dead, None) => Some(Observation::FundingDead),
                 _ => None,

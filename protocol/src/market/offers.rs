@@ -30,12 +30,15 @@ use crate::time::{Now, Timestamp};
 
 /// Offerings that wait for their bond's turn.
 const MAX_DRAFTS: usize = 64;
+/// The most bytes of how an offering's service is started.
+const MAX_SPEC_BYTES: usize = 16 * 1024;
 
 /// A draft whose bond has not had its turn yet. Nothing of it was revealed.
 #[derive(Debug)]
 pub struct Draft {
     command: CommandId,
     draft: OfferingDraft,
+    pub(super) cost: Cost,
 }
 
 /// Where an offering of one's own stands.
@@ -231,6 +234,7 @@ impl Loader {
             presence_at: Now::default(),
             caught_up_at: BTreeMap::new(),
             alive_at: self.alive_at,
+            awake_at: Now::default(),
             resumed: None,
             draining: false,
         };
@@ -255,13 +259,17 @@ impl Market {
             return Self::answer(step, id, Err(error));
         }
         match self.quote_publish(&draft, now) {
-            Ok(_) => self.drafts.push_back(Draft { command: id, draft }),
+            Ok(cost) => self.drafts.push_back(Draft { command: id, draft, cost }),
             Err(error) => Self::answer(step, id, Err(error)),
         }
     }
 
     /// What publishing a draft would cost, where it could be done now.
     pub(super) fn quote_publish(&self, draft: &OfferingDraft, now: Now) -> Result<Cost, CommandError> {
+        if draft.spec.len() > MAX_SPEC_BYTES {
+            let why = format!("how the service starts takes {} bytes, at most {MAX_SPEC_BYTES}", draft.spec.len());
+            return Err(CommandError::NotNow(why));
+        }
         let offering = self.build(draft, 1, [0; 16], now)?;
         let key = self.setup.keys.account.as_ref().ok_or(PrecheckFailure::NoAccountKey)?;
         let signed = Signed::sign(offering, &self.setup.network, key)?;
@@ -322,7 +330,7 @@ impl Market {
         let Some(queue) = &self.queue else { return };
         let idle = queue.open().next().is_none() && queue.turn().is_none();
         let Some(sequence) = queue.seen().map(|(state, _)| state.sequence + 1).filter(|_| idle) else { return };
-        let Some(Draft { command, draft }) = self.drafts.pop_front() else { return };
+        let Some(Draft { command, draft, .. }) = self.drafts.pop_front() else { return };
         let mut nonce = [0; 16];
         rng.fill_bytes(&mut nonce);
         let made = self.quote_publish(&draft, now).and_then(|_| {
@@ -394,7 +402,8 @@ impl Market {
     /// A bond came back, or didn't yet.
     pub(super) fn reclaim_ended(&mut self, series: SeriesId, outcome: &IntentOutcome, step: &mut Step<Effect>) {
         let Some(offer) = self.offers.get_mut(&series) else { return };
-        if matches!(outcome, IntentOutcome::Included { success: true, .. }) {
+        // From the release on it can only fail where the bond is gone: reclaimed with the same key elsewhere.
+        if matches!(outcome, IntentOutcome::Included { .. }) {
             offer.state = OfferState::Reclaimed;
             offer.store(step);
         }

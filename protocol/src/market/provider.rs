@@ -131,14 +131,20 @@ impl Market {
     fn within_unfunded(&self, account: AccountId, peer: &PeerId, now: Now) -> Result<(), Rejection> {
         let refuse = |text: String| Err((RejectCode::TooManyUnfunded, text));
         let unfunded = |t: &&Trade| {
-            let open = matches!(t.escrow(), EscrowState::None | EscrowState::Intended);
+            let open = match t.escrow() {
+                EscrowState::None | EscrowState::Intended => true,
+                // Without money, the consumer's word is what funds it.
+                EscrowState::Free => t.state.handed != Handed::Accepted,
+                _ => false,
+            };
             t.state.side == Side::Provider && t.state.negotiation == Negotiation::Agreed && open
         };
         let all: Vec<&Trade> = self.trades.values().filter(unfunded).collect();
         if all.iter().any(|t| t.request.body().account == account) {
             return refuse("an agreement with this account waits for its funding".into());
         }
-        if all.iter().filter(|t| &t.state.peer == peer).count() >= MAX_UNFUNDED_PER_PEER {
+        let looked_up = self.incoming.values().filter(|i| &i.peer == peer).count();
+        if all.iter().filter(|t| &t.state.peer == peer).count() + looked_up >= MAX_UNFUNDED_PER_PEER {
             return refuse("agreements with this node wait for their funding".into());
         }
         if all.len() + self.incoming.len() >= MAX_UNFUNDED_AGREEMENTS {
@@ -316,6 +322,14 @@ impl Market {
             return;
         }
         self.lapse_if_unfunded(trade, terms.fund_by());
+        if let EscrowState::Refused(mismatch) = trade.escrow() {
+            // It never starts, so it holds no place either: a stranger could keep places with a stroop each.
+            let why = mismatch.to_string();
+            self.move_session(trade, SessionEvent::ServiceFailed, &why, step);
+        }
+        if now.timestamp() >= terms.start_by() {
+            self.move_session(trade, SessionEvent::StartByPassed, "the service didn't get healthy in time", step);
+        }
         let may_start = match trade.escrow() {
             EscrowState::Free => trade.state.handed == Handed::Accepted,
             EscrowState::Locked => true,
@@ -331,10 +345,7 @@ impl Market {
             trade.volatile.heard_at = now;
         }
         self.start_service(trade, step);
-        if now.timestamp() >= terms.start_by() {
-            self.move_session(trade, SessionEvent::StartByPassed, "the service didn't get healthy in time", step);
-        }
-        self.count_time(trade, now, step);
+        self.count_package(trade, now, step);
         if now.timestamp() >= terms.deliver_by() {
             self.move_session(trade, SessionEvent::DeliverByPassed, "", step);
         }
@@ -383,10 +394,13 @@ impl Market {
         }
     }
 
-    /// A package of seconds is used up by time.
-    fn count_time(&mut self, trade: &mut Trade, now: Now, step: &mut Step<Effect>) {
+    /// A package is used up: of seconds by time, of calls by the last one's end, also where a crash was its end.
+    fn count_package(&mut self, trade: &mut Trade, now: Now, step: &mut Step<Effect>) {
         let Some(agreed) = trade.terms() else { return };
         let (unit, units) = (agreed.unit, agreed.units);
+        if unit == Unit::Call && trade.state.used >= units && trade.volatile.calls == 0 {
+            self.move_session(trade, SessionEvent::UnitsUsed, "", step);
+        }
         let Some(since) = trade.state.active_since else { return };
         if unit == Unit::Second && matches!(trade.state.session, Session::Active | Session::Away) {
             let used = now.timestamp().since(since).as_secs().min(units);
@@ -406,7 +420,7 @@ impl Market {
         let collectable = terms.terms.refund_at().map(|t| t.minus(self.setup.margins.claim_margin));
         let in_time = collectable.is_some_and(|until| now.timestamp() < until);
         let mine = self.setup.keys.account_id() == Some(terms.recipient);
-        if *trade.escrow() != EscrowState::Locked || !in_time || !mine {
+        if *trade.escrow() != EscrowState::Locked || !in_time || !mine || now < trade.volatile.claim_at {
             return;
         }
         self.want(if end.earned() { Purpose::Collect { binding } } else { Purpose::GiveBack { binding } });
@@ -504,14 +518,10 @@ impl Market {
         step: &mut Step<Effect>,
     ) {
         let Some(request) = self.by_binding.get(&binding).copied() else { return };
-        self.with_trade(request, step, |market, trade, step| {
+        self.with_trade(request, step, |_, trade, _| {
             trade.volatile.calls = trade.volatile.calls.saturating_sub(1);
-            let Some((unit, units)) = trade.terms().map(|a| (a.unit, a.units)) else { return };
-            if unit == Unit::Call && failed {
+            if failed && trade.terms().is_some_and(|a| a.unit == Unit::Call) {
                 trade.state.used = trade.state.used.saturating_sub(1);
-            }
-            if unit == Unit::Call && trade.state.used >= units && trade.volatile.calls == 0 {
-                market.move_session(trade, SessionEvent::UnitsUsed, "", step);
             }
         });
         self.drive(request, now, rng, step);
@@ -525,13 +535,17 @@ impl Market {
         offer.body().max_supply.saturating_sub(held.count() as u32)
     }
 
-    /// Agreements that came to nothing are forgotten once their request can't be repeated any more, so that strangers
+    /// Agreements that came to nothing, and bindings that cost nothing, are forgotten once their request can't be repeated any more, so that strangers
     /// can't fill the store with them.
     pub(super) fn forget_void(&mut self, now: Now, step: &mut Step<Effect>) {
         let keep = MAX_REQUEST_LIFE + MAX_FRAME_LEAD;
         let over = |t: &Trade| {
-            let until = t.terms().map_or(t.request.body().valid_until, |a| a.terms.fund_by());
-            t.state.side == Side::Provider && t.phase() == Phase::Void && now.timestamp() > until.plus(keep)
+            let until = match (t.phase(), t.terms()) {
+                (Phase::Void, Some(agreed)) => agreed.terms.fund_by(),
+                (Phase::Closed, Some(agreed)) if *t.escrow() == EscrowState::Free => agreed.terms.deliver_by(),
+                _ => return false,
+            };
+            t.state.side == Side::Provider && now.timestamp() > until.plus(keep)
         };
         let void: Vec<MessageId> = self.trades.values().filter(|t| over(t)).map(Trade::request_id).collect();
         for request in void {

@@ -35,11 +35,11 @@ const PAYMENT_LIFE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct PendingPayment {
     to: AccountId,
-    asset: Asset,
-    amount: Stroops,
+    pub(super) asset: Asset,
+    pub(super) amount: Stroops,
     dry_run: bool,
-    id: [u8; 16],
-    wanted: bool,
+    pub(super) id: [u8; 16],
+    pub(super) wanted: bool,
     until: Now,
 }
 
@@ -62,12 +62,11 @@ impl Market {
         returns_at: Option<Timestamp>,
     ) -> Result<Cost, PrecheckFailure> {
         let params = self.params.unwrap_or(LedgerParams::USUAL);
-        let committed = |a: &Asset| self.queue.as_ref().map_or(Stroops::ZERO, |q| q.committed(a, &params));
         let operations = if amount.is_zero() { 0 } else { 1 };
         let fee = if operations == 0 { Stroops::ZERO } else { self.fee(operations) };
         let native = if asset.is_native() { amount } else { Stroops::ZERO };
         let needs = Needs { amount: native, reserves, fees: fee };
-        let taken = committed(&Asset::Native);
+        let taken = self.committed(&Asset::Native);
         let short = |s: crate::intent::precheck::Short| PrecheckFailure::WalletShort {
             missing: s.missing,
             needed: s.needed,
@@ -75,7 +74,7 @@ impl Market {
         };
         affordable(account, &params, taken, &needs).map_err(short)?;
         if !asset.is_native() {
-            affordable_in(line, committed(asset), amount).map_err(short)?;
+            affordable_in(line, self.committed(asset), amount).map_err(short)?;
         }
         Ok(Cost {
             amount,
@@ -236,6 +235,10 @@ impl Market {
                 }
                 None => {
                     queue.cancel(purpose);
+                    if let Some(id) = self.command_of(purpose) {
+                        let why = "its time was over before it could be signed; nothing was paid: try again";
+                        step.then(Effect::Answer { id, result: Err(CommandError::NotNow(why.into())) });
+                    }
                 }
             }
         }

@@ -29,7 +29,7 @@ pub struct PendingBind {
     pub(super) units: u64,
     dry_run: bool,
     pub(super) nonce: [u8; 32],
-    pub(super) cost: Option<Cost>,
+    pub(in crate::market) cost: Option<Cost>,
     until: Now,
 }
 

@@ -55,9 +55,10 @@ impl Market {
                     End::ConsumerGone => SessionEvent::ConsumerSilent,
                     _ => return false,
                 };
-                trade.state.used = trade.state.used.max(delivered.used);
+                trade.state.used = trade.state.used.max(delivered.used.min(trade.request.body().units));
                 self.provider_ends(trade, event, delivered.end, "", step)
             }
+            Word::Closing(_) if trade.escrow_terms().is_none() || trade.state.balance.is_none() => false,
             Word::Closing(closing) => {
                 if !trade.state.closing_seen {
                     trade.state.closing = Some(closing.transaction);

@@ -1,10 +1,17 @@
 //! From the request to the escrow: who hears what, and what is locked.
 
+use core::time::Duration;
+
 use super::pair::{CONSUMER, PROVIDER, Pair, draft};
+use crate::amount::{Price, Stroops};
+use crate::asset::Asset;
 use crate::binding::phase::Phase;
+use crate::binding::precheck::PrecheckFailure;
+use crate::binding::session::End;
 use crate::escrow::outcome::EscrowState;
 use crate::kind::Kind;
-use crate::market::command::{Answer, Command, CommandError};
+use crate::market::command::{Answer, Command, CommandError, OfferingDraft};
+use crate::stellar::entry::BalanceState;
 
 #[test]
 fn a_bind_is_answered_where_the_provider_never_takes_the_funding() {
@@ -46,4 +53,109 @@ fn a_funding_that_is_taken_after_the_user_has_unbound_is_not_submitted() {
     assert_eq!(pair.ledger.balances.len(), 1, "the bond alone");
     assert_eq!(pair.phase(CONSUMER, request), Phase::Void);
     assert!(pair.nodes[CONSUMER].answers.contains_key(&bind));
+}
+
+#[test]
+fn an_escrow_other_than_agreed_starts_nothing_and_holds_no_place() {
+    let (mut pair, offering) = Pair::offering(1, draft());
+    pair.bind(CONSUMER, offering, 3);
+    let request = pair.only(CONSUMER).request_id();
+    let id = pair.trade(PROVIDER, request).state.balance.unwrap();
+    pair.ledger.pending.clear();
+    let (amount, asset) = (Stroops::new(1).unwrap(), Asset::Native);
+    let other = BalanceState { id, asset, amount, claimants: vec![], clawback_enabled: false, sponsor: None };
+    pair.ledger.balances.insert(id, other);
+    pair.run(3);
+    assert_eq!(pair.phase(PROVIDER, request), Phase::Refused);
+    assert!(!pair.trade(PROVIDER, request).holds_place());
+    assert_eq!(pair.nodes[PROVIDER].started, 0);
+    assert_eq!(pair.trade(CONSUMER, request).state.session.end(), Some(End::StartFailed));
+}
+
+#[test]
+fn a_consumer_that_was_down_while_its_escrow_was_funded_and_collected_says_so() {
+    let (mut pair, offering) = Pair::offering(1, draft());
+    pair.bind(CONSUMER, offering, 3);
+    let request = pair.only(CONSUMER).request_id();
+    pair.kill(CONSUMER);
+    pair.run(25);
+    assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Paid);
+    pair.restart(CONSUMER);
+    pair.run(3);
+    assert_eq!(pair.trade(CONSUMER, request).escrow(), &EscrowState::Paid);
+    assert_eq!(pair.phase(CONSUMER, request), Phase::Closed);
+}
+
+#[test]
+fn a_service_is_not_started_after_start_by() {
+    let (mut pair, offering) = Pair::offering(1, draft());
+    pair.bind(CONSUMER, offering, 3);
+    let request = pair.only(CONSUMER).request_id();
+    pair.kill(PROVIDER);
+    pair.run(31);
+    pair.restart(PROVIDER);
+    pair.run(3);
+    assert_eq!(pair.nodes[PROVIDER].started, 0);
+    assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Refunded);
+}
+
+#[test]
+fn an_account_holds_one_place_of_a_free_offering_before_it_confirms_it() {
+    let free = Price { amount: Stroops::ZERO, ..draft().price };
+    let (mut pair, offering) = Pair::offering(1, OfferingDraft { price: free, ..draft() });
+    pair.lose.push((CONSUMER, Kind::Fund));
+    let bind = pair.bind(CONSUMER, offering, 1);
+    let again = pair.bind(CONSUMER, offering, 1);
+    assert!(!pair.nodes[CONSUMER].answers.contains_key(&bind));
+    let answer = pair.nodes[CONSUMER].answers.get(&again);
+    assert!(matches!(answer, Some(Err(CommandError::ByProvider(_)))), "{answer:?}");
+}
+
+#[test]
+fn what_is_promised_to_a_binding_can_not_be_spent_otherwise() {
+    let price = Price { amount: Stroops::whole(6), ..draft().price };
+    let (mut pair, offering) = Pair::offering(1, OfferingDraft { price, ..draft() });
+    pair.hold.push((CONSUMER, Kind::BindingRequest));
+    pair.bind(CONSUMER, offering, 10);
+    let to = pair.nodes[PROVIDER].setup.keys.account_id().unwrap();
+    let pay = Command::Pay { to, asset: Asset::Native, amount: Stroops::whole(60), dry_run: false };
+    let pay = pair.command(CONSUMER, pay);
+    let answer = pair.nodes[CONSUMER].answers.get(&pay);
+    assert!(matches!(answer, Some(Err(CommandError::Precheck(PrecheckFailure::WalletShort { .. })))), "{answer:?}");
+}
+
+#[test]
+fn two_payments_at_once_do_not_promise_the_same_coins() {
+    let (mut pair, _) = Pair::offering(1, draft());
+    let to = pair.nodes[PROVIDER].setup.keys.account_id().unwrap();
+    let pay = Command::Pay { to, asset: Asset::Native, amount: Stroops::whole(60), dry_run: false };
+    let both = [pair.command(CONSUMER, pay.clone()), pair.command(CONSUMER, pay)];
+    pair.run(5);
+    let answers = both.map(|id| pair.nodes[CONSUMER].answers[&id].clone());
+    assert!(
+        matches!(answers, [Ok(_), Err(CommandError::Precheck(PrecheckFailure::WalletShort { .. }))]),
+        "{answers:?}"
+    );
+}
+
+#[test]
+fn a_binding_that_came_to_nothing_and_one_that_cost_nothing_are_forgotten_in_the_end() {
+    let free = Price { amount: Stroops::ZERO, ..draft().price };
+    let (mut pair, request) = Pair::active(OfferingDraft { price: free, ..draft() }, 3);
+    pair.run(60);
+    assert_eq!(pair.phase(PROVIDER, request), Phase::Closed);
+    pair.now = pair.now.plus(Duration::from_secs(3_700));
+    pair.run(1);
+    assert_eq!(pair.nodes[PROVIDER].market.trades().count(), 0);
+    assert_eq!(pair.phase(CONSUMER, request), Phase::Closed, "a user's own history stays");
+}
+
+#[test]
+fn a_start_specification_that_could_not_be_stored_is_refused() {
+    let mut pair = Pair::new(1);
+    let draft = OfferingDraft { spec: vec![0; 70_000], ..draft() };
+    let publish = pair.command(PROVIDER, Command::Publish(Box::new(draft)));
+    pair.run(2);
+    let answer = pair.nodes[PROVIDER].answers.get(&publish);
+    assert!(matches!(answer, Some(Err(CommandError::NotNow(_)))), "{answer:?}");
 }

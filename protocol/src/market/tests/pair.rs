@@ -297,7 +297,8 @@ impl Pair {
         let (market, step) = Market::restore(node.setup.clone(), rows, self.now).unwrap();
         (node.market, node.up) = (market, true);
         self.follow(who, step);
-        self.event(who, Event::Tick);
+        let point = self.ledger.point();
+        self.event(who, Event::Closed(point));
     }
 
     pub(super) fn only(&self, who: usize) -> &Trade {
