@@ -67,3 +67,33 @@ fn b16_back_within_the_grace_time_is_still_bound_to_the_same_process() {
         assert_eq!(world.services_started("provider"), 1);
     }
 }
+
+#[test]
+fn b16_a_provider_that_is_back_after_the_grace_time_gives_back_and_never_collects() {
+    let (mut world, _, bound) = active(24);
+    let refund_at = world.trade("consumer").terms().unwrap().terms.refund_at().unwrap();
+    world.kill("provider");
+    world.wait_phase("consumer", bound.request, Phase::Failed);
+    world.start("provider");
+    assert_eq!(world.trade("provider").state.session, Session::Ended(End::ProviderGone));
+    for name in ["provider", "consumer"] {
+        world.run_until("the outcome", Duration::from_secs(10), |world| {
+            *world.trade(name).escrow() == EscrowState::Refunded
+        });
+    }
+    assert!(world.close_time() < refund_at, "at once, not at T");
+    assert_eq!(world.services_started("provider"), 1, "it isn't started again");
+    assert_eq!((world.gain("provider"), world.gain("consumer")), (-40_000_000, 0));
+}
+
+#[test]
+fn b16_where_the_line_between_them_is_cut_each_finds_the_other_gone_and_who_served_is_paid() {
+    let (mut world, _, bound) = active(25);
+    world.set_connected("provider", false);
+    world.wait_phase("consumer", bound.request, Phase::Failed);
+    assert_eq!(world.trade("consumer").state.session, Session::Ended(End::ProviderGone));
+    world.wait_phase("provider", bound.request, Phase::Closed);
+    // Neither can know whose line it was: the provider served and was there, and a `timed` escrow pays it.
+    assert_eq!(world.trade("provider").state.session, Session::Ended(End::ConsumerGone));
+    assert_eq!(*world.trade("provider").escrow(), EscrowState::Paid);
+}
