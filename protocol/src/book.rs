@@ -25,6 +25,7 @@ mod expiry;
 mod frames;
 mod heads;
 mod listing;
+mod quota;
 mod restore;
 mod series;
 mod shelf;
@@ -37,6 +38,7 @@ pub use restore::Restored;
 pub use withdrawal::WithdrawError;
 
 use catch_up::Held;
+use quota::Quotas;
 use series::Series;
 use shelf::Shelf;
 use waiting::Waiting;
@@ -155,6 +157,7 @@ pub struct Book {
     unrelayed: BTreeSet<SeriesId>,
     held: Held,
     waiting: Waiting,
+    quotas: Quotas,
     refused: BTreeMap<Reason, u64>,
 }
 
@@ -192,6 +195,7 @@ impl Book {
             unrelayed: BTreeSet::new(),
             held: Held::default(),
             waiting: Waiting::default(),
+            quotas: Quotas::default(),
             refused: BTreeMap::new(),
         }
     }
@@ -221,7 +225,10 @@ impl Book {
         let delivery = Delivery { from, now, random };
         let id = Some(packed.id());
         let verdict = match self.check(packed, &delivery, &mut step) {
-            Ok(Outcome::Taken) => Verdict::Accept,
+            Ok(Outcome::Taken) => {
+                self.was_useful(from);
+                Verdict::Accept
+            }
             Ok(Outcome::TakenQuietly(refusal)) => Verdict::Ignore(refusal),
             Ok(Outcome::Waits(refusal, wants)) => {
                 self.count(&refusal);

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod market;
 pub mod message;
 pub mod network_id;
+pub mod rate;
 pub mod refusal;
 pub mod schema;
 pub mod seal;

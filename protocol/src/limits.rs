@@ -49,6 +49,15 @@ pub const MAX_SERIES_PER_AUTHOR: usize = 256;
 pub const MAX_WAITING_PER_PEER: usize = 64;
 /// Messages in the waiting pool in all.
 pub const MAX_WAITING: usize = 4_096;
+/// New messages that one peer may deliver, by gossip and fetch together. What ends in the book doesn't count: the rate
+/// bounds what leads nowhere.
+pub const PEER_RATE: Rate = Rate { at_once: 4_096, per_second: 512 };
+/// Peers that have a rate of their own; more share one.
+pub const MAX_RATED_PEERS: usize = 1_024;
+/// New messages that one key may sign for the book.
+pub const AUTHOR_RATE: Rate = Rate { at_once: 1_024, per_second: 32 };
+/// Keys that have a rate of their own; more share one.
+pub const MAX_RATED_AUTHORS: usize = 16_384;
 /// How long a message waits for its bond, template or record.
 pub const WAITING_TIME: Duration = Duration::from_secs(600);
 /// How often a status of one series is passed on; withdrawals and our own always are.
@@ -75,6 +84,15 @@ pub const MAX_REASON_BYTES: usize = 256;
 pub const MAX_ACCESS_BYTES: usize = 4_096;
 /// How long a frame sent to a peer may wait for its answer.
 pub const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many at once, and how many a second refill that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// The most at once.
+    pub at_once: u32,
+    /// The most over a long time, a second.
+    pub per_second: u32,
+}
 
 /// What differs between networks: reserves for a bond, and every margin of time.
 #[derive(Debug, Clone, PartialEq, Eq)]

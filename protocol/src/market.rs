@@ -12,6 +12,7 @@ mod commitments;
 mod consumer;
 mod dispatch;
 mod escrows;
+mod held;
 mod intake;
 mod offers;
 mod provider;
@@ -135,7 +136,7 @@ pub struct Market {
     pub(crate) binds: BTreeMap<CommandId, consumer::PendingBind>,
     pub(crate) payments: BTreeMap<CommandId, wallet::PendingPayment>,
     pub(crate) incoming: BTreeMap<MessageId, provider::Incoming>,
-    pub(crate) held: BTreeMap<MessageId, intake::Held>,
+    pub(crate) held: held::HeldVerdicts,
     pub(crate) lapses: BTreeMap<AccountId, provider::Lapses>,
     pub(crate) waiting: BTreeMap<MessageId, CommandId>,
     pub(crate) queue: Option<AccountQueue>,
@@ -206,6 +207,11 @@ impl Market {
     /// The book.
     pub fn book(&self) -> &Book {
         &self.book
+    }
+
+    /// How many gossiped messages have no verdict yet, because what they lack may be here in a moment.
+    pub fn verdicts_owed(&self) -> usize {
+        self.held.len()
     }
 
     /// This node's setup.

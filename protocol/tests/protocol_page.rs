@@ -125,6 +125,12 @@ impl Written for Duration {
     }
 }
 
+impl Written for limits::Rate {
+    fn written(&self) -> String {
+        format!("{} at once, {} a second", self.at_once, self.per_second)
+    }
+}
+
 impl Written for Stroops {
     fn written(&self) -> String {
         format!("{} XLM", self.coins().trim_end_matches('0').trim_end_matches('.'))
@@ -164,6 +170,10 @@ fn the_page_lists_every_limit_with_its_value() {
         MAX_SERIES_PER_AUTHOR,
         MAX_WAITING_PER_PEER,
         MAX_WAITING,
+        PEER_RATE,
+        MAX_RATED_PEERS,
+        AUTHOR_RATE,
+        MAX_RATED_AUTHORS,
         WAITING_TIME,
         STATUS_RELAYED_EVERY,
         MAX_RECORDS,

@@ -1,6 +1,6 @@
 //! The checks of a message that wants into the book, in their order.
 //!
-//! size → known id → I-JSON or frame, kind → expired or superseded → signature → author and quota → template → schema →
+//! size → known id → peer's rate → I-JSON or frame, kind → expired or superseded → signature → author's rate and quota → template → schema →
 //! service record → bond. A document's own rules are part of reading it, because they need nothing else and cost less
 //! than a signature.
 
@@ -27,6 +27,7 @@ impl Book {
         if self.knows(&packed.id()) {
             return self.known_already(&packed);
         }
+        self.within_peer_rate(delivery)?;
         match packed.kind() {
             Kind::Template => self.check_template(packed, delivery, step),
             Kind::ServiceRecord => self.check_record(packed, delivery, step),
@@ -64,6 +65,7 @@ impl Book {
             self.not_superseded(series, unverified.claims())?;
         }
         let signed = Arc::new(unverified.verify(&self.network)?);
+        self.within_author_rate(signed.body().account, delivery)?;
         if wanted_as_first {
             self.first_revision_arrived(&signed, delivery.now, step);
             alive?;

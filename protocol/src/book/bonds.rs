@@ -112,6 +112,7 @@ impl Book {
         }
         let Some(entry) = self.waiting.remove(id) else { return };
         let super::waiting::Item::Offering(waiting) = entry.item else { return };
+        self.was_useful(entry.from.as_ref());
         self.install(waiting.series, waiting.signed, waiting.first, step);
         if let Some(presence) = waiting.presence {
             self.take_presence(presence, true, step);

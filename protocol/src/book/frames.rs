@@ -48,6 +48,7 @@ impl Book {
             return Err(Refusal::new(Reason::Superseded, format_args!("a presence of {at}, a newer one is known")));
         }
         let signed = unverified.verify(&self.network)?;
+        self.within_author_rate(key, delivery)?;
         for id in waiting {
             if let Some(offering) = self.waiting.offering_mut(&id)
                 && offering.presence.as_ref().is_none_or(|known| known.body().at < at)
@@ -115,6 +116,7 @@ impl Book {
                 return Err(Refusal::new(Reason::UnknownSeries, format_args!("{} isn't known here", status.series)));
             }
             let signed = unverified.verify(&self.network)?;
+            self.within_author_rate(signed.body().serving_key, delivery)?;
             return self.attach_status(&signed, &waiting);
         };
         if series.withdrawn() {
@@ -133,6 +135,7 @@ impl Book {
         if series.status.as_ref().is_some_and(|known| !outranks(&signed, known)) {
             return Err(Refusal::new(Reason::Superseded, "another status of this sequence rules"));
         }
+        self.within_author_rate(serving, delivery)?;
         if self.take_status(signed, delivery.now, delivery.from.is_none(), step) {
             Ok(Outcome::Taken)
         } else {

@@ -116,6 +116,7 @@ impl Book {
             return Err(Refusal::new(Reason::Duplicate, format_args!("the template {id} is known")));
         }
         let signed = Arc::new(packed.open::<Template>(&self.network)?);
+        self.within_author_rate(signed.body().author, delivery)?;
         if delivery.from.is_some() {
             let want = Want::Template(id);
             return self.park(Item::Template(signed), want, delivery, step);
@@ -145,6 +146,7 @@ impl Book {
             (Err(refusal), _) => return Err(refusal),
         };
         let signed = Arc::new(unverified.verify(&self.network)?);
+        self.within_author_rate(service, delivery)?;
         if let Some((refusal, before)) = gap {
             let item = Item::LaterRecord(signed, before);
             self.waiting.insert(item, delivery.from.cloned(), delivery.now, delivery.random)?;
@@ -291,15 +293,17 @@ impl Book {
     /// Holds what a series' newest revision needs, out of the waiting pool where it is there.
     pub(super) fn use_documents(&mut self, id: SeriesId, offering: &Offering, step: &mut Step<BookEffect>) {
         if self.templates.get(&offering.template).is_none()
-            && let Some(signed) = self.waiting.take_template(&offering.template)
+            && let Some((signed, from)) = self.waiting.take_template(&offering.template)
         {
+            self.was_useful(from.as_ref());
             self.shelve_template(offering.template, signed, false, step);
         }
         self.templates.add_user(&offering.template, id);
         if let Some(reference) = &offering.service {
             if self.records.get(&reference.service).is_none()
-                && let Some(signed) = self.waiting.take_record(&reference.service)
+                && let Some((signed, from)) = self.waiting.take_record(&reference.service)
             {
+                self.was_useful(from.as_ref());
                 self.shelve_record(signed, false, true, step);
             }
             self.records.add_user(&reference.service, id);

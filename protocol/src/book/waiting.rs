@@ -157,16 +157,18 @@ impl Waiting {
         entries.filter_map(later).collect()
     }
 
-    pub(super) fn take_template(&mut self, id: &TemplateId) -> Option<Arc<Signed<Template>>> {
+    /// Takes a template out, with who delivered it.
+    pub(super) fn take_template(&mut self, id: &TemplateId) -> Option<(Arc<Signed<Template>>, Option<PeerId>)> {
         let signed = self.template(id)?.clone();
-        self.remove(&signed.id());
-        Some(signed)
+        let from = self.remove(&signed.id())?.from;
+        Some((signed, from))
     }
 
-    pub(super) fn take_record(&mut self, service: &ServiceKey) -> Option<Arc<Signed<ServiceRecord>>> {
+    /// Takes a service's record out, with who delivered it.
+    pub(super) fn take_record(&mut self, service: &ServiceKey) -> Option<(Arc<Signed<ServiceRecord>>, Option<PeerId>)> {
         let signed = self.record(service)?.clone();
-        self.remove(&signed.id());
-        Some(signed)
+        let from = self.remove(&signed.id())?.from;
+        Some((signed, from))
     }
 
     /// Puts an item into its peer's part. Where that is full, a random one of that part gives way; where the pool is, a

@@ -1,7 +1,5 @@
 //! From bytes to the book: gossip, catching up with peers, bonds looked up.
 
-use core::time::Duration;
-
 use rand_core::CryptoRng;
 
 use crate::account::PeerId;
@@ -21,20 +19,8 @@ use crate::time::Now;
 const MAX_FETCH_BYTES: usize = 512 * 1024;
 /// Messages asked for in one fetch.
 const MAX_FETCH_IDS: usize = 128;
-/// Gossiped messages whose verdict waits for what they lack.
-const MAX_HELD: usize = 1_024;
-/// How long a verdict waits. Gossip forgets a message after ten seconds and could not pass it on then.
-const HELD_TIME: Duration = Duration::from_secs(5);
 /// Peers whose last catch-up is remembered.
 const MAX_CAUGHT_UP: usize = 1_024;
-
-/// A gossiped message that lacks something, and whose verdict is still owed.
-#[derive(Debug)]
-pub struct Held {
-    token: Token,
-    until: Now,
-    refusal: Refusal,
-}
 
 impl Market {
     /// A gossiped message.
@@ -62,12 +48,9 @@ impl Market {
             book::Verdict::Ignore(refusal) => (Verdict::Ignore, Some(refusal)),
             book::Verdict::Wait { refusal, wants } => {
                 self.fetch_wants(&from, &wants, step);
-                if let Some(id) = id.filter(|_| self.held.len() < MAX_HELD) {
-                    // What it lacks may be here in a moment; accepted then, it goes on as gossip goes.
-                    let until = now.plus(HELD_TIME);
-                    self.held.insert(id, Held { token, until, refusal });
-                    return;
-                }
+                // What it lacks may be here in a moment; accepted then, it goes on as gossip goes.
+                let held = id.map_or(Err(refusal.clone()), |id| self.held.hold(id, token, refusal, &from, now));
+                let Err(refusal) = held else { return };
                 (Verdict::Ignore, Some(refusal))
             }
         };
@@ -76,8 +59,7 @@ impl Market {
 
     /// Verdicts that can't wait any longer: what their messages lack still isn't here.
     fn give_up_held(&mut self, now: Now, step: &mut Step<Effect>) {
-        let late: Vec<MessageId> = self.held.iter().filter(|(_, h)| now >= h.until).map(|(id, _)| *id).collect();
-        for held in late.iter().filter_map(|id| self.held.remove(id)) {
+        for held in self.held.late(now) {
             let refusal = Some(held.refusal);
             step.then(Effect::Verdict { token: held.token, verdict: Verdict::Ignore, refusal });
         }
@@ -95,14 +77,10 @@ impl Market {
         step.batch().append(batch);
         for effect in effects {
             match effect {
-                BookEffect::Relay(packed) if self.held.contains_key(&packed.id()) => {
-                    if let Some(held) = self.held.remove(&packed.id()) {
-                        step.then(Effect::Verdict { token: held.token, verdict: Verdict::Accept, refusal: None });
-                    }
-                }
-                BookEffect::Relay(packed) => {
-                    step.then(Effect::Publish { kind: packed.kind(), bytes: packed.bytes().to_vec() });
-                }
+                BookEffect::Relay(packed) => step.then(match self.held.take(&packed.id()) {
+                    Some(held) => Effect::Verdict { token: held.token, verdict: Verdict::Accept, refusal: None },
+                    None => Effect::Publish { kind: packed.kind(), bytes: packed.bytes().to_vec() },
+                }),
                 BookEffect::Listed(series) | BookEffect::Updated(series) | BookEffect::Unlisted(series) => {
                     step.then(Effect::News(News::Offering(series)));
                 }

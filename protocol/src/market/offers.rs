@@ -223,7 +223,7 @@ impl Loader {
             binds: BTreeMap::new(),
             payments: BTreeMap::new(),
             incoming: BTreeMap::new(),
-            held: BTreeMap::new(),
+            held: super::held::HeldVerdicts::default(),
             lapses: BTreeMap::new(),
             waiting: BTreeMap::new(),
             queue,

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::SIGNATURE_BYTES;
+use crate::limits::{AUTHOR_RATE, PEER_RATE, SIGNATURE_BYTES};
 
 fn bytes(desk: &mut Desk, kind: Kind, bytes: Vec<u8>) -> Verdict {
     let admission = desk.book.admit_bytes(kind, bytes, Some(&peer(1)), at(0), 0);
@@ -103,6 +103,42 @@ fn a_status_by_another_key_changes_nothing() {
     assert!(matches!(bytes(&mut desk, Kind::Status, forged), Verdict::Reject(_)));
     assert_eq!(desk.store.0, stored);
     assert!(!desk.show(series).withdrawn);
+}
+
+#[test]
+fn one_author_says_no_more_than_its_rate_and_others_are_heard() {
+    let (mut desk, ann, ben) = (Desk::new(), provider(10), provider(20));
+    let series = desk.list(&ann.sign(ann.offering(1)));
+    let others = desk.list(&ben.sign(ben.offering(2)));
+    let statuses = u64::from(AUTHOR_RATE.at_once) + 50;
+    for sequence in 1..=statuses {
+        desk.verdict(&ann.status(series, sequence, 1, false));
+    }
+    assert_eq!(desk.book.refused()[&Reason::AuthorOverRate], 50);
+    assert!(matches!(desk.verdict(&ben.status(others, 1, 1, false)), Verdict::Accept));
+    let forged = signed_by(&provider(30).account, Kind::Offering, &net(), &ben.offering(3).encode().unwrap());
+    assert_eq!(rejected(&bytes(&mut desk, Kind::Offering, forged)), Some(Reason::BadSignature));
+    assert_eq!(desk.book.rated(), (1, 4), "a bucket a key that has signed; none for a forgery");
+    let later = desk.deliver(&ann.status(series, statuses + 1, 1, false), Some(&peer(1)), 1).0;
+    assert_eq!(ignored(&later), Some(Reason::Superseded), "taken, and kept back for ten seconds");
+    let own = desk.deliver(&ann.status(series, statuses + 2, 1, false), None, 1).0;
+    assert!(matches!(own, Verdict::Accept), "one's own needs no token");
+}
+
+#[test]
+fn what_gets_into_the_book_costs_its_peer_nothing() {
+    let (mut desk, ann) = (Desk::new(), provider(10));
+    let record = ann.record("aa", None);
+    desk.verdict(record.packed());
+    let series = desk.list(&ann.sign(ann.process(1, record.body())));
+    for n in 0..PEER_RATE.at_once {
+        let verdict = bytes(&mut desk, Kind::Status, [n.to_be_bytes().as_slice(), &[0; 64]].concat());
+        assert_eq!(rejected(&verdict), Some(Reason::Malformed), "{n}");
+    }
+    let over = ann.status(series, 1, 1, false);
+    assert_eq!(ignored(&desk.verdict(&over)), Some(Reason::OverRate));
+    assert!(matches!(desk.deliver(&over, Some(&peer(2)), 0).0, Verdict::Accept), "another peer may");
+    assert_eq!(ignored(&desk.verdict(&over)), Some(Reason::Duplicate), "what is known costs nothing");
 }
 
 #[test]
