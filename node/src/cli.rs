@@ -1,9 +1,20 @@
 //! The command line: nouns with verbs, data on standard output, talk on standard error.
 
+pub mod bind;
+pub mod binding;
+pub mod call;
+pub mod client;
 pub mod config;
 pub mod devnet;
 pub mod failure;
 pub mod init;
+pub mod offering;
+pub mod peers;
+pub mod run;
+pub mod service;
+mod show;
+pub mod status;
+pub mod wallet;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -74,6 +85,28 @@ enum Command {
     Init(init::Init),
     /// Runs a development ledger with an RPC server and a friendbot.
     Devnet(devnet::Devnet),
+    /// Runs the node in the foreground.
+    Run(run::Run),
+    /// Says whether the node is all right.
+    Status(status::Status),
+    /// What is sold: list it, describe and publish one's own.
+    #[command(subcommand)]
+    Offering(offering::OfferingCommand),
+    /// Buys: binds an offering, with the money in escrow.
+    Bind(bind::Bind),
+    /// What was bought and sold.
+    #[command(subcommand)]
+    Binding(binding::BindingCommand),
+    /// Calls the service behind a binding.
+    Call(call::Call),
+    /// Identity and version of one's services.
+    #[command(subcommand)]
+    Service(service::ServiceCommand),
+    /// Money.
+    #[command(subcommand)]
+    Wallet(wallet::WalletCommand),
+    /// Who is connected.
+    Peers(peers::Peers),
     /// The configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -166,6 +199,15 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         match cli.command {
             Command::Init(init) => init.run(&cli.global).await,
             Command::Devnet(devnet) => devnet.run(&cli.global).await,
+            Command::Run(run) => run.run(&cli.global).await,
+            Command::Status(status) => status.run(&cli.global).await,
+            Command::Offering(offering) => offering.run(&cli.global).await,
+            Command::Bind(bind) => bind.run(&cli.global).await,
+            Command::Binding(binding) => binding.run(&cli.global).await,
+            Command::Call(call) => call.run(&cli.global).await,
+            Command::Service(service) => service.run(&cli.global).await,
+            Command::Wallet(wallet) => wallet.run(&cli.global).await,
+            Command::Peers(peers) => peers.run(&cli.global).await,
             Command::Config(config) => config.run(&cli.global),
         }
     });

@@ -1,5 +1,6 @@
 //! Tradepost: a marketplace node without a middleman.
 
+pub mod api;
 pub mod call;
 pub mod cli;
 pub mod config;

@@ -35,7 +35,7 @@ use zeroize::Zeroizing;
 
 use crate::call::{CallClient, ProviderCalls};
 use crate::config::{Config, Network};
-use crate::home::{Home, HomeError, HomeLock};
+use crate::home::{Home, HomeError, HomeLock, RunInfo};
 use crate::keystore::{Keystore, PublicKeys};
 use crate::ledger_access::LedgerAccess;
 use crate::market::metrics::MarketMetrics;
@@ -155,7 +155,7 @@ pub struct Node {
     handle: NodeHandle,
     tasks: JoinSet<()>,
     /// Freed when the market's thread has closed the store.
-    _home: HomeLock,
+    home: HomeLock,
 }
 
 impl Node {
@@ -206,6 +206,14 @@ impl Node {
             served,
         };
         Starting { handle, store, mailbox, services, network, keys }.start(home).await
+    }
+
+    /// Says in the home where this node is reached; to be called once everything is bound.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`].
+    pub fn announce(&self, run: &RunInfo) -> Result<(), HomeError> {
+        self.home.announce(run)
     }
 
     /// The way to its parts.
@@ -269,7 +277,7 @@ impl Starting {
         tasks.spawn(market::follow_services(handle.market.clone(), services));
         tasks.spawn(market::follow_network(handle.market.clone(), network, metrics, events));
         tasks.spawn(market::tick(handle.market.clone(), waits, handle.facts.margins.poll_every));
-        Ok(Node { handle, tasks, _home: home })
+        Ok(Node { handle, tasks, home })
     }
 }
 

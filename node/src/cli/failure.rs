@@ -67,12 +67,15 @@ pub struct Failure {
     pub caused_by: Vec<String>,
     /// What to do about it, where that isn't part of `what`.
     pub hint: Option<String>,
+    /// A stable code for programs, where the node gave one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 impl Failure {
     /// A failure of this sort.
     pub fn new(exit: Exit, what: impl Into<String>) -> Self {
-        Self { exit, what: what.into(), caused_by: Vec::new(), hint: None }
+        Self { exit, what: what.into(), caused_by: Vec::new(), hint: None, code: None }
     }
 
     /// A failure that an error tells, with its causes.
@@ -91,6 +94,12 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Adds the node's code.
+    #[must_use]
+    pub fn code(self, code: impl Into<String>) -> Self {
+        Self { code: Some(code.into()), ..self }
     }
 
     fn with_causes(mut self, first: Option<&dyn Error>) -> Self {

@@ -274,6 +274,10 @@ impl Outside {
     }
 
     fn start_service(&self, binding: BindingId, spec: &[u8]) -> Option<Event> {
+        if spec.is_empty() {
+            // People serve, and no process.
+            return Some(Event::Service { binding, event: ServiceEvent::Runs });
+        }
         let failed = |why: String| Some(Event::Service { binding, event: ServiceEvent::Failed(why) });
         let config = match ServiceConfig::from_spec(spec) {
             Ok(config) => config,

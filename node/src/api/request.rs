@@ -1,0 +1,110 @@
+//! What clients send.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tradepost_protocol::account::{AccountId, ServiceKey};
+use tradepost_protocol::amount::{Price, Stroops};
+use tradepost_protocol::asset::Asset;
+use tradepost_protocol::document::{Commit, InterfaceHash, Repository, ServicePath, Transport, Windows};
+
+/// An offering to be published, as its owner describes it; the node adds keys, bond and lifetime.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewOffering {
+    /// A built-in template's name, or a template's content id.
+    pub template: String,
+    /// One line.
+    pub title: String,
+    /// More.
+    #[serde(default)]
+    pub description: String,
+    /// What the template's schema asks for.
+    #[serde(default)]
+    pub parameters: Map<String, Value>,
+    /// The service whose current record it offers, by its key, where the template requires one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<ServiceKey>,
+    /// Who is paid; this node's account where it isn't said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<AccountId>,
+    /// What a unit costs.
+    pub price: Price,
+    /// The fewest units of a binding.
+    pub min_units: u64,
+    /// The most.
+    pub max_units: u64,
+    /// How many bindings at once.
+    pub max_supply: u32,
+    /// How long the parts of a binding take.
+    pub windows: Windows,
+    /// Which transports reach this node; those of the configuration where it isn't said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transports: Option<Vec<Transport>>,
+    /// How long the offering stands, seconds.
+    pub life_secs: u64,
+    /// What serves those who bind it; nothing where people do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServedBy>,
+}
+
+/// What serves those who bind an offering.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ServedBy {
+    /// A service of the node's configuration, by its name.
+    Configured(String),
+    /// A table with the keys of the configuration's `[service.NAME]`.
+    Described(Map<String, Value>),
+}
+
+/// Bind an offering.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewBinding {
+    /// The offering or its series, whole or the beginning of exactly one.
+    pub offering: String,
+    /// How many units.
+    pub units: u64,
+    /// Run the checks and say what it costs, nothing more.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// A service's record, new or its next revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewService {
+    /// The service, where its repository or path changes; else it is found by these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceKey>,
+    /// Its name for people.
+    pub title: String,
+    /// Where its source is.
+    pub repository: Repository,
+    /// The version that is current.
+    pub commit: Commit,
+    /// Its directory in the repository; empty for the repository itself.
+    pub path: ServicePath,
+    /// The hash of its interface description.
+    pub interface_hash: InterfaceHash,
+}
+
+/// A payment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPayment {
+    /// Whom.
+    pub to: AccountId,
+    /// How much, in stroops of `asset`.
+    pub amount: Stroops,
+    /// In what.
+    #[serde(default = "native")]
+    pub asset: Asset,
+    /// Say what it costs, nothing more.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+fn native() -> Asset {
+    Asset::Native
+}

@@ -1,0 +1,134 @@
+//! `/v1/status`: "am I all right?"; what the node was told; and the end.
+
+use axum::Json;
+use axum::extract::State;
+use tradepost_protocol::market::Market;
+use tradepost_protocol::time::Now;
+
+use super::context::Context;
+use super::peers;
+use super::problem::Problem;
+use super::view::{
+    BindingView, ConfigView, Done, KeysView, LedgerView, NetworkView, Offers, OwnOfferingView, Peers, StatusView,
+    Trouble, WalletView,
+};
+use crate::config::Network;
+
+pub(super) async fn config(State(context): State<Context>) -> Json<ConfigView> {
+    Json(ConfigView::from(context.config()))
+}
+
+pub(super) async fn shutdown(State(context): State<Context>) -> Json<Done> {
+    context.shutdown().drain().cancel();
+    Json(Done { done: true })
+}
+
+pub(super) async fn status(State(context): State<Context>) -> Result<Json<StatusView>, Problem> {
+    let connected = context.node().network.peers().await?;
+    let (wallet, offerings, bindings, now) = context.ask(of_market).await?;
+    let peers = Peers {
+        peer_id: context.node().peer_id.to_string(),
+        addresses: context.p2p_addresses().await?,
+        connected: connected.len(),
+        met: connected.iter().filter(|peer| peer.met).count(),
+    };
+    let keys = context.keys();
+    let mut view = StatusView {
+        ok: false,
+        troubles: Vec::new(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        network: NetworkView {
+            name: context.config().network.to_string(),
+            passphrase: context.node().facts.passphrase.clone(),
+            id: context.node().facts.network_id.to_string(),
+        },
+        ledger: ledger(&context, now),
+        keys: KeysView {
+            account: keys.account,
+            serving: keys.serving,
+            sealing: keys.sealing,
+            roles: keys.roles.iter().map(ToString::to_string).collect(),
+        },
+        wallet: keys.account.map(|_| wallet),
+        peers,
+        offerings,
+        bindings,
+    };
+    view.troubles = troubles(&view, &context);
+    view.ok = view.troubles.is_empty();
+    Ok(Json(view))
+}
+
+fn of_market(market: &Market, now: Now) -> (WalletView, Offers, Vec<BindingView>, Now) {
+    let filter = tradepost_protocol::book::Filter::default();
+    let page = tradepost_protocol::book::Page { offset: 0, limit: 1 };
+    let offers = Offers {
+        known: market.book().len(),
+        live: market.book().listing(&filter, page, now).map_or(0, |found| found.total),
+        waiting: market.book().waiting(),
+        own: market.offers().map(|(_, offer)| OwnOfferingView::of(offer, market, now)).collect(),
+    };
+    let open = market.trades().filter(|trade| !trade.phase().is_final());
+    let bindings = open.map(|trade| BindingView::of(trade, market)).collect();
+    (WalletView::of(market), offers, bindings, now)
+}
+
+fn ledger(context: &Context, now: Now) -> LedgerView {
+    let health = context.node().health().ledger;
+    LedgerView {
+        ok: health.trouble.is_none(),
+        rpc_url: context.config().rpc_url.to_string(),
+        sequence: health.newest.sequence,
+        age_secs: now.timestamp().since(health.newest.close_time).as_secs(),
+        close_time: health.newest.close_time.into(),
+        why: health.trouble,
+    }
+}
+
+/// What is wrong, and what won't happen by itself because a key isn't here.
+fn troubles(view: &StatusView, context: &Context) -> Vec<Trouble> {
+    let mut found = Vec::new();
+    if !view.ledger.ok {
+        let why = view.ledger.why.as_deref().unwrap_or_default();
+        let remedy = format!("check that {} answers, or set another `rpc_url`", view.ledger.rpc_url);
+        found.push(Trouble::new(format!("the ledger can't be read: {why}"), remedy));
+    }
+    if view.peers.met == 0 {
+        found.push(Trouble::new("no peers", peers::remedy(context.config().bootstrap.len())));
+    }
+    if let Some(wallet) = view.wallet.as_ref().filter(|_| view.ledger.ok) {
+        let fund = match context.config().network {
+            Network::Public => "pay coins into it from another wallet",
+            _ => "`tradepost wallet fund` asks the friendbot for test money",
+        };
+        if !wallet.exists {
+            found.push(Trouble::new("the account doesn't exist on the ledger yet", fund));
+        } else if wallet.spendable.is_zero() {
+            found.push(Trouble::new("the account can spend nothing: all it has is reserve or committed", fund));
+        }
+    }
+    found.extend(view.bindings.iter().filter_map(|binding| unattended(binding, view.keys.account)));
+    found
+}
+
+/// Money of a binding that only a key which isn't here can move.
+fn unattended(binding: &BindingView, here: Option<tradepost_protocol::account::AccountId>) -> Option<Trouble> {
+    let id = &binding.name()[..12];
+    let before = |name: &str| match binding.deadlines.as_ref().and_then(|d| d.refund_at.as_ref()) {
+        Some(at) => format!("{name} {}", at.text),
+        None => String::new(),
+    };
+    let remedy = "run this node with that account's key, or a node where it is";
+    match (binding.is_consumers(), binding.phase.as_str()) {
+        (false, "delivered") if binding.recipient != here => {
+            let who = binding.recipient.map(|r| r.to_string()).unwrap_or_default();
+            Some(Trouble::new(format!("collecting binding {id} {} needs the key of {who}", before("before")), remedy))
+        }
+        (true, "failed" | "refused" | "timeout") if Some(binding.consumer) != here => {
+            let what = format!("the refund of binding {id} {} needs the key of {}", before("from"), binding.consumer);
+            Some(Trouble::new(what, remedy))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,229 @@
+//! Bindings, from either side.
+
+use serde::{Deserialize, Serialize};
+use tradepost_protocol::account::{AccountId, PeerId};
+use tradepost_protocol::amount::{Stroops, Unit};
+use tradepost_protocol::asset::Asset;
+use tradepost_protocol::binding::negotiation::Negotiation;
+use tradepost_protocol::binding::phase::Side;
+use tradepost_protocol::binding::session::Session;
+use tradepost_protocol::binding::trade::Trade;
+use tradepost_protocol::escrow::EscrowKind;
+use tradepost_protocol::escrow::outcome::EscrowState;
+use tradepost_protocol::market::Market;
+use tradepost_protocol::message::{BalanceId, BindingId, MessageId, SeriesId, TxHash};
+
+use super::Moment;
+
+/// One binding, as this node sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BindingView {
+    /// Its id, once the provider has agreed.
+    pub binding: Option<BindingId>,
+    /// The request that began it: its name until there is a binding, and still one after.
+    pub request: MessageId,
+    /// provider or consumer: which side this node is on.
+    pub side: String,
+    /// requested, agreed, funded, refused, active, delivered, failed, timeout, closed or void.
+    pub phase: String,
+    /// How far the two agreed: requested, agreed, rejected, lapsed or cancelled.
+    pub negotiation: String,
+    /// idle, starting, active, away or ended.
+    pub session: String,
+    /// How the session ended, if it did.
+    pub ended: Option<String>,
+    /// The offering's title, where the book still has it.
+    pub title: Option<String>,
+    /// The offering's series.
+    pub series: SeriesId,
+    /// The offering's revision.
+    pub offering: MessageId,
+    /// Who buys.
+    pub consumer: AccountId,
+    /// Who is paid, once it is agreed.
+    pub recipient: Option<AccountId>,
+    /// Where the other side's node was last.
+    pub peer: PeerId,
+    /// How many units were asked for.
+    pub units: u64,
+    /// How many of them are used; the provider's node counts.
+    pub used: u64,
+    /// What a unit is, once it is agreed.
+    pub unit: Option<Unit>,
+    /// The whole price, in stroops of `asset`; before the agreement what the consumer expects.
+    pub amount: Option<Stroops>,
+    /// What is paid with, once it is agreed.
+    pub asset: Option<Asset>,
+    /// How the money is held; `null` where there is none or nothing is agreed yet.
+    pub escrow: Option<EscrowView>,
+    /// All deadlines, once it is agreed.
+    pub deadlines: Option<DeadlinesView>,
+    /// The next one that matters.
+    pub next_deadline: Option<DeadlineView>,
+    /// What this node does next by itself, or what its owner can do.
+    pub next_action: String,
+    /// The transactions on the ledger.
+    pub transactions: TransactionsView,
+    /// The newest word on why it stands where it stands.
+    pub note: Option<String>,
+    /// Whether nothing will happen any more.
+    pub is_final: bool,
+}
+
+/// How a binding's money is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EscrowView {
+    /// timed.
+    pub kind: EscrowKind,
+    /// What it protects against and what not.
+    pub protects: String,
+    /// none, intended, locked, refused, paid, refunded or unknown, as the ledger shows it.
+    pub state: String,
+    /// What differs from the agreement, where it is refused.
+    pub mismatch: Option<String>,
+    /// The balance, once it is known.
+    pub balance: Option<BalanceId>,
+}
+
+/// A binding's deadlines, in their order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadlinesView {
+    /// Until when the escrow must stand.
+    pub fund_by: Moment,
+    /// Until when the service must run.
+    pub start_by: Moment,
+    /// Until when the service is owed.
+    pub deliver_by: Moment,
+    /// T: from here on the money is the consumer's; `null` where there is none.
+    pub refund_at: Option<Moment>,
+}
+
+/// One deadline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadlineView {
+    /// valid_until, fund_by, start_by, deliver_by or T.
+    pub name: String,
+    /// When.
+    pub at: Moment,
+}
+
+/// A binding's transactions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionsView {
+    /// It locked the money.
+    pub funding: Option<TxHash>,
+    /// It took the money out, where this node made or saw it.
+    pub closing: Option<TxHash>,
+}
+
+impl BindingView {
+    /// A trade of this market.
+    pub fn of(trade: &Trade, market: &Market) -> Self {
+        let request = trade.request.body();
+        let terms = trade.terms();
+        let phase = trade.phase();
+        let state = &trade.state;
+        Self {
+            binding: trade.binding(),
+            request: trade.request_id(),
+            side: state.side.as_str().to_owned(),
+            phase: phase.as_str().to_owned(),
+            negotiation: negotiation(state.negotiation).to_owned(),
+            session: session(state.session).to_owned(),
+            ended: state.session.end().map(|end| end.as_str().to_owned()),
+            title: market.book().offering(&request.series).map(|o| o.body().title.clone()),
+            series: request.series,
+            offering: request.offering,
+            consumer: request.account,
+            recipient: terms.map(|t| t.recipient),
+            peer: state.peer.clone(),
+            units: request.units,
+            used: state.used,
+            unit: terms.map(|t| t.unit),
+            amount: terms.map(|t| t.amount).or(request.budget),
+            asset: terms.map(|t| t.asset.clone()),
+            escrow: escrow(trade),
+            deadlines: terms.map(|t| DeadlinesView {
+                fund_by: t.terms.fund_by().into(),
+                start_by: t.terms.start_by().into(),
+                deliver_by: t.terms.deliver_by().into(),
+                refund_at: t.terms.refund_at().map(Moment::from),
+            }),
+            next_deadline: trade
+                .next_deadline()
+                .map(|(name, at)| DeadlineView { name: name.to_owned(), at: at.into() }),
+            next_action: phase.next_action(state.side).to_owned(),
+            transactions: TransactionsView { funding: state.funding, closing: state.closing },
+            note: state.note.as_ref().map(|note| note.as_str().to_owned()),
+            is_final: phase.is_final(),
+        }
+    }
+
+    /// The id that people use for it: the binding's, else the request's.
+    pub fn name(&self) -> String {
+        self.binding.map_or_else(|| self.request.to_string(), |id| id.to_string())
+    }
+
+    /// Whether this node buys.
+    pub fn is_consumers(&self) -> bool {
+        self.side == Side::Consumer.as_str()
+    }
+}
+
+fn escrow(trade: &Trade) -> Option<EscrowView> {
+    let terms = trade.terms()?;
+    terms.terms.refund_at()?;
+    let kind = EscrowKind::Timed;
+    let (state, mismatch) = match trade.escrow() {
+        EscrowState::Free => return None,
+        EscrowState::None => ("none", None),
+        EscrowState::Intended => ("intended", None),
+        EscrowState::Locked => ("locked", None),
+        EscrowState::Refused(mismatch) => ("refused", Some(mismatch.to_string())),
+        EscrowState::Paid => ("paid", None),
+        EscrowState::Refunded => ("refunded", None),
+        EscrowState::Unknown => ("unknown", None),
+    };
+    let (protects, state) = (kind.protects().to_owned(), state.to_owned());
+    Some(EscrowView { kind, protects, state, mismatch, balance: trade.state.balance })
+}
+
+const fn negotiation(state: Negotiation) -> &'static str {
+    match state {
+        Negotiation::Requested => "requested",
+        Negotiation::Agreed => "agreed",
+        Negotiation::Rejected => "rejected",
+        Negotiation::Lapsed => "lapsed",
+        Negotiation::Cancelled => "cancelled",
+    }
+}
+
+const fn session(state: Session) -> &'static str {
+    match state {
+        Session::Idle => "idle",
+        Session::Starting => "starting",
+        Session::Active => "active",
+        Session::Away => "away",
+        Session::Ended(_) => "ended",
+    }
+}
+
+/// This node's bindings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BindingList {
+    /// How many there are in all.
+    pub total: usize,
+    /// Those asked for, the open ones first.
+    pub items: Vec<BindingView>,
+}
+
+/// The provider has agreed and knows the funding, which is on its way to the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound {
+    /// The binding.
+    pub binding: BindingId,
+    /// The request that began it.
+    pub request: MessageId,
+    /// The funding transaction, where there is money.
+    pub transaction: Option<TxHash>,
+}

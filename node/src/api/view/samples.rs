@@ -1,0 +1,230 @@
+//! One value of each view, for tests.
+
+use serde_json::json;
+use tradepost_protocol::account::AccountId;
+use tradepost_protocol::amount::{Stroops, Unit};
+use tradepost_protocol::asset::Asset;
+use tradepost_protocol::document::{Transport, Windows};
+use tradepost_protocol::escrow::EscrowKind;
+use tradepost_protocol::message::{BalanceId, BindingId, MessageId, SeriesId, TemplateId, TxHash};
+use tradepost_protocol::time::Timestamp;
+
+use super::*;
+
+fn at(secs: u64) -> Moment {
+    Timestamp::from_secs(1_800_000_000 + secs).into()
+}
+
+fn account(byte: u8) -> AccountId {
+    AccountId::from_bytes([byte; 32])
+}
+
+/// A consumer's active binding of 10 calls for 5 XLM.
+pub(crate) fn binding() -> BindingView {
+    BindingView {
+        binding: Some(BindingId::from_bytes([0xab; 32])),
+        request: MessageId::from_bytes([0xcd; 32]),
+        side: "consumer".into(),
+        phase: "active".into(),
+        negotiation: "agreed".into(),
+        session: "active".into(),
+        ended: None,
+        title: Some("Weather".into()),
+        series: SeriesId::from_bytes([1; 32]),
+        offering: MessageId::from_bytes([2; 32]),
+        consumer: account(1),
+        recipient: Some(account(2)),
+        peer: "12D3KooWabc".parse().expect("it is base58"),
+        units: 10,
+        used: 3,
+        unit: Some(Unit::Call),
+        amount: Some(Stroops::whole(5)),
+        asset: Some(Asset::Native),
+        escrow: Some(EscrowView {
+            kind: EscrowKind::Timed,
+            protects: EscrowKind::Timed.protects().into(),
+            state: "locked".into(),
+            mismatch: None,
+            balance: Some(BalanceId::from_bytes([3; 32])),
+        }),
+        deadlines: Some(DeadlinesView {
+            fund_by: at(20),
+            start_by: at(30),
+            deliver_by: at(90),
+            refund_at: Some(at(102)),
+        }),
+        next_deadline: Some(DeadlineView { name: "deliver_by".into(), at: at(90) }),
+        next_action: "use it: tradepost call".into(),
+        transactions: TransactionsView { funding: Some(TxHash::from_bytes([4; 32])), closing: None },
+        note: None,
+        is_final: false,
+    }
+}
+
+/// An offering of calls at 0.5 XLM.
+pub(crate) fn offering() -> OfferingView {
+    let parameters = json!({"endpoints": [{"method": "GET", "path": "/weather"}]});
+    OfferingView {
+        id: MessageId::from_bytes([2; 32]),
+        series: SeriesId::from_bytes([1; 32]),
+        revision: 1,
+        title: "Weather".into(),
+        description: "Of today.".into(),
+        template: TemplateView { id: TemplateId::from_bytes([5; 32]), name: Some("http-api".into()) },
+        parameters: parameters.as_object().cloned().unwrap_or_default(),
+        service: None,
+        price: PriceView {
+            amount: Stroops::new(5_000_000).unwrap_or_default(),
+            asset: Asset::Native,
+            unit: Unit::Call,
+        },
+        min_units: 1,
+        max_units: 100,
+        max_supply: 4,
+        free: 3,
+        live: true,
+        bonded: true,
+        withdrawn: false,
+        conflicting: false,
+        outdated: false,
+        own: false,
+        escrow: vec![EscrowKind::Timed],
+        protects: vec![EscrowKind::Timed.protects().into()],
+        windows: Windows { deliver_secs: 60, collect_secs: 12 },
+        account: account(2),
+        recipient: account(2),
+        serving_key: tradepost_protocol::account::ServingKey::from_bytes([6; 32]),
+        peer_ids: vec!["12D3KooWabc".parse().expect("it is base58")],
+        transports: vec![Transport::Tcp],
+        bond: BalanceId::from_bytes([7; 32]),
+        valid_until: at(3_600),
+        presence_at: Some(at(0)),
+    }
+}
+
+/// What 10 calls of it cost.
+pub(crate) fn cost() -> CostView {
+    CostView {
+        amount: Stroops::whole(5),
+        asset: Asset::Native,
+        fee: Stroops::new(1_000_000).unwrap_or_default(),
+        reserve: Stroops::new(15_000_000).unwrap_or_default(),
+        returns_at: Some(at(102)),
+        spendable_before: Stroops::whole(97),
+        protects: Some(EscrowKind::Timed.protects().into()),
+    }
+}
+
+/// An offering of one's own.
+pub(crate) fn own_offering() -> OwnOfferingView {
+    OwnOfferingView {
+        series: SeriesId::from_bytes([8; 32]),
+        id: MessageId::from_bytes([8; 32]),
+        title: "Maps".into(),
+        state: "open".into(),
+        price: offering().price,
+        live: true,
+        max_supply: 4,
+        free: Some(4),
+        bond: BondView {
+            balance: BalanceId::from_bytes([9; 32]),
+            amount: Stroops::whole(2),
+            returns_at: at(3_672),
+            transaction: Some(TxHash::from_bytes([10; 32])),
+        },
+        valid_until: at(3_600),
+    }
+}
+
+/// A wallet with one escrow out.
+pub(crate) fn wallet() -> WalletView {
+    WalletView {
+        account: Some(account(1)),
+        exists: true,
+        balance: Stroops::whole(100),
+        spendable: Stroops::whole(97),
+        reserved: Stroops::whole(3),
+        committed: Stroops::ZERO,
+        locked: vec![LockedView {
+            what: "escrow".into(),
+            of: BindingId::from_bytes([0xab; 32]).to_string(),
+            balance: Some(BalanceId::from_bytes([3; 32])),
+            amount: Stroops::whole(5),
+            asset: Asset::Native,
+            reserve: Stroops::new(15_000_000).unwrap_or_default(),
+            returns_at: at(102),
+            may_be_collected: true,
+        }],
+        transactions: vec![TransactionView {
+            hash: TxHash::from_bytes([11; 32]),
+            purpose: "pay".into(),
+            of: "0c".repeat(16),
+            state: "submitted".into(),
+            sequence: 77,
+            max_time: at(15),
+        }],
+    }
+}
+
+/// A node without peers.
+pub(crate) fn status() -> StatusView {
+    StatusView {
+        ok: false,
+        troubles: vec![Trouble::new("no peers", "set `bootstrap`")],
+        version: "0.1.0".into(),
+        pid: 4_711,
+        network: NetworkView { name: "devnet".into(), passphrase: "Devnet ; 1".into(), id: "0d".repeat(32) },
+        ledger: LedgerView {
+            ok: true,
+            rpc_url: "http://127.0.0.1:8000/".into(),
+            sequence: 42,
+            close_time: at(0),
+            age_secs: 0,
+            why: None,
+        },
+        keys: KeysView { account: Some(account(1)), serving: None, sealing: None, roles: vec!["account".into()] },
+        wallet: Some(wallet()),
+        peers: Peers {
+            peer_id: "12D3KooWabc".into(),
+            addresses: vec!["/ip4/127.0.0.1/tcp/4610/p2p/12D3KooWabc".into()],
+            connected: 0,
+            met: 0,
+        },
+        offerings: Offers { known: 2, live: 1, waiting: 0, own: vec![own_offering()] },
+        bindings: vec![binding()],
+    }
+}
+
+/// A service of one's own.
+pub(crate) fn service() -> ServiceView {
+    ServiceView {
+        service: tradepost_protocol::account::ServiceKey::from_bytes([1; 32]),
+        title: "Echo".into(),
+        repository: "https://example.org/e.git".parse().expect("it is a repository"),
+        commit: "ab".repeat(20).parse().expect("it is a commit"),
+        path: "services/echo".parse().expect("it is a path"),
+        interface_hash: tradepost_protocol::document::InterfaceHash::from_bytes([2; 32]),
+        revision: 2,
+        record: MessageId::from_bytes([3; 32]),
+        own: true,
+    }
+}
+
+/// One connected peer.
+pub(crate) fn peers() -> PeerList {
+    PeerList {
+        peer_id: "12D3KooWabc".into(),
+        addresses: vec!["/ip4/127.0.0.1/tcp/4610/p2p/12D3KooWabc".into()],
+        items: vec![PeerView {
+            peer: "12D3KooWdef".into(),
+            address: "/ip4/127.0.0.1/tcp/4611".into(),
+            direction: "outbound".into(),
+            connections: 1,
+            agent: Some("tradepost/0.1.0".into()),
+            rtt_ms: Some(1),
+            met: true,
+            score: 6,
+        }],
+        remedy: None,
+    }
+}

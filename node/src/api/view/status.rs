@@ -1,0 +1,117 @@
+//! "Am I all right?": everything that its owner should know, in one answer.
+
+use serde::{Deserialize, Serialize};
+use tradepost_protocol::account::{AccountId, ServingKey};
+use tradepost_protocol::seal::SealingKey;
+
+use super::{BindingView, Moment, OwnOfferingView, WalletView};
+
+/// How this node is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// Whether nothing is wrong: `troubles` is empty.
+    pub ok: bool,
+    /// What is wrong, or won't happen by itself.
+    pub troubles: Vec<Trouble>,
+    /// The program's version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Which network it trades on.
+    pub network: NetworkView,
+    /// The ledger, as last seen.
+    pub ledger: LedgerView,
+    /// The keys that are here.
+    pub keys: KeysView,
+    /// The account; `null` where its key isn't here.
+    pub wallet: Option<WalletView>,
+    /// Peers.
+    pub peers: Peers,
+    /// Offerings.
+    pub offerings: Offers,
+    /// Bindings that aren't over yet.
+    pub bindings: Vec<BindingView>,
+}
+
+/// Something that is wrong, or that won't happen by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// What.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Trouble {
+    /// A trouble with its remedy.
+    pub fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: remedy.into() }
+    }
+}
+
+/// Which network a node trades on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkView {
+    /// devnet, testnet or public.
+    pub name: String,
+    /// The ledger's passphrase.
+    pub passphrase: String,
+    /// Its hash, which is in every digest.
+    pub id: String,
+}
+
+/// The ledger, as last seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerView {
+    /// Whether it answers.
+    pub ok: bool,
+    /// The server that is asked.
+    pub rpc_url: String,
+    /// The newest ledger's number.
+    pub sequence: u32,
+    /// When that closed.
+    pub close_time: Moment,
+    /// How long ago, seconds.
+    pub age_secs: u64,
+    /// Why it doesn't answer.
+    pub why: Option<String>,
+}
+
+/// The keys that are here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeysView {
+    /// The account.
+    pub account: Option<AccountId>,
+    /// The serving key.
+    pub serving: Option<ServingKey>,
+    /// The key to which secrets for this node are sealed.
+    pub sealing: Option<SealingKey>,
+    /// What this node can sign: account, serving, sealing, service, node, trade.
+    pub roles: Vec<String>,
+}
+
+/// Peers, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peers {
+    /// This node.
+    pub peer_id: String,
+    /// Addresses under which peers reach it.
+    pub addresses: Vec<String>,
+    /// How many are connected.
+    pub connected: usize,
+    /// How many of them trade on this network.
+    pub met: usize,
+}
+
+/// Offerings, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offers {
+    /// How many series the book holds.
+    pub known: usize,
+    /// How many of them are live.
+    pub live: usize,
+    /// How many messages wait for a bond, template or record.
+    pub waiting: usize,
+    /// One's own.
+    pub own: Vec<OwnOfferingView>,
+}

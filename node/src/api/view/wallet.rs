@@ -1,0 +1,175 @@
+//! This node's account: what it has, what is locked and when that returns, what is on its way.
+
+use serde::{Deserialize, Serialize};
+use tradepost_protocol::account::AccountId;
+use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::asset::Asset;
+use tradepost_protocol::binding::phase::Side;
+use tradepost_protocol::binding::trade::Trade;
+use tradepost_protocol::bond;
+use tradepost_protocol::escrow::outcome::EscrowState;
+use tradepost_protocol::escrow::timed;
+use tradepost_protocol::intent::{Intent, IntentState, Purpose};
+use tradepost_protocol::market::{Market, Offer, OfferState};
+use tradepost_protocol::message::{BalanceId, TxHash};
+use tradepost_protocol::stellar::reserve::LedgerParams;
+
+use super::Moment;
+
+/// This node's account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalletView {
+    /// The account; `null` where its key isn't here.
+    pub account: Option<AccountId>,
+    /// Whether the ledger has it, as far as it was read.
+    pub exists: bool,
+    /// All native coins in it, reserves included.
+    pub balance: Stroops,
+    /// What can be spent: without reserves, liabilities and what open transactions may take.
+    pub spendable: Stroops,
+    /// What stays in it as reserve, for the account itself, its entries and the balances that it made.
+    pub reserved: Stroops,
+    /// What open transactions may still take.
+    pub committed: Stroops,
+    /// What is locked outside it: bonds, and the escrows that it funded.
+    pub locked: Vec<LockedView>,
+    /// Transactions that the ledger hasn't decided yet.
+    pub transactions: Vec<TransactionView>,
+}
+
+/// Money that is locked in a balance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockedView {
+    /// bond or escrow.
+    pub what: String,
+    /// The series or the binding that it is for.
+    pub of: String,
+    /// The balance.
+    pub balance: Option<BalanceId>,
+    /// How much, in `asset`.
+    pub amount: Stroops,
+    /// That asset.
+    pub asset: Asset,
+    /// What is locked as reserve beside it, native; it returns when the balance is gone.
+    pub reserve: Stroops,
+    /// From when on it can be taken back, which the node does by itself.
+    pub returns_at: Moment,
+    /// Whether it may go to somebody else before.
+    pub may_be_collected: bool,
+}
+
+/// A transaction on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionView {
+    /// Its hash.
+    pub hash: TxHash,
+    /// bond, reclaim_bond, fund, collect, give_back, refund or pay.
+    pub purpose: String,
+    /// What that is for: a series, a binding, or a payment's own number.
+    pub of: String,
+    /// held, signed, submitted, included, failed, dead or unknown.
+    pub state: String,
+    /// The sequence number that it uses.
+    pub sequence: i64,
+    /// After this it can't take effect any more.
+    pub max_time: Moment,
+}
+
+impl WalletView {
+    /// The wallet of this market.
+    pub fn of(market: &Market) -> Self {
+        let params = market.params().unwrap_or(LedgerParams::USUAL);
+        let committed = market.queue().map_or(Stroops::ZERO, |q| q.committed(&Asset::Native, &params));
+        let state = market.account();
+        let spendable = state.and_then(|s| params.available(s).minus(committed)).unwrap_or_default();
+        let bonds = market.offers().filter_map(|(_, offer)| bond_lock(offer, &params));
+        let escrows = market.trades().filter_map(|trade| escrow_lock(trade, &params));
+        Self {
+            account: market.setup().keys.account_id(),
+            exists: state.is_some(),
+            balance: state.map(|s| s.balance).unwrap_or_default(),
+            spendable,
+            reserved: state.map(|s| params.min_balance(s)).unwrap_or_default(),
+            committed,
+            locked: bonds.chain(escrows).collect(),
+            transactions: market.queue().map(|q| q.open().map(TransactionView::from).collect()).unwrap_or_default(),
+        }
+    }
+}
+
+fn bond_lock(offer: &Offer, params: &LedgerParams) -> Option<LockedView> {
+    matches!(offer.state, OfferState::Open | OfferState::Withdrawn).then(|| LockedView {
+        what: "bond".to_owned(),
+        of: offer.series().to_string(),
+        balance: Some(offer.body().bond),
+        amount: offer.bond_amount,
+        asset: Asset::Native,
+        reserve: params.reserves(bond::RESERVES),
+        returns_at: offer.body().bond_release().into(),
+        may_be_collected: false,
+    })
+}
+
+fn escrow_lock(trade: &Trade, params: &LedgerParams) -> Option<LockedView> {
+    let standing = matches!(trade.escrow(), EscrowState::Locked | EscrowState::Refused(_));
+    let terms = trade.terms().filter(|_| standing && trade.state.side == Side::Consumer)?;
+    Some(LockedView {
+        what: "escrow".to_owned(),
+        of: trade.binding()?.to_string(),
+        balance: trade.state.balance,
+        amount: terms.amount,
+        asset: terms.asset.clone(),
+        reserve: params.reserves(timed::RESERVES),
+        returns_at: terms.terms.refund_at()?.into(),
+        may_be_collected: !trade.state.timed_out,
+    })
+}
+
+impl From<&Intent> for TransactionView {
+    fn from(intent: &Intent) -> Self {
+        let (purpose, of) = match intent.purpose {
+            Purpose::Bond { series } => ("bond", series.to_string()),
+            Purpose::ReclaimBond { series } => ("reclaim_bond", series.to_string()),
+            Purpose::Fund { binding } => ("fund", binding.to_string()),
+            Purpose::Collect { binding } => ("collect", binding.to_string()),
+            Purpose::GiveBack { binding } => ("give_back", binding.to_string()),
+            Purpose::Refund { binding } => ("refund", binding.to_string()),
+            Purpose::Pay { id } => ("pay", hex::encode(id)),
+        };
+        let state = match intent.state {
+            IntentState::Signed { held: true } => "held",
+            IntentState::Signed { held: false } => "signed",
+            IntentState::Submitted => "submitted",
+            IntentState::Included { success: true, .. } => "included",
+            IntentState::Included { success: false, .. } => "failed",
+            IntentState::Dead => "dead",
+            IntentState::Unknown => "unknown",
+        };
+        Self {
+            hash: intent.hash,
+            purpose: purpose.to_owned(),
+            of,
+            state: state.to_owned(),
+            sequence: intent.sequence,
+            max_time: intent.max_time.into(),
+        }
+    }
+}
+
+/// A payment is in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paid {
+    /// Its transaction.
+    pub transaction: TxHash,
+}
+
+/// A friendbot was asked for test money.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Funded {
+    /// For whom.
+    pub account: AccountId,
+    /// Whether it made the account; otherwise that was there already and nothing was given.
+    pub created: bool,
+    /// The transaction, where the friendbot tells it.
+    pub transaction: Option<TxHash>,
+}

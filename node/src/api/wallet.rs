@@ -1,0 +1,42 @@
+//! `/v1/wallet`: money.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use tradepost_ledger::{Funded as Friendbot, Ledger as _};
+use tradepost_protocol::market::command::{Answer, Command};
+
+use super::context::Context;
+use super::problem::Problem;
+use super::reject::Body;
+use super::request::NewPayment;
+use super::view::{CostView, Funded, Paid, WalletView};
+use crate::config::Network;
+
+pub(super) async fn show(State(context): State<Context>) -> Result<Json<WalletView>, Problem> {
+    Ok(Json(context.ask(|market, _| WalletView::of(market)).await?))
+}
+
+pub(super) async fn pay(State(context): State<Context>, Body(new): Body<NewPayment>) -> Result<Response, Problem> {
+    let NewPayment { to, amount, asset, dry_run } = new;
+    match context.command(Command::Pay { to, asset, amount, dry_run }).await? {
+        Answer::Cost(cost) => Ok(Json(CostView::of(cost, None)).into_response()),
+        Answer::Paid(transaction) => Ok(Json(Paid { transaction }).into_response()),
+        other => Err(Context::unexpected(&other)),
+    }
+}
+
+pub(super) async fn fund(State(context): State<Context>) -> Result<Json<Funded>, Problem> {
+    if context.config().network == Network::Public {
+        let detail = "nobody gives money away on the public network";
+        return Err(Problem::new(StatusCode::CONFLICT, "no-friendbot", detail).remedy("pay it in from another wallet"));
+    }
+    let no_key = || Problem::new(StatusCode::CONFLICT, "no-account-key", "this node has no account to be funded");
+    let account = context.keys().account.ok_or_else(no_key)?;
+    let (created, transaction) = match context.node().ledger.fund_by_friendbot(account).await? {
+        Friendbot::Created(transaction) => (true, transaction),
+        Friendbot::Already => (false, None),
+    };
+    Ok(Json(Funded { account, created, transaction }))
+}

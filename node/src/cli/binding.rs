@@ -1,0 +1,216 @@
+//! `tradepost binding`: the bindings of this node, on either side.
+
+use clap::{Args, Subcommand};
+
+use super::client::Client;
+use super::failure::Failure;
+use super::wallet::go_on;
+use super::{Consent, Global, show};
+use crate::api::view::{BindingList, BindingView, Done};
+use crate::terminal::{Table, plain};
+
+/// What to do with bindings.
+#[derive(Debug, Subcommand)]
+pub enum BindingCommand {
+    /// Lists the open ones.
+    List {
+        /// Those that are over too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Shows one.
+    Show {
+        /// The binding, or the beginning of its id.
+        binding: String,
+    },
+    /// Ends one. What that means for the money is said before.
+    Unbind(Unbind),
+}
+
+/// Ends a binding.
+#[derive(Debug, Args)]
+pub struct Unbind {
+    /// The binding, or the beginning of its id.
+    binding: String,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+impl BindingCommand {
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let terminal = global.terminal();
+        let client = Client::of(&global.home()?)?;
+        match self {
+            Self::List { all } => {
+                let list: BindingList = client.get_with("/v1/bindings", &serde_json::json!({ "all": all })).await?;
+                if list.items.is_empty() && !terminal.json {
+                    terminal
+                        .say("no open bindings: `tradepost bind OFFERING` makes one, --all shows those that are over");
+                }
+                Ok(terminal.print(&list, |list| table(&list.items, client.now()))?)
+            }
+            Self::Show { binding } => {
+                let view = get(&client, &binding).await?;
+                Ok(terminal.print(&view, |view| text(view, client.now()))?)
+            }
+            Self::Unbind(unbind) => unbind.run(global, &client).await,
+        }
+    }
+}
+
+impl Unbind {
+    async fn run(self, global: &Global, client: &Client) -> Result<(), Failure> {
+        let terminal = global.terminal_with(self.consent);
+        let view = get(client, &self.binding).await?;
+        // Where there is nothing to end, the node says why not, and nothing is lost by asking it.
+        let over = view.is_final || view.ended.is_some();
+        if !over && !go_on(terminal.confirm(&loss(&view))?)? {
+            return Ok(terminal.print(&view, |_| String::new())?);
+        }
+        let path = format!("/v1/bindings/{}/unbind", view.name());
+        let done: Done = client.post(&path, &serde_json::json!({})).await?;
+        Ok(terminal.print(&done, |_| format!("unbound  {}\n", show::id(view.name())))?)
+    }
+}
+
+/// Reads one binding.
+pub(super) async fn get(client: &Client, name: &str) -> Result<BindingView, Failure> {
+    client.get(&format!("/v1/bindings/{}", super::client::segment(name))).await
+}
+
+/// What its owner gives up by ending a binding.
+fn loss(view: &BindingView) -> String {
+    let id = show::id(view.name());
+    let title = view.title.as_deref().map(|title| format!(" of {:?}", plain(title))).unwrap_or_default();
+    let money = match (view.amount, &view.asset) {
+        (Some(amount), Some(asset)) if !amount.is_zero() => Some(show::money(amount, asset)),
+        _ => None,
+    };
+    let what = match (view.is_consumers(), view.phase.as_str(), money) {
+        (true, "requested", _) => "The request is taken back. No money has moved.".to_owned(),
+        (_, "closed" | "void", _) | (_, _, None) => "The session ends. There is no money in it.".to_owned(),
+        (true, _, Some(money)) => {
+            format!(
+                "The session ends, and the provider may collect the whole {money}: it is the price of the package of {}. \
+                 What you haven't used of it is lost.",
+                show::units(view.units, view.unit)
+            )
+        }
+        (false, _, Some(money)) => {
+            format!("The session ends, and the whole {money} goes back to the consumer, also what was used already.")
+        }
+    };
+    format!("Unbind {id}{title}, {}, {}:\n  {what}", view.side, view.phase)
+}
+
+/// Bindings, one a line.
+pub(super) fn table(items: &[BindingView], now: tradepost_protocol::time::Timestamp) -> String {
+    let mut table = Table::new(&["BINDING", "SIDE", "PHASE", "OFFERING", "USED", "AMOUNT", "NEXT DEADLINE"]);
+    for view in items {
+        let deadline = view.next_deadline.as_ref();
+        table.row([
+            show::id(view.name()),
+            view.side.clone(),
+            view.phase.clone(),
+            show::cut(view.title.as_deref().unwrap_or("(unknown)"), 18),
+            used(view),
+            amount(view),
+            deadline.map_or("-".to_owned(), |d| format!("{} {}", d.name, show::from_now(d.at.timestamp(), now))),
+        ]);
+    }
+    table.render()
+}
+
+/// Units used of those bought. A consumer's node knows it only at the end: the provider's counts.
+fn used(view: &BindingView) -> String {
+    let unknown = view.is_consumers() && view.used == 0 && !view.is_final;
+    let used = if unknown { "?".to_owned() } else { view.used.to_string() };
+    format!("{used}/{}", view.units)
+}
+
+fn amount(view: &BindingView) -> String {
+    match (view.amount, &view.asset) {
+        (Some(amount), _) if amount.is_zero() => "free".to_owned(),
+        (Some(amount), Some(asset)) => show::money(amount, asset),
+        (Some(amount), None) => show::coins(amount),
+        (None, _) => "-".to_owned(),
+    }
+}
+
+/// All of one binding.
+pub(super) fn text(view: &BindingView, now: tradepost_protocol::time::Timestamp) -> String {
+    let mut lines: Vec<(&str, String)> = vec![
+        ("binding", view.binding.map_or("(not agreed yet)".to_owned(), |id| id.to_string())),
+        ("request", view.request.to_string()),
+        ("offering", view.title.as_deref().map_or_else(|| view.offering.to_string(), plain)),
+        ("side", view.side.clone()),
+        ("phase", view.phase.clone()),
+        ("session", view.ended.as_ref().map_or_else(|| view.session.clone(), |end| format!("ended: {end}"))),
+        (
+            "units",
+            format!(
+                "{} used of {}",
+                used(view).split('/').next().unwrap_or_default(),
+                show::units(view.units, view.unit)
+            ),
+        ),
+        ("amount", amount(view)),
+    ];
+    if let Some(escrow) = &view.escrow {
+        lines.push(("escrow", format!("{}: {}", escrow.kind, escrow.state)));
+        lines.extend(escrow.mismatch.iter().map(|why| ("", plain(why))));
+        lines.push(("protects", escrow.protects.clone()));
+        lines.extend(escrow.balance.map(|id| ("balance", id.to_string())));
+    }
+    if let Some(deadlines) = &view.deadlines {
+        let all = [
+            ("fund by", Some(&deadlines.fund_by)),
+            ("start by", Some(&deadlines.start_by)),
+            ("deliver by", Some(&deadlines.deliver_by)),
+            ("T", deadlines.refund_at.as_ref()),
+        ];
+        lines.extend(all.into_iter().filter_map(|(name, at)| Some((name, show::moment(at?, now)))));
+    }
+    lines.extend(view.transactions.funding.map(|hash| ("funded", hash.to_string())));
+    lines.extend(view.transactions.closing.map(|hash| ("closed", hash.to_string())));
+    lines.push(("peer", view.peer.to_string()));
+    lines.extend(view.note.iter().map(|note| ("note", plain(note))));
+    lines.push(("next", view.next_action.clone()));
+    lines.iter().map(|(name, value)| format!("{name:<11}{value}\n")).collect()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::api::view::samples;
+    use tradepost_protocol::time::Timestamp;
+
+    #[test]
+    fn ending_a_binding_says_who_loses_what() {
+        let mut view = samples::binding();
+        let consumer = loss(&view);
+        assert!(consumer.contains("collect the whole 5 XLM") && consumer.contains("package of 10 calls"), "{consumer}");
+        view.side = "provider".into();
+        assert!(loss(&view).contains("5 XLM goes back to the consumer"));
+        view.side = "consumer".into();
+        view.phase = "requested".into();
+        assert!(loss(&view).contains("No money has moved"));
+    }
+
+    #[test]
+    fn a_list_fits_100_columns_and_tells_the_next_deadline() {
+        let mut view = samples::binding();
+        view.title = Some("A very long title of a stranger \u{1b}[2J that goes on".into());
+        let shown = table(&[view], Timestamp::from_secs(1_800_000_000));
+        assert!(shown.contains("deliver_by in") && !shown.contains('\u{1b}'), "{shown}");
+        assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+    }
+
+    #[test]
+    fn one_binding_shows_every_deadline_and_what_comes_next() {
+        let shown = text(&samples::binding(), Timestamp::from_secs(1_800_000_000));
+        for part in ["fund by", "start by", "deliver by", "T   ", "protects", "next       use it: tradepost call"] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+    }
+}

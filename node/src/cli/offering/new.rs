@@ -1,0 +1,327 @@
+//! `tradepost offering new`: an annotated file, with the questions answered by flags or at the terminal.
+
+use std::io::{self, BufRead, IsTerminal, Read};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use tradepost_protocol::account::ServiceKey;
+use tradepost_protocol::document::BuiltIn;
+use tradepost_protocol::escrow::EscrowKind;
+use url::Url;
+
+use super::file;
+use crate::cli::Global;
+use crate::cli::failure::{Exit, Failure};
+use crate::config::Network;
+use crate::private_file;
+use crate::terminal::Terminal;
+
+/// Longest answer to a question, bytes.
+const MAX_ANSWER: u64 = 4_096;
+
+/// Writes an annotated file that describes an offering. What isn't given by a flag is asked at the terminal.
+#[derive(Debug, Args)]
+pub struct New {
+    /// Where to write it.
+    #[arg(value_name = "FILE", default_value = "offering.toml")]
+    file: PathBuf,
+    /// A built-in template: http-api, process or help.
+    #[arg(long, default_value = "http-api")]
+    template: String,
+    /// One line for people.
+    #[arg(long)]
+    title: Option<String>,
+    /// More for people.
+    #[arg(long, default_value = "")]
+    description: String,
+    /// What a unit costs, such as "0.5 XLM per call".
+    #[arg(long)]
+    price: Option<String>,
+    /// The fewest units of a binding.
+    #[arg(long, default_value_t = 1)]
+    min_units: u64,
+    /// The most units of a binding.
+    #[arg(long, default_value_t = 1_000)]
+    max_units: u64,
+    /// How many bindings at once.
+    #[arg(long, value_name = "COUNT", default_value_t = 4)]
+    max_supply: u32,
+    /// How long a binding's service runs, seconds.
+    #[arg(long, value_name = "SECONDS")]
+    deliver_secs: Option<u64>,
+    /// How long afterwards the provider may collect, seconds; then the money is the consumer's again.
+    #[arg(long, value_name = "SECONDS")]
+    collect_secs: Option<u64>,
+    /// How long the offering stands, days, 1 to 30.
+    #[arg(long, value_name = "DAYS", default_value_t = 7)]
+    valid_days: u64,
+    /// Where the service that it sells already runs, such as http://127.0.0.1:9000.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["start", "service"])]
+    url: Option<Url>,
+    /// The command that starts a service for each binding, its parts after each other; {port} is filled in.
+    #[arg(long, value_name = "PART", num_args = 1.., allow_hyphen_values = true, conflicts_with = "service")]
+    start: Vec<String>,
+    /// The name of a service in the node's configuration.
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// Path that answers 2xx when the service is healthy.
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    health: String,
+    /// The service whose current record it offers, by its key; the template process requires it.
+    #[arg(long, value_name = "KEY")]
+    record: Option<ServiceKey>,
+    /// Writes over an existing file.
+    #[arg(long)]
+    force: bool,
+}
+
+/// What `offering new --json` prints.
+#[derive(Debug, Serialize)]
+struct NewView {
+    file: String,
+}
+
+impl New {
+    pub(super) fn run(mut self, global: &Global) -> Result<(), Failure> {
+        let terminal = global.terminal();
+        if BuiltIn::named(&self.template).is_none() {
+            let what = format!("{:?} is no built-in template", self.template);
+            return Err(Failure::new(Exit::Usage, what).hint("http-api, process or help"));
+        }
+        if self.template == "process" && self.record.is_none() {
+            let failure = Failure::new(Exit::Usage, "the template process sells a version of a service");
+            return Err(failure.hint("`tradepost service register` makes its record; give its key with --record"));
+        }
+        self.ask(terminal)?;
+        let network = global.config(&global.home()?)?.network;
+        let text = self.text(network)?;
+        let written = match self.force {
+            true => private_file::write(&self.file, text.as_bytes()),
+            false => private_file::write_new(&self.file, text.as_bytes()),
+        };
+        let shown = self.file.display().to_string();
+        written.map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => {
+                Failure::new(Exit::Refused, format!("{shown} exists already")).hint("choose another name, or --force")
+            }
+            _ => Failure::new(Exit::Failed, format!("can't write {shown}")).because(&e),
+        })?;
+        terminal.say(&format!(
+            "escrow timed protects {}\nComplete the file, then: tradepost offering publish {shown}",
+            EscrowKind::Timed.protects()
+        ));
+        Ok(terminal.print(&NewView { file: shown }, |view| format!("{}\n", view.file))?)
+    }
+
+    /// Asks for what no flag gave.
+    fn ask(&mut self, terminal: Terminal) -> Result<(), Failure> {
+        let mut missing = Vec::new();
+        if self.title.is_none() {
+            self.title = question(terminal, "Title, one line for people:")?;
+            missing.extend(self.title.is_none().then_some("--title"));
+        }
+        if self.price.is_none() {
+            self.price = question(terminal, "Price, such as 0.5 XLM per call:")?;
+            missing.extend(self.price.is_none().then_some("--price"));
+        }
+        let served = self.url.is_some() || !self.start.is_empty() || self.service.is_some() || self.template == "help";
+        if !served {
+            let url = question(terminal, "Where the service runs, such as http://127.0.0.1:9000:")?;
+            self.url = url.map(|url| url.parse()).transpose().map_err(|e| Failure::of(Exit::Usage, &e))?;
+            missing.extend(self.url.is_none().then_some("--url, --start or --service"));
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let what = format!("nobody is there to ask for {}", missing.join(" and "));
+        Err(Failure::new(Exit::Usage, what).hint("give these flags; `tradepost offering new --help` explains them"))
+    }
+
+    fn text(&self, network: Network) -> Result<String, Failure> {
+        let price = self.price.clone().unwrap_or_default();
+        file::price(&price).map_err(|why| Failure::new(Exit::Usage, why))?;
+        let (deliver, collect) = match network {
+            Network::Devnet => (60, 15),
+            Network::Testnet | Network::Public => (86_400, 3_600),
+        };
+        let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+        let record = match &self.record {
+            Some(key) => format!("record = \"{key}\""),
+            None => "# record = \"G…\"".to_owned(),
+        };
+        let (title, description) = (quoted(self.title.as_deref().unwrap_or_default()), quoted(&self.description));
+        Ok(format!(
+            r#"# An offering, to be published with `tradepost offering publish`. Everything here but [service] becomes public.
+
+# Which kind: http-api, process (a process of its own for each binding) or help (between people).
+template = "{template}"
+
+# One line, and more, for people.
+title = {title}
+description = {description}
+
+# What a unit costs: "0.5 XLM per call", "2 CODE:ISSUER per job", "free per call". Units: call, second, MiB, job, item.
+price = {price}
+
+# The fewest and the most units of one binding. A binding is a package: its whole price is locked beforehand and paid
+# as a whole, however many of its units are used.
+min_units = {min_units}
+max_units = {max_units}
+
+# How many bindings it holds at once. price x min_units x max_supply is locked as bond, at least the network's least,
+# and comes back to you when the last binding can have ended.
+max_supply = {max_supply}
+
+# How long a binding's service runs, and how long afterwards you may collect; then the money is the consumer's again.
+# The escrow `timed` protects the consumer {protects}.
+deliver_secs = {deliver}
+collect_secs = {collect}
+
+# How long the offering stands, 1 to 30 days.
+valid_days = {valid_days}
+
+# Who is paid; your node's account where it isn't said.
+# recipient = "G…"
+
+# Ways to reach your node: "tcp", "quic"; those of the configuration where it isn't said.
+# transports = ["tcp", "quic"]
+
+# The service whose current record it offers, by its key: `tradepost service register` makes it. Required by process.
+{record}
+
+{service}
+{parameters}"#,
+            template = self.template,
+            price = quoted(&price),
+            min_units = self.min_units,
+            max_units = self.max_units,
+            max_supply = self.max_supply,
+            protects = EscrowKind::Timed.protects(),
+            deliver = self.deliver_secs.unwrap_or(deliver),
+            collect = self.collect_secs.unwrap_or(collect),
+            valid_days = self.valid_days,
+            service = self.service_text(),
+            parameters = parameters(&self.template),
+        ))
+    }
+
+    fn service_text(&self) -> String {
+        let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+        if let Some(name) = &self.service {
+            return format!(
+                "# What serves those who bind it: [service.{name}] of the configuration.\nservice = {}\n",
+                quoted(name)
+            );
+        }
+        if self.template == "help" {
+            return "# People help people: no service stands behind it.\n".to_owned();
+        }
+        let how = match &self.url {
+            Some(url) => format!("url = {}", quoted(url.as_str())),
+            None => {
+                let start =
+                    toml::Value::Array(self.start.iter().map(|part| toml::Value::String(part.clone())).collect());
+                format!("start = {start}")
+            }
+        };
+        format!(
+            r#"# What serves those who bind it; it stays on this machine. Either `url`, of a service that already runs, or `start`, a
+# command for each binding, as a list without a shell: {{port}} and {{binding}} are filled in, and it must listen on
+# 127.0.0.1 at that port. Or, above, service = "NAME" for [service.NAME] of the configuration.
+[service]
+{how}
+# Path that answers 2xx when it is healthy, and how long the command may take to get there, seconds.
+health = {}
+# start_timeout = 30
+"#,
+            quoted(&self.health)
+        )
+    }
+}
+
+fn parameters(template: &str) -> &'static str {
+    match template {
+        "process" => {
+            "# What is sold, in the template's words.\n[parameters]\naccess = \"http\"\n# start_secs = 30\n# memory_mib = 64\n\
+             # usage = \"how to use it\"\n"
+        }
+        "help" => {
+            "# What is sold, in the template's words.\n[parameters]\nwhat = \"What you do for others\"\n# where = \"\"\n\
+             # when = \"\"\n"
+        }
+        _ => {
+            "# What is sold, in the template's words: methods GET, HEAD, POST, PUT, PATCH, DELETE.\n[parameters]\n\
+             endpoints = [\n  { method = \"GET\", path = \"/\", description = \"\" },\n]\n# documentation = \"https://…\"\n\
+             # max_body_bytes = 1048576\n"
+        }
+    }
+}
+
+/// What a person answers; nothing where nobody is there.
+fn question(terminal: Terminal, text: &str) -> io::Result<Option<String>> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() || terminal.json {
+        return Ok(None);
+    }
+    terminal.say(text);
+    let mut answer = String::new();
+    stdin.lock().take(MAX_ANSWER).read_line(&mut answer)?;
+    Ok(Some(answer.trim().to_owned()).filter(|answer| !answer.is_empty()))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory, FromArgMatches, Parser};
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        new: New,
+    }
+
+    fn new(args: &[&str]) -> New {
+        let line = Line::command().get_matches_from(std::iter::once(&"x").chain(args));
+        Line::from_arg_matches(&line).unwrap().new
+    }
+
+    #[test]
+    fn what_is_written_can_be_published() {
+        let dir = tempfile::tempdir().unwrap();
+        let record = ServiceKey::from_bytes([1; 32]).to_string();
+        let cases: [&[&str]; 4] = [
+            &["--title", "Weather \"here\"", "--price", "0.5 XLM per call", "--url", "http://127.0.0.1:9000"],
+            &["--title", "W", "--price", "free per call", "--start", "python3", "-m", "http.server", "{port}"],
+            &[
+                "--template",
+                "process",
+                "--title",
+                "P",
+                "--price",
+                "1 XLM per second",
+                "--service",
+                "p",
+                "--record",
+                &record,
+            ],
+            &["--template", "help", "--title", "H", "--price", "1 XLM per item"],
+        ];
+        for args in cases {
+            let path = dir.path().join("offering.toml");
+            std::fs::write(&path, new(args).text(Network::Devnet).unwrap()).unwrap();
+            let read = file::read(&path).unwrap();
+            assert_eq!(read.service.is_some(), read.template != "help");
+            let template = &BuiltIn::named(&read.template).unwrap().template;
+            let at = tradepost_protocol::schema::Path::root();
+            template.schema.validate(&read.parameters, &at).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_file_says_what_timed_protects_and_what_not() {
+        let new = new(&["--title", "W", "--price", "1 XLM per call", "--url", "http://127.0.0.1:9000"]);
+        assert!(new.text(Network::Testnet).unwrap().contains("not against one that cheats"));
+    }
+}

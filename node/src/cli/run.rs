@@ -1,0 +1,177 @@
+//! `tradepost run`: the node in the foreground, until a signal ends it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use tokio::time::Instant;
+
+use super::failure::{Exit, Failure};
+use super::{Global, start_log};
+use crate::api::{self, Api, ApiError};
+use crate::config::Config;
+use crate::home::{Home, LedgerInfo, RunInfo};
+use crate::keystore::{Keystore, PassphraseSource, Role};
+use crate::ledger_access;
+use crate::market::Ended;
+use crate::node::{Node, NodeHandle, NodeSettings, StartError};
+use crate::process_id::ProcessId;
+use crate::shutdown::Shutdown;
+use crate::telemetry::Metrics;
+use crate::terminal::Terminal;
+
+/// How long running calls may take to finish after the first signal.
+const DRAIN: Duration = Duration::from_secs(30);
+/// How long open connections to the API may take to end.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// How long listening on all addresses may take, and how often it is looked.
+const LISTEN: Duration = Duration::from_secs(5);
+/// See [`LISTEN`].
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Runs the node in the foreground. The first signal drains it: no new calls, sessions end, money is given back where
+/// it is due; the second ends it at once.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// A first peer, as a multiaddress with its id; may be repeated.
+    #[arg(long, value_name = "ADDRESS")]
+    bootstrap: Vec<String>,
+}
+
+impl Run {
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let home = global.home()?;
+        let bootstrap = (!self.bootstrap.is_empty()).then(|| ("bootstrap".to_owned(), self.bootstrap.join(",")));
+        let config = global.config_with(&home, bootstrap.as_slice())?;
+        start_log(&config, true)?;
+        let terminal = global.terminal();
+        let keys = unlock(&home, &config, terminal)?;
+        let shutdown = Shutdown::on_signals()?;
+        let starting = start(&home, config, keys, shutdown.clone());
+        let (node, api, run) = tokio::select! {
+            started = starting => started?,
+            () = shutdown.drain().cancelled() => return Err(Failure::new(Exit::Interrupted, "stopped while starting")),
+        };
+        terminal.print(&run, |run| text(run, &node))?;
+        if node.handle().facts.config.bootstrap.is_empty() && !terminal.json {
+            terminal.say(
+                "no peers: no first peer is configured; set `bootstrap` to the address of a node that you know, or give \
+                 others one of the addresses above",
+            );
+        }
+        serve(node, api, &shutdown, terminal).await
+    }
+}
+
+/// Starts everything; whatever fails leaves nothing behind.
+async fn start(
+    home: &Home,
+    config: Config,
+    keys: Keystore,
+    shutdown: Shutdown,
+) -> Result<(Node, Api, RunInfo), Failure> {
+    let lock = home.lock()?;
+    let bound = Api::bind(config.api_listen).await?;
+    let ledger = ledger_access::connect(&config).await?;
+    let token = lock.new_api_token()?;
+    let service_keys = keys.only(&[Role::Service]);
+    let info = LedgerInfo {
+        network: config.network.to_string(),
+        passphrase: ledger.passphrase.clone(),
+        rpc_url: config.rpc_url.to_string(),
+    };
+    let metrics = Arc::new(Metrics::new());
+    let node = Node::start(NodeSettings { config, keys, home: lock, ledger, metrics }).await?;
+    let handle = node.handle();
+    let p2p = listening(&handle).await?;
+    let api = bound.serve(api::Parts { node: handle.clone(), service_keys, token, shutdown });
+    let run = RunInfo {
+        process: ProcessId::current(),
+        api: api.url(),
+        peer_id: handle.peer_id.to_string(),
+        p2p,
+        ledger: info,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+    };
+    node.announce(&run)?;
+    Ok((node, api, run))
+}
+
+/// The node's addresses, once it listens on all that the configuration names.
+async fn listening(node: &NodeHandle) -> Result<Vec<String>, Failure> {
+    let wanted = node.facts.config.listen.len() + node.facts.config.external.len();
+    let until = Instant::now() + LISTEN;
+    loop {
+        let addresses = api::p2p_addresses(node).await.map_err(|e| Failure::of(Exit::Failed, &e))?;
+        if addresses.len() >= wanted || Instant::now() >= until {
+            return Ok(addresses);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Serves until the first signal, or until the node has to end by itself.
+async fn serve(node: Node, api: Api, shutdown: &Shutdown, terminal: Terminal) -> Result<(), Failure> {
+    let failed = tokio::select! {
+        () = shutdown.drain().cancelled() => None,
+        ended = node.failed() => Some(ended),
+    };
+    if failed.is_none() {
+        terminal.say("Draining: running calls finish, then sessions end. Once more, and it ends at once.");
+    }
+    let ended = node.shutdown(DRAIN, shutdown.force()).await;
+    api.close(CLOSE).await;
+    if shutdown.force().is_cancelled() {
+        let failure = Failure::new(Exit::Interrupted, "ended at once; what was under way goes on at the next start");
+        return Err(failure);
+    }
+    match failed.unwrap_or(ended) {
+        Ended::Asked => Ok(()),
+        ended => Err(Failure::of(Exit::Failed, &ended)),
+    }
+}
+
+fn unlock(home: &Home, config: &Config, terminal: Terminal) -> Result<Keystore, Failure> {
+    let source = PassphraseSource::from_environment(config.passphrase_file.clone())?;
+    let keys = Keystore::unlock(&home.key_file(), &source, config.network)?;
+    if keys.public().roles.is_empty() {
+        terminal
+            .say("no keys here: this node relays and shows the book, and trades nothing (`tradepost init` makes keys)");
+    }
+    Ok(keys)
+}
+
+fn text(run: &RunInfo, node: &Node) -> String {
+    let facts = node.handle().facts;
+    let account = facts.keys.account.map_or_else(|| "(no key here)".to_owned(), |account| account.to_string());
+    let mut text = format!(
+        "network  {} ({:?})\nledger   {}\naccount  {account}\npeer     {}\n",
+        run.ledger.network, run.ledger.passphrase, run.ledger.rpc_url, run.peer_id
+    );
+    run.p2p.iter().for_each(|address| text.push_str(&format!("address  {address}\n")));
+    text.push_str(&format!("api      {}\n", run.api));
+    text
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        let exit = match error {
+            ApiError::NotLoopback(_) => Exit::Usage,
+            ApiError::Listen { .. } => Exit::Failed,
+        };
+        Self::of(exit, &error)
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let exit = match &error {
+            StartError::Ledger(_) => Exit::Unreachable,
+            StartError::Reset(_) => Exit::Refused,
+            _ => Exit::Failed,
+        };
+        Self::of(exit, &error)
+    }
+}

@@ -1,0 +1,89 @@
+//! `tradepost status`: am I all right?
+
+use clap::Args;
+use tradepost_protocol::time::Timestamp;
+
+use super::client::Client;
+use super::failure::Failure;
+use super::{Global, binding, offering, show};
+use crate::api::view::StatusView;
+
+/// Says whether the node is all right: ledger, balance and reserves, peers, offerings, open bindings with the next
+/// deadline and the next action, and what won't happen by itself.
+#[derive(Debug, Args)]
+pub struct Status {}
+
+impl Status {
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let client = Client::of(&global.home()?)?;
+        let status: StatusView = client.get("/v1/status").await?;
+        Ok(global.terminal().print(&status, |status| text(status, client.now()))?)
+    }
+}
+
+fn text(status: &StatusView, now: Timestamp) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<11}{value}\n"));
+    line("status", if status.ok { "all is well".to_owned() } else { "something needs you:".to_owned() });
+    for trouble in &status.troubles {
+        line("", format!("- {}", trouble.what));
+        line("", format!("  what to do: {}", trouble.remedy));
+    }
+    line("network", format!("{} ({:?})", status.network.name, status.network.passphrase));
+    let age = show::from_now(status.ledger.close_time.timestamp(), now);
+    line("ledger", format!("{} closed {age}, at {}", status.ledger.sequence, status.ledger.rpc_url));
+    match &status.wallet {
+        None => line("account", format!("no key here; this node holds {}", roles(status))),
+        Some(wallet) => {
+            line("account", status.keys.account.map(|a| a.to_string()).unwrap_or_default());
+            let locked = wallet.locked.len();
+            let outside = if locked == 0 { String::new() } else { format!(", {locked} bonds and escrows locked") };
+            line(
+                "balance",
+                format!(
+                    "{}: {} spendable, {} reserved{outside}",
+                    show::native(wallet.balance),
+                    show::native(wallet.spendable),
+                    show::native(wallet.reserved)
+                ),
+            );
+        }
+    }
+    line("peers", format!("{} connected, {} of them on this network", status.peers.connected, status.peers.met));
+    line("peer id", status.peers.peer_id.clone());
+    status.peers.addresses.iter().for_each(|address| line("", address.clone()));
+    let offers = &status.offerings;
+    line("book", format!("{} offerings live, {} known, {} wait", offers.live, offers.known, offers.waiting));
+    if !offers.own.is_empty() {
+        text.push_str(&format!("\nmy offerings\n{}", offering::own_table(&offers.own, now)));
+    }
+    if !status.bindings.is_empty() {
+        text.push_str(&format!("\nopen bindings\n{}", binding::table(&status.bindings, now)));
+        for view in &status.bindings {
+            text.push_str(&format!("  {}: {}\n", show::id(view.name()), view.next_action));
+        }
+    }
+    text
+}
+
+fn roles(status: &StatusView) -> String {
+    if status.keys.roles.is_empty() { "no keys".to_owned() } else { status.keys.roles.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::view::samples;
+
+    #[test]
+    fn the_answer_begins_with_what_needs_the_owner_and_fits_100_columns() {
+        let shown = text(&samples::status(), Timestamp::from_secs(1_800_000_000));
+        let mut lines = shown.lines();
+        assert_eq!(lines.next(), Some("status     something needs you:"));
+        assert_eq!(lines.next(), Some("           - no peers"));
+        for part in ["balance    100 XLM", "97 XLM spendable", "my offerings", "open bindings", "deliver_by in"] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+        assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+    }
+}

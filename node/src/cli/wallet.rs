@@ -1,0 +1,197 @@
+//! `tradepost wallet`: what is there, what is locked and when it returns, and payments.
+
+use clap::{Args, Subcommand};
+use tradepost_protocol::account::AccountId;
+use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::asset::Asset;
+use tradepost_protocol::time::Timestamp;
+
+use super::client::Client;
+use super::failure::{Exit, Failure};
+use super::{Consent, Global, show};
+use crate::api::request::NewPayment;
+use crate::api::view::{CostView, Funded, Paid, WalletView};
+use crate::terminal::{Answer, Table};
+
+/// What to do with the wallet.
+#[derive(Debug, Subcommand)]
+pub enum WalletCommand {
+    /// Shows balance, reserves, what is locked and when it returns, and open transactions.
+    Show,
+    /// Asks the network's friendbot for test money.
+    Fund,
+    /// Pays an account.
+    Pay(Pay),
+}
+
+/// Pays an account.
+#[derive(Debug, Args)]
+pub struct Pay {
+    /// Whom (G…).
+    to: AccountId,
+    /// How much, in units of the asset, such as 2.5.
+    #[arg(value_parser = Stroops::from_coins)]
+    amount: Stroops,
+    /// In what: native, or CODE:ISSUER.
+    #[arg(long, default_value = "native")]
+    asset: Asset,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+impl WalletCommand {
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let terminal = global.terminal();
+        let client = Client::of(&global.home()?)?;
+        match self {
+            Self::Show => {
+                let wallet: WalletView = client.get("/v1/wallet").await?;
+                Ok(terminal.print(&wallet, |wallet| text(wallet, client.now()))?)
+            }
+            Self::Fund => {
+                let funded: Funded = client.post("/v1/wallet/fund", &serde_json::json!({})).await?;
+                Ok(terminal.print(&funded, |funded| match funded.created {
+                    true => format!("{} is funded\n", funded.account),
+                    false => format!("{} exists already; a friendbot gives to new accounts only\n", funded.account),
+                })?)
+            }
+            Self::Pay(pay) => pay.run(global, &client).await,
+        }
+    }
+}
+
+impl Pay {
+    async fn run(self, global: &Global, client: &Client) -> Result<(), Failure> {
+        let terminal = global.terminal_with(self.consent);
+        let Self { to, amount, asset, .. } = self;
+        let mut payment = NewPayment { to, amount, asset, dry_run: true };
+        let cost: CostView = client.post("/v1/wallet/pay", &payment).await?;
+        let act = format!("Pay {} to {to}\n{}", show::money(amount, &payment.asset), costs(&cost, client.now()));
+        if !go_on(terminal.confirm(&act)?)? {
+            return Ok(terminal.print(&cost, |_| String::new())?);
+        }
+        payment.dry_run = false;
+        let paid: Paid = client.post("/v1/wallet/pay", &payment).await?;
+        Ok(terminal.print(&paid, |paid| format!("paid  {}\n", paid.transaction))?)
+    }
+}
+
+/// Whether to go on; `false` for a dry run.
+///
+/// # Errors
+/// A [`Failure`] where the person, or nobody, said no.
+pub(super) fn go_on(answer: Answer) -> Result<bool, Failure> {
+    match answer {
+        Answer::Yes => Ok(true),
+        Answer::DryRun => Ok(false),
+        Answer::No => Err(Failure::new(Exit::Refused, "you said no, and nothing was done")),
+        Answer::NobodyThere => {
+            let what = "nobody is there to agree, and nothing was done";
+            Err(Failure::new(Exit::Refused, what).hint("say --yes where that is meant, or --dry-run to look only"))
+        }
+    }
+}
+
+/// What something costs, line by line.
+pub(super) fn costs(cost: &CostView, now: Timestamp) -> String {
+    let mut text = format!("  amount    {}\n", show::money(cost.amount, &cost.asset));
+    text.push_str(&format!("  fee       at most {}\n", show::native(cost.fee)));
+    if !cost.reserve.is_zero() {
+        text.push_str(&format!("  reserve   {}, locked beside it until then\n", show::native(cost.reserve)));
+    }
+    if let Some(at) = &cost.returns_at {
+        text.push_str(&format!("  returns   {}, at the latest\n", show::moment(at, now)));
+    }
+    if let Some(protects) = &cost.protects {
+        text.push_str(&format!("  protects  {protects}\n"));
+    }
+    text.push_str(&format!("  free now  {}", show::native(cost.spendable_before)));
+    text
+}
+
+fn text(wallet: &WalletView, now: Timestamp) -> String {
+    let Some(account) = wallet.account else {
+        return "this node has no account key\n".to_owned();
+    };
+    if !wallet.exists {
+        return format!("account    {account}\n           doesn't exist on the ledger yet: `tradepost wallet fund`\n");
+    }
+    let mut text = format!("account    {account}\nbalance    {}\n", show::native(wallet.balance));
+    text.push_str(&format!("spendable  {}\n", show::native(wallet.spendable)));
+    text.push_str(&format!("reserved   {}\n", show::native(wallet.reserved)));
+    if !wallet.committed.is_zero() {
+        text.push_str(&format!("committed  {} by open transactions\n", show::native(wallet.committed)));
+    }
+    let mut locked = Table::new(&["LOCKED", "FOR", "AMOUNT", "RESERVE", "RETURNS"]);
+    for lock in &wallet.locked {
+        let unless = if lock.may_be_collected { ", unless collected" } else { "" };
+        locked.row([
+            lock.what.clone(),
+            show::id(&lock.of),
+            show::money(lock.amount, &lock.asset),
+            show::native(lock.reserve),
+            format!("{}{unless}", show::from_now(lock.returns_at.timestamp(), now)),
+        ]);
+    }
+    let mut open = Table::new(&["TRANSACTION", "PURPOSE", "FOR", "STATE", "ENDS"]);
+    for tx in &wallet.transactions {
+        open.row([
+            show::id(tx.hash),
+            tx.purpose.clone(),
+            show::id(&tx.of),
+            tx.state.clone(),
+            show::from_now(tx.max_time.timestamp(), now),
+        ]);
+    }
+    for table in [locked.render(), open.render()] {
+        if !table.is_empty() {
+            text.push('\n');
+            text.push_str(&table);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::api::view::{LockedView, Moment};
+
+    #[test]
+    fn what_is_locked_says_when_it_returns_within_100_columns() {
+        let lock = LockedView {
+            what: "escrow".into(),
+            of: "ab".repeat(32),
+            balance: None,
+            amount: Stroops::MAX,
+            asset: Asset::Native,
+            reserve: Stroops::new(15_000_000).unwrap(),
+            returns_at: Moment::from(Timestamp::from_secs(1_090)),
+            may_be_collected: true,
+        };
+        let wallet = WalletView {
+            account: Some(AccountId::from_bytes([1; 32])),
+            exists: true,
+            balance: Stroops::whole(100),
+            spendable: Stroops::whole(97),
+            reserved: Stroops::whole(3),
+            committed: Stroops::ZERO,
+            locked: vec![lock],
+            transactions: Vec::new(),
+        };
+        let shown = text(&wallet, Timestamp::from_secs(1_000));
+        assert!(shown.contains("in 90 s, unless collected") && shown.contains("abababababab"), "{shown}");
+        assert!(shown.contains("reserved   3 XLM") && !shown.contains("committed"), "{shown}");
+        assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+    }
+
+    #[test]
+    fn money_moves_only_on_a_yes() {
+        assert_eq!(go_on(Answer::Yes), Ok(true));
+        assert_eq!(go_on(Answer::DryRun), Ok(false));
+        for answer in [Answer::No, Answer::NobodyThere] {
+            assert_eq!(go_on(answer).unwrap_err().exit, Exit::Refused);
+        }
+    }
+}
