@@ -376,7 +376,12 @@ impl Market {
     ) {
         let Some(offer) = self.offers.get_mut(&series) else { return };
         let stands = matches!(outcome, IntentOutcome::Included { success: true, .. });
-        offer.state = if stands { OfferState::Open } else { OfferState::Failed };
+        offer.state = match outcome {
+            IntentOutcome::Included { success: true, .. } => OfferState::Open,
+            // It may stand all the same: it isn't published, and reclaimed when its time has come.
+            IntentOutcome::Unknown => OfferState::Withdrawn,
+            IntentOutcome::Included { .. } | IntentOutcome::Dead => OfferState::Failed,
+        };
         offer.store(step);
         let answer = match outcome {
             IntentOutcome::Included { success: true, .. } => Ok(Answer::Published {
@@ -386,7 +391,12 @@ impl Market {
                 transaction: offer.bond_transaction.unwrap_or(TxHash::from_bytes([0; 32])),
             }),
             IntentOutcome::Included { result, .. } => Err(CommandError::Ledger(result::explain(result))),
-            IntentOutcome::Dead | IntentOutcome::Unknown => Err(CommandError::Ledger(
+            IntentOutcome::Unknown => Err(CommandError::Ledger(
+                "nobody can tell any more whether the bond was locked; nothing was published, and a bond that stands \
+                 is reclaimed in its time"
+                    .into(),
+            )),
+            IntentOutcome::Dead => Err(CommandError::Ledger(
                 "the bond's transaction never took effect, so nothing was published: try again".into(),
             )),
         };

@@ -10,7 +10,7 @@ use crate::binding::phase::Phase;
 use crate::binding::session::End;
 use crate::escrow::outcome::EscrowState;
 use crate::kind::Kind;
-use crate::market::command::{Answer, Command, OfferingDraft};
+use crate::market::command::{Answer, Command, CommandError, OfferingDraft};
 use crate::market::event::{Event, ServiceEvent, Token};
 use crate::message::{Signed, TxHash};
 
@@ -62,6 +62,7 @@ fn a_consumer_that_slept_does_not_blame_a_provider_that_is_there() {
     pair.nodes[CONSUMER].up = false;
     pair.run(6);
     pair.nodes[CONSUMER].up = true;
+    pair.lose.push((PROVIDER, Kind::Ping));
     pair.run(1);
     assert_ne!(pair.trade(CONSUMER, request).state.session.end(), Some(End::ProviderGone));
 }
@@ -99,6 +100,20 @@ fn a_bond_that_was_reclaimed_elsewhere_is_not_asked_for_again_and_again() {
     pair.run(150);
     let failed = pair.ledger.included.iter().filter(|(_, _, success, _)| !success).count();
     assert_eq!(failed, 1);
+}
+
+#[test]
+fn a_bond_of_which_nobody_can_tell_whether_it_stands_is_reclaimed_in_its_time() {
+    let mut pair = Pair::new(1);
+    pair.ledger.oldest = u32::MAX;
+    let draft = OfferingDraft { life: Duration::from_secs(20), ..draft() };
+    let publish = pair.command(PROVIDER, Command::Publish(Box::new(draft)));
+    pair.run(3);
+    let answer = pair.nodes[PROVIDER].answers.get(&publish);
+    assert!(matches!(answer, Some(Err(CommandError::Ledger(_)))), "{answer:?}");
+    assert_eq!(pair.ledger.balances.len(), 1, "it does stand");
+    pair.run(100);
+    assert!(pair.ledger.balances.is_empty());
 }
 
 #[test]

@@ -81,6 +81,7 @@ fn a_consumer_that_was_down_while_its_escrow_was_funded_and_collected_says_so() 
     pair.run(25);
     assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Paid);
     pair.restart(CONSUMER);
+    assert_ne!(pair.phase(CONSUMER, request), Phase::Void, "nothing is concluded from absence alone");
     pair.run(3);
     assert_eq!(pair.trade(CONSUMER, request).escrow(), &EscrowState::Paid);
     assert_eq!(pair.phase(CONSUMER, request), Phase::Closed);

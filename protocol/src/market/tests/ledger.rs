@@ -26,6 +26,8 @@ pub(super) struct Ledger {
     pub(super) included: Vec<(TxHash, LedgerPoint, bool, Vec<u8>)>,
     /// What was submitted and not included yet.
     pub(super) pending: Vec<Vec<u8>>,
+    /// The oldest ledger whose transactions are remembered.
+    pub(super) oldest: u32,
     point: LedgerPoint,
 }
 
@@ -58,6 +60,7 @@ impl Ledger {
             balances: BTreeMap::new(),
             included: Vec::new(),
             pending: Vec::new(),
+            oldest: 1,
             point: LedgerPoint::new(10, at),
         }
     }
@@ -84,10 +87,10 @@ impl Ledger {
     }
 
     pub(super) fn status(&self, hash: TxHash) -> (TxStatus, Vec<u8>) {
-        match self.included.iter().find(|(h, ..)| *h == hash) {
+        match self.included.iter().find(|(h, at, ..)| *h == hash && at.sequence >= self.oldest) {
             Some((_, at, true, envelope)) => (TxStatus::Success { at: *at, result: result(true) }, envelope.clone()),
             Some((_, at, false, _)) => (TxStatus::Failed { at: *at, result: result(false) }, Vec::new()),
-            None => (TxStatus::NotFound { latest: self.point, oldest: 1 }, Vec::new()),
+            None => (TxStatus::NotFound { latest: self.point, oldest: self.oldest }, Vec::new()),
         }
     }
 
