@@ -154,3 +154,82 @@ impl Intake {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use tradepost_network::{Config, Handle, KindConfig};
+
+    use super::super::inbox::INBOX;
+    use super::*;
+
+    const KIND: Kind = Kind::Status;
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn network(seed: u8) -> (Handle, EventReceiver) {
+        let kind = KindConfig { number: KIND.number(), name: KIND.name(), max_bytes: KIND.max_bytes(), gossiped: true };
+        let mut config = Config::new([seed; 32], "0123abcd", vec![kind]);
+        config.local = true;
+        config.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
+        let (handle, events, actor) = tradepost_network::spawn(config).unwrap();
+        tokio::spawn(actor);
+        (handle, events)
+    }
+
+    async fn address(events: &mut EventReceiver) -> tradepost_network::Multiaddr {
+        loop {
+            if let Some(NetworkEvent::Listening(address)) = events.recv().await {
+                return address;
+            }
+        }
+    }
+
+    /// Leaves so many places in the inbox of a market that doesn't run.
+    fn leave(market: &MarketHandle, places: usize) {
+        while market.inbox().capacity() > places {
+            assert!(market.inbox().try_send(Work::Wake).is_ok());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_takes_gossips_places_first_then_requests_and_never_the_rest() {
+        let (busy, mut events) = network(1);
+        let (peer, mut heard) = network(2);
+        let at = tokio::time::timeout(PATIENCE, address(&mut events)).await.unwrap();
+        let (market, mailbox) = MarketHandle::new();
+        let metrics = MarketMetrics::default();
+        tokio::spawn(follow_network(market.clone(), busy.clone(), metrics.clone(), events));
+        let count = |sort| metrics.overloaded.get_or_create(&[("sort", sort)]).get();
+
+        leave(&market, INBOX_RESERVED);
+        peer.dial(busy.local_peer_id(), vec![at]).await.unwrap();
+        let met = async { while !matches!(heard.recv().await, Some(NetworkEvent::PeerMet { .. })) {} };
+        tokio::time::timeout(PATIENCE, met).await.unwrap();
+        peer.publish(KIND.name(), Bytes::from_static(b"gossip")).await.unwrap();
+        let ignored = async {
+            while count("gossip") == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ignored).await.unwrap();
+
+        leave(&market, INBOX_RESERVED_FROM_PEERS);
+        let answer = peer.direct(busy.local_peer_id(), Vec::new(), Bytes::from_static(b"frame"), PATIENCE).await;
+        assert_eq!(answer.unwrap(), Bytes::new());
+        assert_eq!(count("frame"), 1);
+        market.send(Event::Tick).await;
+        assert!(mailbox.inbox.len() > INBOX - INBOX_RESERVED_FROM_PEERS, "what isn't a peer's still has room");
+    }
+
+    #[tokio::test]
+    async fn ticks_do_not_pile_up() {
+        let (market, mut mailbox) = MarketHandle::new();
+        let waits = Arc::new(AtomicBool::new(false));
+        tokio::spawn(tick(market, Arc::clone(&waits), Duration::from_millis(1)));
+        assert!(matches!(mailbox.inbox.recv().await, Some(Work::Tick)));
+        let second = tokio::time::timeout(Duration::from_millis(50), mailbox.inbox.recv()).await;
+        assert!(second.is_err(), "some fifty ticks later, the first is still the only one");
+        waits.store(false, Ordering::Release);
+        assert!(matches!(mailbox.inbox.recv().await, Some(Work::Tick)));
+    }
+}

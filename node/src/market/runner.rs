@@ -9,10 +9,11 @@ use std::time::Instant;
 use rand_chacha::ChaCha20Rng;
 use tokio::sync::oneshot;
 use tradepost_ledger::clock::LedgerClock;
+use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::kind::Kind;
 use tradepost_protocol::market::Market;
 use tradepost_protocol::market::command::{Answer, Command, CommandError, CommandId};
-use tradepost_protocol::market::event::{Effect, Event};
+use tradepost_protocol::market::event::{Effect, Event, News};
 use tradepost_protocol::message::MessageId;
 use tradepost_protocol::step::{Commit, Step, Write};
 
@@ -60,6 +61,8 @@ pub(crate) struct Runner<S> {
     tokens: Tokens,
     commands: HashMap<CommandId, Reply>,
     next_command: u64,
+    /// Where open bindings stood when that was logged.
+    phases: HashMap<MessageId, Phase>,
     /// Events that effects led to at once.
     due: VecDeque<Event>,
 }
@@ -93,6 +96,7 @@ impl<S: Commit> Runner<S> {
             tokens: Tokens::default(),
             commands: HashMap::new(),
             next_command: 0,
+            phases: HashMap::new(),
             due: VecDeque::new(),
         };
         match runner.turns(first) {
@@ -217,6 +221,23 @@ impl<S: Commit> Runner<S> {
         CommandId(self.next_command)
     }
 
+    /// Tells the log where a binding stands now, once for each phase.
+    fn log(&mut self, news: &News) {
+        let News::Binding(request) = news else { return };
+        let Some(trade) = self.market.trade(request.as_bytes()) else { return };
+        let phase = trade.phase();
+        let moved = if phase.is_final() {
+            // Logged once: where it stood before is known until then.
+            self.phases.remove(request).is_some()
+        } else {
+            self.phases.insert(*request, phase) != Some(phase)
+        };
+        if moved {
+            let (side, next) = (trade.state.side, phase.next_action(trade.state.side));
+            tracing::info!(%request, ?side, %phase, next, "a binding moved");
+        }
+    }
+
     /// The only way to effects: through a commit.
     fn commit(&mut self, step: Step<Effect>) -> Result<(), String> {
         let effects = step.commit_to(&mut self.store).map_err(|e| e.to_string())?;
@@ -235,6 +256,7 @@ impl<S: Commit> Runner<S> {
                 }
             }
             Effect::News(news) => {
+                self.log(&news);
                 // No watcher, no harm.
                 let _ = self.mailbox.news.send(news);
             }
