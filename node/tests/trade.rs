@@ -196,12 +196,7 @@ async fn calls_need_the_bindings_token_stream_both_ways_and_end_before_their_nod
     world::within("the call arrives", service.arrived.acquire()).await.unwrap().forget();
     let stopping = provider.handle.clone();
     let stopped = tokio::spawn(provider.stop());
-    world::within("the provider drains", async {
-        while !stopping.health().stopping {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    world::within("the provider drains", stopping.stopping()).await;
     let (status, problem) = text(client.call(binding, get("/")).await.unwrap()).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(problem.contains("unavailable"), "{problem}");
@@ -231,6 +226,35 @@ async fn a_node_that_is_started_again_goes_on_with_its_trade() {
     }
     let trade = consumer.until("it is settled", binding, |t| t.phase() == Phase::Closed).await;
     assert_eq!(*trade.escrow(), EscrowState::Paid);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_that_is_away_for_a_while_delays_a_trade_and_costs_nobody() {
+    let world = World::start().await;
+    let provider = world.party(true).await;
+    let consumer = world.party(true).await;
+    let service = world::service().await;
+    let published = provider.publish(&service).await;
+    let listing = consumer.discover(published.series).await;
+    let binding = bind(&consumer, listing.id).await;
+    consumer.until("the service runs", binding, |t| t.phase() == Phase::Active).await;
+
+    world.ledger_answers(false);
+    for party in [&provider, &consumer] {
+        let mut health = party.handle.ledger_health();
+        world::within("it is noticed", health.wait_for(|health| health.trouble.is_some())).await.unwrap();
+        assert!(!party.handle.health().is_ready());
+    }
+    for _ in 0..UNITS {
+        let (status, _) = text(consumer.handle.calls.call(binding, get("/")).await.unwrap()).await;
+        assert_eq!(status, StatusCode::OK, "a service needs no ledger");
+    }
+    world.ledger_answers(true);
+
+    let trade = consumer.until("it is settled", binding, |t| t.phase() == Phase::Closed).await;
+    assert_eq!(*trade.escrow(), EscrowState::Paid);
+    assert_eq!(provider.balance().await, AMOUNT_GIVEN - world::BOND - FEE + world::PRICE * UNITS as i64 - FEE);
+    world.ledger_adds_up();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,6 @@
 //! The provider's end of a call: admitted by the market, passed on to the service, counted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -12,6 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tradepost_network::{BoxError, CallBody, CallHandler, PeerId};
@@ -53,7 +53,7 @@ struct Shared {
     /// HTTP/2 without TLS, for gRPC, which speaks nothing else.
     grpc: Upstream,
     running: TaskTracker,
-    draining: AtomicBool,
+    draining: CancellationToken,
 }
 
 impl std::fmt::Debug for ProviderCalls {
@@ -72,20 +72,25 @@ impl ProviderCalls {
             plain: upstream(false),
             grpc: upstream(true),
             running: TaskTracker::new(),
-            draining: AtomicBool::new(false),
+            draining: CancellationToken::new(),
         };
         Self { shared: Arc::new(shared) }
     }
 
     /// Takes no new calls from now on.
     pub fn drain(&self) {
-        self.shared.draining.store(true, Ordering::Release);
+        self.shared.draining.cancel();
         self.shared.running.close();
     }
 
     /// Whether no new calls are taken.
     pub fn is_draining(&self) -> bool {
-        self.shared.draining.load(Ordering::Acquire)
+        self.shared.draining.is_cancelled()
+    }
+
+    /// Cancelled from then on.
+    pub(crate) fn draining(&self) -> &CancellationToken {
+        &self.shared.draining
     }
 
     /// Waits until no call runs; after [`ProviderCalls::drain`].
@@ -113,7 +118,7 @@ impl Shared {
     async fn answer(&self, request: Request<CallBody>) -> Result<Response<CallBody>, Problem> {
         // Counted before the look, so that a drain that begins now waits for it.
         let running = self.running.token();
-        if self.draining.load(Ordering::Acquire) {
+        if self.draining.is_cancelled() {
             let detail = "the provider's node is stopping";
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail));
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tradepost_ledger::ClosedLedger;
 
 use super::NodeHandle;
@@ -41,6 +42,16 @@ impl Health {
 }
 
 impl NodeHandle {
+    /// How the way to the ledger does, with a notice after each question.
+    pub fn ledger_health(&self) -> watch::Receiver<tradepost_ledger::watch::Health> {
+        self.watch.health()
+    }
+
+    /// Waits until the node begins to stop.
+    pub async fn stopping(&self) {
+        self.served.draining().cancelled().await;
+    }
+
     /// How the node does now.
     pub fn health(&self) -> Health {
         let trouble = self.watch.health().borrow().trouble.clone();

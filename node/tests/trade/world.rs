@@ -19,7 +19,7 @@ use tradepost::keystore::{Keystore, Mnemonic, Words};
 use tradepost::ledger_access;
 use tradepost::node::{Node, NodeHandle, NodeSettings};
 use tradepost::telemetry::Metrics;
-use tradepost_devnet::{Close, Server};
+use tradepost_devnet::{Close, Faults, Server};
 use tradepost_ledger::Ledger;
 use tradepost_protocol::amount::{Price, Stroops, Unit};
 use tradepost_protocol::asset::Asset;
@@ -130,6 +130,11 @@ impl World {
         seen_by
             .when("time has moved", move |market, _| market.point().filter(|p| p.close_time >= time).map(|_| ()))
             .await;
+    }
+
+    /// Whether the ledger's server answers from now on; ledgers close all the same.
+    pub fn ledger_answers(&self, answers: bool) {
+        self.server.set_faults(Faults { down: !answers, ..Faults::default() }).unwrap();
     }
 
     /// Accounts, claimable balances and fees are all the money there is.
