@@ -3,6 +3,7 @@
 mod closing;
 mod connecting;
 mod gossiping;
+mod listening;
 mod requesting;
 
 use std::collections::HashMap;
@@ -19,7 +20,7 @@ use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, gossipsub, identify, kad, ping};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
-use tracing::{Instrument, debug, info, info_span};
+use tracing::{Instrument, debug, info_span};
 
 use crate::behaviour::{self, Behaviour, BehaviourEvent};
 use crate::call::{CallServer, Calls};
@@ -36,6 +37,7 @@ use crate::rate::Bucket;
 use crate::request::RequestError;
 use crate::stats::Counters;
 use connecting::Connects;
+use listening::Listening;
 use requesting::Answered;
 
 /// Time between two looks at what is due.
@@ -66,6 +68,7 @@ pub(crate) struct Actor {
     requests: HashMap<(Protocol, OutboundRequestId), oneshot::Sender<Result<Bytes, RequestError>>>,
     answers: FuturesUnordered<BoxFuture<'static, Answered>>,
     connects: Connects,
+    listening: Listening,
     discovery: Discovery,
 }
 
@@ -84,10 +87,12 @@ pub fn spawn(config: Config) -> Result<(Handle, EventReceiver, BoxFuture<'static
         kinds.iter().zip(&topics).filter(|(kind, _)| kind.gossiped).map(|(_, topic)| topic.clone()).collect();
     let salt = Salt::default();
     let mut swarm = behaviour::swarm(&config, &names, &gossiped, &salt)?;
+    let mut listening = Listening::default();
     for address in &config.listen {
-        swarm
+        let listener = swarm
             .listen_on(address.clone())
             .map_err(|e| NetworkError::Listen { address: address.clone(), why: e.to_string() })?;
+        listening.expect(listener);
     }
     for address in &config.external {
         swarm.add_external_address(address.clone());
@@ -131,6 +136,7 @@ pub fn spawn(config: Config) -> Result<(Handle, EventReceiver, BoxFuture<'static
         requests: HashMap::new(),
         answers: FuturesUnordered::new(),
         connects: Connects::default(),
+        listening,
         discovery: Discovery::new(now),
         config,
     };
@@ -175,7 +181,7 @@ impl Actor {
                 let gossip = &self.swarm.behaviour().gossip;
                 drop(reply.send(self.peers.list(|peer| gossip.peer_score(peer).unwrap_or(0.0))));
             }
-            Command::ListenAddresses { reply } => drop(reply.send(self.swarm.listeners().cloned().collect())),
+            Command::ListenAddresses { reply } => self.tell_addresses(reply),
             Command::Close { .. } => unreachable!("the loop takes it"),
         }
     }
@@ -186,6 +192,7 @@ impl Actor {
         self.outbox.wake_all();
         self.events.flush();
         self.connects.forget_abandoned();
+        self.listening.forget_abandoned();
         self.requests.retain(|_, reply| !reply.is_closed());
         self.discover(now);
         self.count();
@@ -204,10 +211,7 @@ impl Actor {
     fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
-            SwarmEvent::NewListenAddr { address, .. } => {
-                info!(%address, "listening");
-                self.tell(Event::Listening(address));
-            }
+            SwarmEvent::NewListenAddr { listener_id, address } => self.on_listening(listener_id, address),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.on_connected(peer_id, connection_id, &endpoint);
             }
@@ -226,8 +230,11 @@ impl Actor {
             SwarmEvent::ListenerError { error, .. } => {
                 tracing::warn!(%error, "a listener has trouble")
             }
-            SwarmEvent::ListenerClosed { addresses, reason: Err(error), .. } => {
-                tracing::warn!(?addresses, %error, "a listener has ended: peers can't reach us there any more");
+            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
+                if let Err(error) = reason {
+                    tracing::warn!(?addresses, %error, "a listener has ended: peers can't reach us there any more");
+                }
+                self.on_listener_closed(listener_id);
             }
             _ => {}
         }

@@ -267,7 +267,7 @@ impl Handle {
         self.ask(|reply| Command::Peers { reply }).await
     }
 
-    /// Lists the addresses that we listen on.
+    /// Lists the addresses that we listen on, once every listener has one: the system may choose ports a moment later.
     ///
     /// # Errors
     /// The actor doesn't answer.

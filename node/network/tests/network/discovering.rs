@@ -1,4 +1,4 @@
-use tradepost_network::Config;
+use tradepost_network::{Config, spawn};
 
 use crate::node::{config, start, start_with, until, within};
 
@@ -74,4 +74,15 @@ async fn a_later_callers_address_is_tried_when_the_first_ones_fails() {
         node.handle.dial(target.id(), target.addresses.clone()),
     );
     assert_eq!((first, second), (Ok(()), Ok(())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asks_at_once_where_a_node_listens_hears_of_every_listener() {
+    for _ in 0..8 {
+        let listen = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"].map(|a| a.parse().unwrap()).to_vec();
+        let (handle, _events, actor) = spawn(Config { listen, ..config() }).unwrap();
+        tokio::spawn(actor);
+        let addresses = within(10, handle.listen_addrs()).await.unwrap();
+        assert_eq!(addresses.len(), 2, "{addresses:?}");
+    }
 }
