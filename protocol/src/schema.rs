@@ -6,6 +6,7 @@
 //! schemas of this profile mean what the `jsonschema` crate takes them for.
 
 use core::fmt;
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -126,7 +127,7 @@ struct Node {
     properties: Vec<(String, Node)>,
     required: Vec<String>,
     additional: Additional,
-    one_of: Option<Vec<Value>>,
+    one_of: Option<Choices>,
     constant: Option<Value>,
     minimum: Option<i64>,
     maximum: Option<i64>,
@@ -135,6 +136,15 @@ struct Node {
     items: Option<Box<Node>>,
     min_items: Option<u64>,
     max_items: Option<u64>,
+}
+
+/// The values of an `enum`, looked up by their text: a long list of values against a long list of choices costs little.
+#[derive(Debug, Clone)]
+struct Choices {
+    /// The first few, for people.
+    shown: String,
+    /// Each one's JSON, which is the same for the same value.
+    texts: BTreeSet<String>,
 }
 
 /// What members may stand in an object besides its properties.

@@ -2,11 +2,19 @@
 
 use serde_json::{Map, Value};
 
-use super::{Additional, Node, Path, SchemaError, SchemaFault, Type};
+use super::validate::short;
+use super::{Additional, Choices, Node, Path, SchemaError, SchemaFault, Type};
 use crate::limits::{MAX_SCHEMA_DEPTH, MAX_SCHEMA_NODES};
 
 pub(super) fn root(source: &Map<String, Value>) -> Result<Node, SchemaError> {
-    Compiler { nodes: 0 }.node(source, &Path::root(), 1)
+    walk(source).0
+}
+
+/// Compiles a schema, and counts the subschemas that were looked at for it.
+pub(super) fn walk(source: &Map<String, Value>) -> (Result<Node, SchemaError>, usize) {
+    let mut compiler = Compiler { nodes: 0 };
+    let root = compiler.node(source, &Path::root(), 1);
+    (root, compiler.nodes)
 }
 
 struct Compiler {
@@ -53,7 +61,7 @@ impl Compiler {
                 "items" => node.items = Some(Box::new(self.sub(value, &path.join("items"), depth)?)),
                 "enum" => {
                     let values = value.as_array().filter(|v| !v.is_empty());
-                    node.one_of = Some(values.cloned().ok_or_else(|| form("enum", "a list of at least one value"))?);
+                    node.one_of = Some(choices(values.ok_or_else(|| form("enum", "a list of at least one value"))?));
                 }
                 "const" => node.constant = Some(value.clone()),
                 "minimum" => node.minimum = Some(value.as_i64().ok_or_else(|| form("minimum", "an integer"))?),
@@ -78,6 +86,11 @@ impl Compiler {
         })?;
         self.node(source, path, depth + 1)
     }
+}
+
+fn choices(values: &[Value]) -> Choices {
+    let shown: Vec<String> = values.iter().take(8).map(short).collect();
+    Choices { shown: shown.join(", "), texts: values.iter().map(Value::to_string).collect() }
 }
 
 fn type_named(name: &Value) -> Option<Type> {

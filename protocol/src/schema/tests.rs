@@ -105,6 +105,46 @@ fn depth_and_nodes_are_bounded() {
 }
 
 #[test]
+fn a_hostile_schema_is_refused_after_a_few_steps() {
+    let doubling =
+        |depth: usize| (0..depth).fold(json!({}), |inner, _| json!({"properties": {"a": inner, "b": inner}}));
+    let nested = (0..100).fold(json!({}), |inner, _| json!({"items": inner}));
+    let references = json!({"properties": {"a": {"$ref": "https://example.org/schema.json"}, "b": {"$ref": "#"}}});
+    let combined = |word: &str| json!({"properties": {"a": {word: vec![json!({}); 1_000]}}});
+    let definitions = json!({"$defs": {"a": doubling(6)}, "properties": {"a": {"$ref": "#/$defs/a"}}});
+    for (what, schema, most) in [
+        ("doubling until it is too many", doubling(8), MAX_SCHEMA_NODES + 1),
+        ("doubling until it is too deep", doubling(12), MAX_SCHEMA_NODES + 1),
+        ("deep", nested, MAX_SCHEMA_DEPTH),
+        ("remote and recursive references", references, 2),
+        ("definitions", definitions, 1),
+        ("allOf", combined("allOf"), 2),
+        ("anyOf", combined("anyOf"), 2),
+        ("oneOf", combined("oneOf"), 2),
+        ("not", json!({"not": {"not": {"not": {}}}}), 1),
+    ] {
+        let (compiled, nodes) = super::compile::walk(schema.as_object().unwrap());
+        assert!(compiled.is_err(), "{what}");
+        assert!(nodes <= most, "{what}: {nodes} subschemas looked at");
+    }
+}
+
+#[test]
+fn a_choice_is_the_same_value_however_it_is_written() {
+    let schema = json!({"properties": {"x": {"enum": [{"a": 1, "b": [2, "é"]}, 7, "7"]}}});
+    for (value, allowed) in [
+        (r#"{"x":{"b":[2,"\u00e9"],"a":1}}"#, true),
+        (r#"{"x":7}"#, true),
+        (r#"{"x":"7"}"#, true),
+        (r#"{"x":{"b":["é",2],"a":1}}"#, false),
+        (r#"{"x":[7]}"#, false),
+    ] {
+        let value = Value::Object(crate::json::parse(value.as_bytes()).unwrap());
+        assert_eq!(violations(&schema, &value).is_empty(), allowed, "{value}");
+    }
+}
+
+#[test]
 fn violations_are_bounded() {
     let value: Map<String, Value> = (0..100).map(|i| (format!("x{i}"), json!(1))).collect();
     let found = violations(&json!({"additionalProperties": {"type": "string"}}), &Value::Object(value));

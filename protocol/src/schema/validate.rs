@@ -9,9 +9,9 @@ use super::{Additional, Node, Path, Type, Violation, Violations};
 pub(super) fn object(root: &Node, value: &Map<String, Value>, at: &Path) -> Result<(), Violations> {
     let mut found = Found(Vec::new());
     found.type_of(root, Type::Object, at);
-    // Compared by hand, because the root stands outside of a `Value`.
-    let equal = |v: &Value| v.as_object() == Some(value);
-    found.choice(root, equal, at);
+    if root.constant.is_some() || root.one_of.is_some() {
+        found.choice(root, &Value::Object(value.clone()), at);
+    }
     found.members(root, value, at);
     if found.0.is_empty() { Ok(()) } else { Err(Violations(found.0)) }
 }
@@ -31,7 +31,7 @@ impl Found {
             return;
         }
         self.type_of(node, kind(value), at);
-        self.choice(node, |v| v == value, at);
+        self.choice(node, value, at);
         match value {
             Value::Object(members) => self.members(node, members, at),
             Value::Array(items) => self.items(node, items, at),
@@ -50,17 +50,16 @@ impl Found {
         }
     }
 
-    fn choice(&mut self, node: &Node, equal: impl Fn(&Value) -> bool, at: &Path) {
+    fn choice(&mut self, node: &Node, value: &Value, at: &Path) {
         if let Some(constant) = &node.constant
-            && !equal(constant)
+            && constant != value
         {
             self.say(at, format_args!("must be {}", short(constant)));
         }
-        if let Some(values) = &node.one_of
-            && !values.iter().any(equal)
+        if let Some(choices) = &node.one_of
+            && !choices.texts.contains(&value.to_string())
         {
-            let list: Vec<String> = values.iter().take(8).map(short).collect();
-            self.say(at, format_args!("must be one of {}", list.join(", ")));
+            self.say(at, format_args!("must be one of {}", choices.shown));
         }
     }
 
@@ -140,6 +139,6 @@ fn article(kind: Type) -> &'static str {
     }
 }
 
-fn short(value: &Value) -> String {
+pub(super) fn short(value: &Value) -> String {
     value.to_string().chars().take(40).collect()
 }
