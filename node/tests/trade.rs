@@ -13,6 +13,7 @@ use hyper::{Request, StatusCode};
 use tradepost::call::{CallFailure, PROBLEM_JSON};
 use tradepost_network::{BoxError, CallBody, empty_body, full_body};
 use tradepost_protocol::binding::phase::Phase;
+use tradepost_protocol::binding::session::End;
 use tradepost_protocol::escrow::outcome::EscrowState;
 use tradepost_protocol::market::command::{Answer, Command, CommandError};
 use tradepost_protocol::message::BindingId;
@@ -188,6 +189,15 @@ async fn calls_need_the_bindings_token_stream_both_ways_and_end_before_their_nod
     }
     drop((parts, streamed));
 
+    // A consumer that hangs up has been served.
+    let hung_up = tokio::spawn({
+        let client = client.clone();
+        async move { client.call(binding, get("/hold")).await }
+    });
+    world::within("the call arrives", service.arrived.acquire()).await.unwrap().forget();
+    hung_up.abort();
+    provider.until("the call is over", binding, |t| t.volatile.calls == 0 && t.state.used == 2).await;
+
     // A call that runs when its node is stopped ends first; new ones are told.
     let held = tokio::spawn({
         let client = client.clone();
@@ -204,7 +214,7 @@ async fn calls_need_the_bindings_token_stream_both_ways_and_end_before_their_nod
     assert_eq!(held.await.unwrap(), (StatusCode::OK, "held".to_owned()));
     stopped.await.unwrap();
     let trade = consumer.until("the session ends", binding, |t| t.state.session.end().is_some()).await;
-    assert_ne!(*trade.escrow(), EscrowState::Paid);
+    assert_eq!(trade.state.session.end(), Some(End::UnitsUsed), "the last call was the third");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

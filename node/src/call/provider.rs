@@ -264,3 +264,86 @@ impl hyper::body::Body for Counted {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use http_body_util::StreamBody;
+    use hyper::HeaderMap;
+    use hyper::body::{Frame, Incoming};
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use tokio::net::TcpListener;
+    use tradepost_network::{empty_body, full_body};
+
+    use super::*;
+
+    /// A gRPC server's part that matters here: HTTP/2 without TLS, and its word in the trailers.
+    async fn grpc_service() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/svc/Method", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let answer = service_fn(|request: Request<Incoming>| async move {
+                assert_eq!(request.version(), Version::HTTP_2);
+                let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]);
+                let frames = [Frame::data(Bytes::from_static(b"reply")), Frame::trailers(trailers)];
+                let body = StreamBody::new(futures::stream::iter(frames.map(Ok::<_, Infallible>)));
+                Ok::<_, Infallible>(Response::new(body))
+            });
+            hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), answer)
+                .await
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn grpc_reaches_its_service_over_http2_and_its_trailers_come_back() {
+        let request = Request::post(grpc_service().await).header("content-type", "application/grpc+proto");
+        let request = request.version(Version::HTTP_2).body(full_body("call")).unwrap();
+        assert!(is_grpc(&request));
+        let response = upstream(true).request(request).await.unwrap();
+        let body = response.into_body().map_err(BoxError::from).boxed_unsync();
+        let collected = bounded(body, MAX_RESPONSE_BODY).collect().await.unwrap();
+        assert_eq!(collected.trailers().unwrap()["grpc-status"], "0");
+        assert_eq!(collected.to_bytes(), "reply");
+    }
+
+    #[tokio::test]
+    async fn a_body_over_its_bound_is_cut_off() {
+        assert!(bounded(full_body("12345"), 4).collect().await.is_err());
+        assert!(bounded(full_body("1234"), 4).collect().await.is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_passed_on_is_refused_before_it_counts() {
+        let code = |request: Request<CallBody>| check_request(&request).map_err(|problem| problem.code);
+        let tunnel = Request::connect("host:1").body(empty_body()).unwrap();
+        assert_eq!(code(tunnel), Err("no-tunnel"));
+        assert_eq!(code(Request::get("/a/..").body(empty_body()).unwrap()), Err("bad-path"));
+        assert_eq!(code(Request::get("/a").body(empty_body()).unwrap()), Ok(()));
+        let large = CountedAs(MAX_REQUEST_BODY + 1).boxed_unsync();
+        assert_eq!(code(Request::post("/a").body(large).unwrap()), Err("too-large"));
+    }
+
+    /// A body that says how large it is.
+    struct CountedAs(u64);
+
+    impl hyper::body::Body for CountedAs {
+        type Data = Bytes;
+        type Error = BoxError;
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            std::task::Poll::Ready(None)
+        }
+        fn size_hint(&self) -> hyper::body::SizeHint {
+            hyper::body::SizeHint::with_exact(self.0)
+        }
+    }
+}
