@@ -68,10 +68,18 @@ async fn nodes_of_another_network_are_sent_away_and_exchange_nothing() {
 async fn a_later_callers_address_is_tried_when_the_first_ones_fails() {
     let target = start_with(&[]).await;
     let node = start_with(&[]).await;
-    let nowhere: tradepost_network::Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
-    let (first, second) = tokio::join!(
+    let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nowhere = format!("/ip4/127.0.0.1/tcp/{}", mute.local_addr().unwrap().port()).parse().unwrap();
+    let hang_up_once_both_have_asked = async {
+        let connection = mute.accept().await.unwrap();
+        // Answered after whatever was asked before it.
+        node.handle.peers().await.unwrap();
+        drop(connection);
+    };
+    let (first, second, ()) = tokio::join!(
         node.handle.dial(target.id(), vec![nowhere]),
         node.handle.dial(target.id(), target.addresses.clone()),
+        hang_up_once_both_have_asked,
     );
     assert_eq!((first, second), (Ok(()), Ok(())));
 }
