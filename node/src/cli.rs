@@ -5,6 +5,7 @@ pub mod binding;
 pub mod call;
 pub mod client;
 pub mod config;
+pub mod demo;
 pub mod devnet;
 pub mod failure;
 pub mod init;
@@ -107,6 +108,11 @@ enum Command {
     Wallet(wallet::WalletCommand),
     /// Who is connected.
     Peers(peers::Peers),
+    /// Shows a market at work on this machine.
+    Demo(demo::Demo),
+    /// Serves what the demo's providers sell.
+    #[command(hide = true)]
+    DemoService(demo::DemoService),
     /// The configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -208,6 +214,8 @@ fn execute(cli: Cli) -> Result<(), Failure> {
             Command::Service(service) => service.run(&cli.global).await,
             Command::Wallet(wallet) => wallet.run(&cli.global).await,
             Command::Peers(peers) => peers.run(&cli.global).await,
+            Command::Demo(demo) => demo.run(&cli.global).await,
+            Command::DemoService(service) => service.run().await,
             Command::Config(config) => config.run(&cli.global),
         }
     });

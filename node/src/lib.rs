@@ -4,6 +4,7 @@ pub mod api;
 pub mod call;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod home;
 pub mod keystore;
 pub mod ledger_access;

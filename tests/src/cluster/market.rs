@@ -1,0 +1,179 @@
+//! One seller and one buyer who met through a bootstrap node, and what they trade.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tradepost::api::request::{NewBinding, NewOffering, ServedBy};
+use tradepost::api::view::{BindingView, Bound, Funded, OfferingList, Published, WalletView};
+use tradepost::demo::actor::Actor;
+use tradepost::demo::cluster::{ClusterError, Setup};
+use tradepost_ledger::Ledger as _;
+use tradepost_protocol::account::AccountId;
+use tradepost_protocol::amount::{Price, Stroops, Unit};
+use tradepost_protocol::asset::Asset;
+use tradepost_protocol::document::Windows;
+use tradepost_protocol::stellar::entry::{AccountState, Entry};
+use tradepost_protocol::stellar::ledger_key::Key;
+
+use super::Nodes;
+
+/// How long something may take that needs messages and a few ledgers, on a busy machine.
+pub const SOON: Duration = Duration::from_secs(60);
+/// The node that sells.
+pub const SELLER: &str = "seller";
+/// The node that buys.
+pub const BUYER: &str = "buyer";
+/// The node by which they meet.
+const BOOTSTRAP: &str = "bootstrap";
+
+/// What is sold.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Price of a call.
+    pub price: Stroops,
+    /// How long the parts of a binding take.
+    pub windows: Windows,
+    /// How many bindings at once.
+    pub max_supply: u32,
+}
+
+/// A seller's and a buyer's node, with an offering that the buyer has found.
+#[derive(Debug)]
+pub struct Market {
+    /// All processes.
+    pub nodes: Nodes,
+    /// The seller's node.
+    pub seller: Actor,
+    /// The buyer's node.
+    pub buyer: Actor,
+    /// The buyer's account.
+    pub buyer_account: AccountId,
+    /// What was published.
+    pub published: Published,
+}
+
+impl Market {
+    /// Starts everything and publishes an offering of the demo's service on these terms.
+    ///
+    /// # Panics
+    /// Where any of that fails.
+    pub async fn open(program: &str, terms: Terms) -> Self {
+        match Self::try_open(program, terms).await {
+            Ok(market) => market,
+            Err(e) => panic!("{e}\n{}", e.tail.join("\n")),
+        }
+    }
+
+    async fn try_open(program: &str, terms: Terms) -> Result<Self, ClusterError> {
+        let mut nodes = Nodes::start(program).await;
+        nodes.add(BOOTSTRAP, &Setup::default()).await?;
+        let bootstrap = nodes.run(BOOTSTRAP).await?.running()?.p2p.clone();
+        let start = json!([program, "demo-service", "--port", "{port}"]);
+        let config = format!("[service.adder]\nstart = {start}\nhealth = \"/healthz\"\n");
+        let seller = Setup { bootstrap: bootstrap.clone(), keys: true, config };
+        let buyer = Setup { bootstrap, keys: true, config: String::new() };
+        nodes.add_all(&[(SELLER, seller), (BUYER, buyer)]).await?;
+        nodes.run_all(&[SELLER, BUYER]).await?;
+        let (seller, buyer) = (Actor::of(nodes.node(SELLER)?)?, Actor::of(nodes.node(BUYER)?)?);
+        let (_, buyer_account) = tokio::try_join!(funded(&seller), funded(&buyer))?;
+        let published: Published = seller.post("/v1/offerings", &offering(&terms)).await?;
+        let series = published.series;
+        let listed = |list: &OfferingList| list.items.iter().find(|o| o.series == series && o.live).map(|o| o.id);
+        buyer.until("the offering is live", SOON, "/v1/offerings", listed).await?;
+        Ok(Self { nodes, seller, buyer, buyer_account, published })
+    }
+
+    /// Has the buyer bind so many units; returns the binding.
+    ///
+    /// # Panics
+    /// Where it is refused.
+    pub async fn bind(&self, units: u64) -> String {
+        let new = NewBinding { offering: self.published.series.to_string(), units, dry_run: false };
+        let bound: Bound = told(self.buyer.post("/v1/bindings", &new).await);
+        bound.binding.to_string()
+    }
+
+    /// Waits until a side's view of a binding is as wanted.
+    ///
+    /// # Panics
+    /// Where it isn't in time.
+    pub async fn until(
+        &self,
+        side: &Actor,
+        binding: &str,
+        patience: Duration,
+        what: &str,
+        is: impl Fn(&BindingView) -> bool,
+    ) -> BindingView {
+        let path = format!("/v1/bindings/{binding}");
+        told(side.until(what, patience, &path, |view: &BindingView| is(view).then(|| view.clone())).await)
+    }
+
+    /// The buyer's account as the ledger has it.
+    ///
+    /// # Panics
+    /// Where the ledger can't be read, or has no such account.
+    pub async fn buyer_on_the_ledger(&self) -> AccountState {
+        let ledger = self.nodes.ledger().await.expect("the ledger answers");
+        let key = Key::Account(self.buyer_account);
+        let read = ledger.read(std::slice::from_ref(&key)).await.expect("the ledger answers");
+        match read.get(&key).map(|read| read.entry.clone()) {
+            Some(Ok(Entry::Account(state))) => state,
+            other => panic!("the ledger has no account of the buyer's: {other:?}"),
+        }
+    }
+
+    /// The numbers of the seller's service processes, from the records that its supervisor keeps.
+    ///
+    /// # Panics
+    /// Where the seller has no home.
+    pub fn service_records(&self) -> Vec<String> {
+        let seller = self.nodes.node(SELLER).expect("there is a seller");
+        let dir = std::fs::read_dir(seller.home().services_dir()).expect("its home is there");
+        let mut records: Vec<String> =
+            dir.flatten().filter_map(|file| std::fs::read_to_string(file.path()).ok()).collect();
+        records.sort();
+        records
+    }
+}
+
+/// The value, or the error with the end of the log that it concerns.
+fn told<T>(result: Result<T, ClusterError>) -> T {
+    result.unwrap_or_else(|e| panic!("{e}\n{}", e.tail.join("\n")))
+}
+
+async fn funded(node: &Actor) -> Result<AccountId, ClusterError> {
+    let funded: Funded = node.post("/v1/wallet/fund", &json!({})).await?;
+    let there = |wallet: &WalletView| (!wallet.spendable.is_zero()).then_some(());
+    node.until("the friendbot's money is seen", SOON, "/v1/wallet", there).await?;
+    Ok(funded.account)
+}
+
+fn offering(terms: &Terms) -> NewOffering {
+    let endpoints = json!([{"method": "POST", "path": "/add"}]);
+    NewOffering {
+        template: "http-api".to_owned(),
+        title: "adder".to_owned(),
+        description: String::new(),
+        parameters: Map::from_iter([("endpoints".to_owned(), endpoints)]),
+        record: None,
+        recipient: None,
+        price: Price { asset: Asset::Native, amount: terms.price, unit: Unit::Call },
+        min_units: 1,
+        max_units: 10,
+        max_supply: terms.max_supply,
+        windows: terms.windows,
+        transports: None,
+        life_secs: 3_600,
+        service: Some(ServedBy::Configured("adder".to_owned())),
+    }
+}
+
+/// Calls the service of a binding once.
+///
+/// # Panics
+/// Where it doesn't answer that 10 and 32 are 42.
+pub async fn add(buyer: &Actor, binding: &str) {
+    let answer: Value = told(buyer.call(binding, "/add", &json!({"a": 10, "b": 32})).await);
+    assert_eq!(answer, json!({"sum": 42}));
+}

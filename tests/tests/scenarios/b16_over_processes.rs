@@ -1,0 +1,60 @@
+//! B16 between real nodes: one of them is killed, or stopped for a moment.
+
+use std::time::Duration;
+
+use tradepost::api::view::OwnOfferingList;
+use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::document::Windows;
+use tradepost_tests::cluster::market::{BUYER, Market, SELLER, SOON, Terms, add};
+use tradepost_tests::cluster::signal;
+
+const NODE: &str = env!("CARGO_BIN_EXE_node-under-test");
+/// Long enough that nothing but the missing side ends a session.
+const TERMS: Terms =
+    Terms { price: Stroops::whole(1), windows: Windows { deliver_secs: 600, collect_secs: 60 }, max_supply: 1 };
+
+async fn active() -> (Market, String) {
+    let market = Market::open(NODE, TERMS).await;
+    let binding = market.bind(3).await;
+    market.until(&market.buyer, &binding, SOON, "the service runs", |view| view.session == "active").await;
+    market.until(&market.seller, &binding, SOON, "the service runs", |view| view.session == "active").await;
+    assert_eq!(market.service_records().len(), 1);
+    (market, binding)
+}
+
+#[tokio::test]
+async fn b16_a_killed_providers_consumer_is_told() {
+    let (mut market, binding) = active().await;
+    market.nodes.node_mut(SELLER).unwrap().kill();
+    let seen = market.until(&market.buyer, &binding, SOON, "the provider is missed", |view| view.ended.is_some()).await;
+    assert_eq!(seen.ended.as_deref(), Some("provider gone"));
+    assert_eq!((seen.phase.as_str(), seen.escrow.unwrap().state.as_str()), ("failed", "locked"));
+}
+
+#[tokio::test]
+async fn b16_a_killed_consumers_service_is_stopped_and_its_place_free() {
+    let (mut market, binding) = active().await;
+    market.nodes.node_mut(BUYER).unwrap().kill();
+    let seen =
+        market.until(&market.seller, &binding, SOON, "the consumer is missed", |view| view.ended.is_some()).await;
+    assert_eq!(seen.ended.as_deref(), Some("consumer gone"));
+    let free = |list: &OwnOfferingList| (list.items[0].free == Some(1)).then_some(());
+    market.seller.until("the place is free", SOON, "/v1/offerings/own", free).await.unwrap();
+    assert!(market.service_records().is_empty());
+}
+
+#[tokio::test]
+async fn b16_a_consumer_that_is_back_within_the_grace_time_has_the_same_process() {
+    let (market, binding) = active().await;
+    let before = market.service_records();
+    let buyer = market.nodes.node(BUYER).unwrap().running().unwrap().process.pid;
+    assert!(signal(buyer, "STOP"));
+    // Stopped for as long as the provider takes to see nothing of it, but not to give it up.
+    let away = market.until(&market.seller, &binding, Duration::from_secs(20), "away", |view| view.session != "active");
+    let seen = away.await;
+    assert!(signal(buyer, "CONT"));
+    assert_eq!(seen.session, "away");
+    market.until(&market.seller, &binding, SOON, "the consumer is back", |view| view.session == "active").await;
+    add(&market.buyer, &binding).await;
+    assert_eq!(market.service_records(), before);
+}
