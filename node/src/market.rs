@@ -132,6 +132,11 @@ impl MarketHandle {
         self.news.subscribe()
     }
 
+    /// How much waits for the market now, count.
+    pub fn waiting(&self) -> usize {
+        self.inbox.max_capacity() - self.inbox.capacity()
+    }
+
     /// Why the market has ended, once it has.
     pub fn has_ended(&self) -> Option<Ended> {
         self.ended.borrow().clone()

@@ -8,6 +8,7 @@
 //! ```
 
 mod first_ledger;
+mod gauges;
 mod health;
 mod stopping;
 
@@ -258,6 +259,7 @@ impl Starting {
             handle.facts.config.services.clone(),
             metrics.clone(),
         );
+        handle.metrics.register(|registry| registry.register_collector(Box::new(gauges::Gauges::of(&handle))));
         let waits = outside.tick_waits();
         let clock = Arc::clone(&handle.clock);
         let parts = RunnerParts { market, first, store, clock, rng: random()?, outside, mailbox };

@@ -90,6 +90,10 @@ async fn strangers_who_know_one_bootstrap_node_trade_and_every_stroop_is_where_i
     let listing = consumer.until_free(published.series, 2).await;
     assert!(listing.live);
     world.ledger_adds_up();
+    let metrics = consumer.handle.metrics.encode();
+    for name in ["market_running 1", "network_peers_met 2", "ledger_sequence", "market_events_total"] {
+        assert!(metrics.contains(&format!("\ntradepost_{name}")), "{name}: {metrics}");
+    }
     for party in [provider, consumer] {
         party.stop().await;
     }

@@ -11,6 +11,13 @@ macro_rules! counters {
             $($(#[$doc])+ pub $name: u64,)+
         }
 
+        impl Stats {
+            /// Each value with its name.
+            pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)+].into_iter()
+            }
+        }
+
         /// The living counters behind [`Stats`].
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
