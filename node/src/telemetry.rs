@@ -14,6 +14,9 @@ use crate::config::LogFormat;
 /// How every metric's name begins.
 const PREFIX: &str = "tradepost";
 
+/// What libraries say that helps nobody who runs a node; a filter that names them says it all the same.
+const QUIET: &str = "libp2p_swarm=warn,libp2p_kad=error,";
+
 /// Why the log can't be written as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -30,7 +33,9 @@ pub enum TelemetryError {
 /// # Errors
 /// [`TelemetryError`].
 pub fn start_log(filter: &str, format: LogFormat) -> Result<(), TelemetryError> {
-    let parsed = EnvFilter::builder().parse(filter).map_err(|_| TelemetryError::Filter(filter.to_owned()))?;
+    let parsed = EnvFilter::builder()
+        .parse(format!("{QUIET}{filter}"))
+        .map_err(|_| TelemetryError::Filter(filter.to_owned()))?;
     // A log that can't be written must not end the node, as it would where that is complained of on standard error.
     let log = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(io::stderr).log_internal_errors(false);
     let started = match format {

@@ -37,7 +37,7 @@ pub struct Init {
     /// Reads an existing mnemonic from standard input instead of making one.
     #[arg(long)]
     recover: bool,
-    /// Keeps only these keys, for a machine that needs no more: account, serving, sealing, service, node, trade.
+    /// Keeps only these keys, for a machine that needs no more: account, serving, sealing, service, node.
     #[arg(long, value_name = "ROLE,…", value_delimiter = ',', value_parser = role)]
     roles: Vec<Role>,
     /// Asks no friendbot for test money.
