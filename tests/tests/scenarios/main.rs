@@ -17,6 +17,7 @@ mod b18_a_service_that_does_not_start_is_paid_back;
 mod b20_no_help_came_and_the_consumer_takes_its_money_back;
 mod b20_over_processes;
 mod demo;
+mod first_trade_by_hand;
 mod one_account_does_many_things_at_once;
 mod one_trade_settles;
 mod the_same_seed_gives_the_same_trace;
