@@ -38,8 +38,8 @@ impl Collector for Gauges {
         for (name, help, value) in ledger {
             gauge(&mut encoder, name, help, value)?;
         }
-        for (name, value) in self.network.stats().named() {
-            gauge(&mut encoder, &format!("network_{name}"), "See the operators' handbook", value)?;
+        for (name, help, value) in self.network.stats().named() {
+            gauge(&mut encoder, &format!("network_{name}"), help, value)?;
         }
         Ok(())
     }
