@@ -10,6 +10,7 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,6 +33,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const MAX_REQUEST_BODY: u64 = 64 * 1024 * 1024;
 /// Largest body of a response, bytes.
 pub const MAX_RESPONSE_BODY: u64 = 1024 * 1024 * 1024;
+/// Calls that wait for the market's word, count; more are sent away, so that the market hears of other things too.
+const MAX_ADMISSIONS: usize = 256;
 /// Idle connections kept to one service, count.
 const IDLE_CONNECTIONS: usize = 16;
 /// How long an idle connection to a service is kept.
@@ -53,6 +56,7 @@ struct Shared {
     /// HTTP/2 without TLS, for gRPC, which speaks nothing else.
     grpc: Upstream,
     running: TaskTracker,
+    admissions: Arc<Semaphore>,
     draining: CancellationToken,
 }
 
@@ -72,6 +76,7 @@ impl ProviderCalls {
             plain: upstream(false),
             grpc: upstream(true),
             running: TaskTracker::new(),
+            admissions: Arc::new(Semaphore::new(MAX_ADMISSIONS)),
             draining: CancellationToken::new(),
         };
         Self { shared: Arc::new(shared) }
@@ -127,28 +132,36 @@ impl Shared {
         let (binding, token) =
             credentials.ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "no-credentials", unauthorized))?;
         check_request(&request)?;
-        self.admit(binding, token).await?;
-        let mut call = Admitted { market: self.market.clone(), binding, failed: false, _running: running };
+        let mut call = self.admit(binding, token, running).await?;
+        // From here on a consumer that hangs up has been served.
+        call.failed = false;
         let answered = self.pass_on(binding, request).await;
         // Only a response that says nothing of a fault of the service's counts as served.
         call.failed = answered.as_ref().map_or(true, |response| response.status().is_server_error());
         Ok(answered?.map(|body| Counted { body, call: Some(call) }.boxed_unsync()))
     }
 
-    /// Once this returns, the call is counted durably.
-    async fn admit(&self, binding: BindingId, token: [u8; 32]) -> Result<(), Problem> {
-        let stopped = |e: &dyn std::error::Error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", e);
-        match self.market.command(Command::AdmitCall { binding, token }).await {
-            Ok(Ok(Answer::Admitted)) => Ok(()),
-            Ok(Ok(_)) => {
-                Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "an answer to something else"))
+    /// Once this returns, the call is counted durably. Whoever hangs up before gives it back.
+    async fn admit(&self, binding: BindingId, token: [u8; 32], running: TaskTrackerToken) -> Result<Admitted, Problem> {
+        let busy = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many calls arrive at once; try again");
+        let place = Arc::clone(&self.admissions).try_acquire_owned().map_err(|_| busy())?;
+        let market = self.market.clone();
+        // A task of its own, for it must hear the market's answer although nobody waits for it any more.
+        let admission = tokio::spawn(async move {
+            let _place = place;
+            let internal = |detail: &str| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail);
+            match market.command(Command::AdmitCall { binding, token }).await {
+                Ok(Ok(Answer::Admitted)) => Ok(Admitted { market, binding, failed: true, _running: running }),
+                Ok(Ok(_)) => Err(internal("the market answered something else")),
+                Ok(Err(error @ CommandError::NotFound { .. })) => {
+                    Err(Problem::new(StatusCode::UNAUTHORIZED, "unknown-binding", error))
+                }
+                Ok(Err(error)) => Err(Problem::new(StatusCode::CONFLICT, error.code(), error)),
+                Err(error) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error)),
             }
-            Ok(Err(error @ CommandError::NotFound { .. })) => {
-                Err(Problem::new(StatusCode::UNAUTHORIZED, "unknown-binding", error))
-            }
-            Ok(Err(error)) => Err(Problem::new(StatusCode::CONFLICT, error.code(), error)),
-            Err(error) => Err(stopped(&error)),
-        }
+        });
+        let failed = |error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error);
+        admission.await.map_err(failed)?
     }
 
     async fn pass_on(&self, binding: BindingId, mut request: Request<CallBody>) -> Result<Response<CallBody>, Problem> {
@@ -280,6 +293,8 @@ mod tests {
     use tradepost_network::{empty_body, full_body};
 
     use super::*;
+    use crate::home::Home;
+    use crate::market::Work;
 
     /// A gRPC server's part that matters here: HTTP/2 without TLS, and its word in the trailers.
     async fn grpc_service() -> String {
@@ -299,6 +314,31 @@ mod tests {
                 .await
         });
         url
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_before_the_call_is_admitted_gives_it_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        home.create().unwrap();
+        let (market, mut mailbox) = MarketHandle::new();
+        let calls = ProviderCalls::new(market, Supervisor::new(&home).unwrap().0);
+        let mut request = Request::get("/").body(empty_body()).unwrap();
+        let id = BindingId::from_bytes([1; 32]);
+        headers::for_stream(request.headers_mut(), &id, &[2; 32]);
+        let caller = tokio::spawn(calls.call(PeerId::random(), request));
+        let Some(Work::Command { command: Command::AdmitCall { binding, .. }, reply }) = mailbox.inbox.recv().await
+        else {
+            panic!("the market is asked")
+        };
+        assert_eq!(binding, id);
+        caller.abort();
+        assert!(caller.await.unwrap_err().is_cancelled());
+        assert!(reply.send(Ok(Answer::Admitted)).is_ok());
+        let done = mailbox.inbox.recv().await;
+        assert!(matches!(done, Some(Work::CallDone { binding, failed: true }) if binding == id));
+        calls.drain();
+        calls.finished().await;
     }
 
     #[tokio::test]
