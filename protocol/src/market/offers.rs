@@ -557,3 +557,24 @@ impl Market {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod golden {
+    use super::*;
+
+    #[test]
+    fn a_stored_offering_of_ones_own_has_its_golden_bytes() {
+        let stored = StoredOffer {
+            signed: vec![1, 2],
+            state: OfferState::Withdrawn,
+            spec: vec![3],
+            bond_amount: Stroops::whole(1),
+            bond_transaction: Some(TxHash::from_bytes([4; 32])),
+            status_sequence: 300,
+        };
+        let bytes = frame::encode(&stored).unwrap();
+        assert_eq!(hex::encode(&bytes), format!("020102020103fc8096980001{}fb2c01", "04".repeat(32)));
+        assert_eq!(frame::encode(&frame::decode::<StoredOffer>(&bytes).unwrap()).unwrap(), bytes);
+    }
+}
