@@ -176,7 +176,7 @@ pub(super) fn text(view: &BindingView, now: tradepost_protocol::time::Timestamp)
     lines.push(("peer", view.peer.to_string()));
     lines.extend(view.note.iter().map(|note| ("note", plain(note))));
     lines.push(("next", view.next_action.clone()));
-    lines.iter().map(|(name, value)| format!("{name:<11}{value}\n")).collect()
+    show::fields(lines)
 }
 
 #[cfg(test)]
@@ -209,7 +209,7 @@ pub(super) mod tests {
     #[test]
     fn one_binding_shows_every_deadline_and_what_comes_next() {
         let shown = text(&samples::binding(), Timestamp::from_secs(1_800_000_000));
-        for part in ["fund by", "start by", "deliver by", "T   ", "protects", "next       use it: tradepost call"] {
+        for part in ["fund by", "start by", "deliver by", "T   ", "protects", "next        use it: tradepost call"] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
     }

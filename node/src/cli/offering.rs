@@ -128,10 +128,12 @@ impl Publish {
         }
         let published: Published = client.post("/v1/offerings", &new).await?;
         Ok(terminal.print(&published, |published| {
-            format!(
-                "offering     {}\nseries       {}\nbond         {}\ntransaction  {}\n",
-                published.offering, published.series, published.bond, published.transaction
-            )
+            show::fields([
+                ("offering", published.offering.to_string()),
+                ("series", published.series.to_string()),
+                ("bond", published.bond.to_string()),
+                ("transaction", published.transaction.to_string()),
+            ])
         })?)
     }
 }
@@ -274,7 +276,7 @@ fn text(view: &OfferingView, now: Timestamp) -> String {
     }
     let parameters = serde_json::to_string_pretty(&view.parameters).unwrap_or_default();
     lines.extend(parameters.lines().enumerate().map(|(n, l)| (if n == 0 { "parameters" } else { "" }, plain(l))));
-    lines.iter().map(|(name, value)| format!("{name:<11}{value}\n")).collect()
+    show::fields(lines)
 }
 
 fn state(view: &OfferingView) -> String {

@@ -24,8 +24,8 @@ impl Peers {
 }
 
 fn text(peers: &PeerList) -> String {
-    let mut text = format!("this node  {}\n", peers.peer_id);
-    peers.addresses.iter().for_each(|address| text.push_str(&format!("address    {address}\n")));
+    let own = peers.addresses.iter().map(|address| ("address", address));
+    let text = show::fields([("this node", &peers.peer_id)].into_iter().chain(own));
     let mut table = Table::new(&["PEER", "ADDRESS", "OPENED", "PING", "TRADES", "SCORE"]);
     for peer in &peers.items {
         table.row([

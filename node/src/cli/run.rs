@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::time::Instant;
 
 use super::failure::{Exit, Failure};
-use super::{Global, start_log};
+use super::{Global, show, start_log};
 use crate::api::{self, Api, ApiError};
 use crate::config::Config;
 use crate::home::{Home, LedgerInfo, RunInfo};
@@ -146,13 +146,15 @@ fn unlock(home: &Home, config: &Config, terminal: Terminal) -> Result<Keystore, 
 fn text(run: &RunInfo, node: &Node) -> String {
     let facts = node.handle().facts;
     let account = facts.keys.account.map_or_else(|| "(no key here)".to_owned(), |account| account.to_string());
-    let mut text = format!(
-        "network  {} ({:?})\nledger   {}\naccount  {account}\npeer     {}\n",
-        run.ledger.network, run.ledger.passphrase, run.ledger.rpc_url, run.peer_id
-    );
-    run.p2p.iter().for_each(|address| text.push_str(&format!("address  {address}\n")));
-    text.push_str(&format!("api      {}\n", run.api));
-    text
+    let mut lines = vec![
+        ("network", format!("{} ({:?})", run.ledger.network, run.ledger.passphrase)),
+        ("ledger", run.ledger.rpc_url.clone()),
+        ("account", account),
+        ("peer id", run.peer_id.clone()),
+    ];
+    lines.extend(run.p2p.iter().map(|address| ("address", address.clone())));
+    lines.push(("api", run.api.clone()));
+    show::fields(lines)
 }
 
 impl From<ApiError> for Failure {

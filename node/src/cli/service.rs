@@ -109,7 +109,7 @@ fn text(view: &ServiceView) -> String {
         ("record", view.record.to_string()),
         ("key here", if view.own { "yes" } else { "no" }.to_owned()),
     ];
-    lines.iter().map(|(name, value)| format!("{name:<11}{value}\n")).collect()
+    show::fields(lines)
 }
 
 fn table(list: &ServiceList) -> String {

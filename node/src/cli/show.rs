@@ -12,6 +12,11 @@ use crate::terminal::plain;
 /// Hex digits of an id that are shown.
 const ID_DIGITS: usize = 12;
 
+/// Columns of a line.
+const WIDTH: usize = 100;
+/// Columns of a field's name.
+const NAME: usize = 12;
+
 /// An id's first digits: enough to name it again.
 pub fn id(id: impl ToString) -> String {
     id.to_string().chars().take(ID_DIGITS).collect()
@@ -92,6 +97,31 @@ pub fn span(span: Duration) -> String {
     }
 }
 
+/// Names and values, one below the other, in lines that fit the width where their words let them.
+pub fn fields<N: AsRef<str>, V: AsRef<str>>(fields: impl IntoIterator<Item = (N, V)>) -> String {
+    let mut text = String::new();
+    for (name, value) in fields {
+        let mut line = format!("{:<NAME$}", name.as_ref());
+        let mut empty = true;
+        for word in value.as_ref().split(' ') {
+            if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+                text.push_str(line.trim_end());
+                text.push('\n');
+                line = " ".repeat(NAME);
+                empty = true;
+            }
+            if !empty {
+                line.push(' ');
+            }
+            line.push_str(word);
+            empty = false;
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
 /// A stranger's text in at most so many characters of one line.
 pub fn cut(text: &str, most: usize) -> String {
     let line = plain(text);
@@ -135,6 +165,18 @@ mod tests {
         }
         let later = Moment::from(Timestamp::from_secs(1_000_012));
         assert_eq!(moment(&later, now), "in 12 s (1970-01-12 13:46:52 UTC)");
+    }
+
+    #[test]
+    fn a_long_value_goes_on_below_its_beginning() {
+        let long = "word ".repeat(40);
+        let shown = fields([("name", long.trim_end()), ("key", &"k".repeat(120)), ("", "end")]);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!(lines[0].starts_with("name        word") && lines[1].starts_with("            word"), "{shown}");
+        assert!(lines.iter().filter(|line| line.contains("word")).all(|line| line.len() <= WIDTH), "{shown}");
+        assert_eq!(lines[lines.len() - 1], "            end");
+        assert_eq!(shown.matches("word").count(), 40);
+        assert!(shown.contains(&"k".repeat(120)), "what has no words is never cut");
     }
 
     #[test]

@@ -22,8 +22,8 @@ impl Status {
 }
 
 fn text(status: &StatusView, now: Timestamp) -> String {
-    let mut text = String::new();
-    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<11}{value}\n"));
+    let mut lines: Vec<(&str, String)> = Vec::new();
+    let mut line = |name: &'static str, value: String| lines.push((name, value));
     line("status", if status.ok { "all is well".to_owned() } else { "something needs you:".to_owned() });
     for trouble in &status.troubles {
         line("", format!("- {}", trouble.what));
@@ -54,6 +54,7 @@ fn text(status: &StatusView, now: Timestamp) -> String {
     status.peers.addresses.iter().for_each(|address| line("", address.clone()));
     let offers = &status.offerings;
     line("book", format!("{} offerings live, {} known, {} wait", offers.live, offers.known, offers.waiting));
+    let mut text = show::fields(lines);
     if !offers.own.is_empty() {
         text.push_str(&format!("\nmy offerings\n{}", offering::own_table(&offers.own, now)));
     }
@@ -79,9 +80,9 @@ mod tests {
     fn the_answer_begins_with_what_needs_the_owner_and_fits_100_columns() {
         let shown = text(&samples::status(), Timestamp::from_secs(1_800_000_000));
         let mut lines = shown.lines();
-        assert_eq!(lines.next(), Some("status     something needs you:"));
-        assert_eq!(lines.next(), Some("           - no peers"));
-        for part in ["balance    100 XLM", "97 XLM spendable", "my offerings", "open bindings", "deliver_by in"] {
+        assert_eq!(lines.next(), Some("status      something needs you:"));
+        assert_eq!(lines.next(), Some("            - no peers"));
+        for part in ["balance     100 XLM", "97 XLM spendable", "my offerings", "open bindings", "deliver_by in"] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
         assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");

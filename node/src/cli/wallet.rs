@@ -94,19 +94,17 @@ pub(super) fn go_on(answer: Answer) -> Result<bool, Failure> {
 
 /// What something costs, line by line.
 pub(super) fn costs(cost: &CostView, now: Timestamp) -> String {
-    let mut text = format!("  amount    {}\n", show::money(cost.amount, &cost.asset));
-    text.push_str(&format!("  fee       at most {}\n", show::native(cost.fee)));
+    let mut lines = vec![
+        ("  amount", show::money(cost.amount, &cost.asset)),
+        ("  fee", format!("at most {}", show::native(cost.fee))),
+    ];
     if !cost.reserve.is_zero() {
-        text.push_str(&format!("  reserve   {}, locked beside it until then\n", show::native(cost.reserve)));
+        lines.push(("  reserve", format!("{}, locked beside it until then", show::native(cost.reserve))));
     }
-    if let Some(at) = &cost.returns_at {
-        text.push_str(&format!("  returns   {}, at the latest\n", show::moment(at, now)));
-    }
-    if let Some(protects) = &cost.protects {
-        text.push_str(&format!("  protects  {protects}\n"));
-    }
-    text.push_str(&format!("  free now  {}", show::native(cost.spendable_before)));
-    text
+    lines.extend(cost.returns_at.as_ref().map(|at| ("  returns", format!("{}, at the latest", show::moment(at, now)))));
+    lines.extend(cost.protects.clone().map(|protects| ("  protects", protects)));
+    lines.push(("  free now", show::native(cost.spendable_before)));
+    show::fields(lines).trim_end().to_owned()
 }
 
 fn text(wallet: &WalletView, now: Timestamp) -> String {
@@ -114,14 +112,19 @@ fn text(wallet: &WalletView, now: Timestamp) -> String {
         return "this node has no account key\n".to_owned();
     };
     if !wallet.exists {
-        return format!("account    {account}\n           doesn't exist on the ledger yet: `tradepost wallet fund`\n");
+        let missing = "doesn't exist on the ledger yet: `tradepost wallet fund`";
+        return show::fields([("account", account.to_string()), ("", missing.to_owned())]);
     }
-    let mut text = format!("account    {account}\nbalance    {}\n", show::native(wallet.balance));
-    text.push_str(&format!("spendable  {}\n", show::native(wallet.spendable)));
-    text.push_str(&format!("reserved   {}\n", show::native(wallet.reserved)));
+    let mut lines = vec![
+        ("account", account.to_string()),
+        ("balance", show::native(wallet.balance)),
+        ("spendable", show::native(wallet.spendable)),
+        ("reserved", show::native(wallet.reserved)),
+    ];
     if !wallet.committed.is_zero() {
-        text.push_str(&format!("committed  {} by open transactions\n", show::native(wallet.committed)));
+        lines.push(("committed", format!("{} by open transactions", show::native(wallet.committed))));
     }
+    let mut text = show::fields(lines);
     let mut locked = Table::new(&["LOCKED", "FOR", "AMOUNT", "RESERVE", "RETURNS"]);
     for lock in &wallet.locked {
         let unless = if lock.may_be_collected { ", unless collected" } else { "" };
@@ -182,7 +185,7 @@ mod tests {
         };
         let shown = text(&wallet, Timestamp::from_secs(1_000));
         assert!(shown.contains("in 90 s, unless collected") && shown.contains("abababababab"), "{shown}");
-        assert!(shown.contains("reserved   3 XLM") && !shown.contains("committed"), "{shown}");
+        assert!(shown.contains("reserved    3 XLM") && !shown.contains("committed"), "{shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
     }
 

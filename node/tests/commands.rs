@@ -1,0 +1,213 @@
+//! A trade by hand, with the program as people run it: two nodes, each a process, and the commands that talk to them.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// How long anything may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn tradepost(home: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tradepost"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TRADEPOST_") {
+            command.env_remove(name);
+        }
+    }
+    command.arg("--home").arg(home).args(args).stdin(Stdio::null());
+    command
+}
+
+/// A process that is killed when the test ends, however that is, with the first line that it printed.
+struct Running {
+    child: Child,
+    line: Value,
+}
+
+impl Running {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, line: serde_json::from_str(&line).unwrap() }
+    }
+
+    /// Asks it to end, as the first signal does, and returns its exit code.
+    fn drain(&mut self) -> Option<i32> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A home and the commands that are given to its node.
+struct Owner {
+    home: PathBuf,
+}
+
+impl Owner {
+    /// A home with keys, and money where the devnet's friendbot is asked.
+    fn init(dir: &Path, name: &str, rpc_url: &str) -> Self {
+        let home = dir.join(name);
+        let empty = dir.join("empty");
+        std::fs::write(&empty, "").unwrap();
+        let owner = Self { home };
+        owner.done(&["init", "--rpc-url", rpc_url, "--passphrase-file", empty.to_str().unwrap()]);
+        owner
+    }
+
+    fn run(&self, first_peer: Option<&str>) -> Running {
+        let mut args = vec!["run", "--json", "--set", "listen=/ip4/127.0.0.1/tcp/0"];
+        args.extend(first_peer.into_iter().flat_map(|peer| ["--bootstrap", peer]));
+        Running::start(tradepost(&self.home, &args))
+    }
+
+    fn output(&self, args: &[&str]) -> Output {
+        tradepost(&self.home, args).output().unwrap()
+    }
+
+    /// What a command that succeeds prints.
+    #[track_caller]
+    fn done(&self, args: &[&str]) -> String {
+        let done = self.output(args);
+        assert!(done.status.success(), "{args:?}: {:?} {}", done.status, String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    /// The same with `--json`.
+    #[track_caller]
+    fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.done(&[args, &["--json"]].concat())).unwrap()
+    }
+
+    /// The exit code and the complaint of a command that fails.
+    #[track_caller]
+    fn fails(&self, args: &[&str]) -> (i32, String) {
+        let done = self.output(args);
+        let complaint = String::from_utf8(done.stderr).unwrap();
+        assert!(!done.status.success() && !complaint.contains("panicked"), "{args:?}: {complaint}");
+        (done.status.code().unwrap(), complaint)
+    }
+
+    /// Asks again and again until the answer is as it should be.
+    fn until(&self, args: &[&str], is: impl Fn(&Value) -> bool) -> Value {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            let value = self.json(args);
+            if is(&value) {
+                return value;
+            }
+            assert!(Instant::now() < until, "in vain: {args:?}: {value:#}");
+        }
+    }
+}
+
+/// A service in this process: answers every request with the same text.
+fn service() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = BufReader::new(stream.try_clone().unwrap());
+            let mut line = String::new();
+            while head.read_line(&mut line).is_ok_and(|read| read > 2) {
+                line.clear();
+            }
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nsunny";
+            let _ = std::io::Write::write_all(&mut stream, answer.as_bytes());
+        }
+    });
+    url
+}
+
+#[test]
+fn a_trade_by_hand_from_init_to_settlement() {
+    let dir = tempfile::tempdir().unwrap();
+    let devnet = Running::start(tradepost(&dir.path().join("devnet"), &["devnet", "--port", "0", "--json"]));
+    let rpc_url = devnet.line["rpc_url"].as_str().unwrap();
+    let provider = Owner::init(dir.path(), "provider", rpc_url);
+    let consumer = Owner::init(dir.path(), "consumer", rpc_url);
+    let (code, complaint) = provider.fails(&["status"]);
+    assert_eq!(code, 5);
+    assert!(complaint.contains("tradepost run"), "{complaint}");
+
+    let mut selling = provider.run(None);
+    let mut buying = consumer.run(Some(selling.line["p2p"][0].as_str().unwrap()));
+    let file = dir.path().join("weather.toml");
+    let file = file.to_str().unwrap();
+    let described = ["offering", "new", file, "--title", "Weather", "--price", "0.5 XLM per call"];
+    assert_eq!(provider.fails(&described).0, 2, "nobody says what serves");
+    provider.done(&[&described[..], &["--url", &service()]].concat());
+    assert_eq!(provider.fails(&described).0, 2);
+    let (code, complaint) = provider.fails(&["offering", "publish", file]);
+    assert_eq!(code, 3, "nobody agreed");
+    assert!(
+        complaint.contains("amount") && complaint.contains("reserve") && complaint.contains("returns"),
+        "{complaint}"
+    );
+    assert_eq!(provider.json(&["offering", "publish", file, "--dry-run"])["amount"], "20000000");
+    let published = provider.json(&["offering", "publish", file, "--yes"]);
+
+    consumer.until(&["offering", "list", "weather"], |list| list["total"] == 1);
+    let offering = &published["offering"].as_str().unwrap()[..12];
+    assert!(consumer.done(&["offering", "list"]).contains(offering));
+    assert_eq!(consumer.fails(&["offering", "list", "--from", "2", "--to", "1"]).0, 3);
+    assert_eq!(consumer.fails(&["bind", "abcdef", "--yes"]).0, 4);
+    assert_eq!(consumer.fails(&["bind", offering, "--units", "9999", "--yes"]).0, 3);
+    let (code, question) = consumer.fails(&["bind", offering, "--units", "2"]);
+    assert_eq!(code, 3);
+    assert!(question.contains("1 XLM") && question.contains("not against one that"), "{question}");
+    let bound = consumer.json(&["bind", offering, "--units", "2", "--yes"]);
+    assert_eq!(bound["phase"], "active");
+    let binding = &bound["binding"].as_str().unwrap()[..12];
+    assert_eq!(consumer.done(&["call", binding, "/today"]), "sunny");
+    assert_eq!(consumer.json(&["call", binding, "/"])["body"], "sunny");
+    consumer.until(&["binding", "show", binding], |view| view["escrow"]["state"] == "paid");
+    assert_eq!(consumer.fails(&["call", binding, "/"]).0, 3, "its units are used");
+    assert_eq!(consumer.fails(&["binding", "unbind", binding, "--yes"]).0, 3, "it is over");
+    provider.until(&["status"], |status| status["bindings"] == serde_json::json!([]));
+    assert!(provider.done(&["status"]).starts_with("status      all is well"));
+    provider.done(&["offering", "withdraw", offering, "--yes"]);
+    assert_eq!(provider.fails(&["offering", "withdraw", offering, "--yes"]).0, 3);
+
+    assert_eq!((selling.drain(), buying.drain()), (Some(0), Some(0)));
+    assert_eq!(provider.fails(&["status"]).0, 5);
+}
+
+#[test]
+fn money_is_shown_paid_and_missed_to_the_stroop() {
+    let dir = tempfile::tempdir().unwrap();
+    let devnet = Running::start(tradepost(&dir.path().join("devnet"), &["devnet", "--port", "0", "--json"]));
+    let owner = Owner::init(dir.path(), "owner", devnet.line["rpc_url"].as_str().unwrap());
+    let _node = owner.run(None);
+    let friendbot = devnet.line["friendbot_account"].as_str().unwrap();
+    let before = owner.until(&["wallet", "show"], |wallet| wallet["exists"] == true);
+    let (code, complaint) = owner.fails(&["wallet", "pay", friendbot, "99999999", "--yes"]);
+    assert_eq!(code, 3);
+    assert!(complaint.contains("XLM short"), "{complaint}");
+    assert_eq!(owner.fails(&["wallet", "pay", friendbot, "1"]).0, 3, "nobody agreed");
+    assert_eq!(owner.fails(&["wallet", "pay", "G", "1"]).0, 2);
+    assert_eq!(owner.json(&["wallet", "pay", friendbot, "1.5", "--dry-run"])["amount"], "15000000");
+    assert!(owner.json(&["wallet", "pay", friendbot, "1.5", "--yes"])["transaction"].is_string());
+    let balance = |wallet: &Value| wallet["balance"].as_str().unwrap().parse::<i64>().unwrap();
+    let paid = 15_000_000 + 100;
+    owner.until(&["wallet", "show"], |after| balance(after) == balance(&before) - paid);
+    // A reader that has gone is no failure.
+    let mut child = tradepost(&owner.home, &["status"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut complaint = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
+    assert_eq!((child.wait().unwrap().code(), complaint.as_str()), (Some(0), ""));
+}
