@@ -24,6 +24,7 @@ use tradepost_protocol::stellar::ledger_key::Key;
 use tradepost_protocol::stellar::xdr;
 
 use super::MarketHandle;
+use super::in_flight::InFlight;
 use super::metrics::MarketMetrics;
 use crate::config::ServiceConfig;
 use crate::supervisor::{ServiceSpec, Supervisor, SupervisorError};
@@ -32,8 +33,6 @@ use crate::supervisor::{ServiceSpec, Supervisor, SupervisorError};
 const MAX_READS: usize = 32;
 /// Submissions and questions for a transaction's status under way, count; apart from reads, which they must not wait for.
 const MAX_TRANSACTIONS: usize = 32;
-/// Frames whose answer is waited for, count.
-const MAX_FRAMES: usize = 256;
 /// Pages of ids and of messages that are waited for, count.
 const MAX_FETCHES: usize = 32;
 /// Messages of one's own that wait for the network, count.
@@ -58,7 +57,7 @@ pub(crate) struct Outside {
     publishes: mpsc::Sender<(Kind, Bytes)>,
     reads: Arc<Semaphore>,
     transactions: Arc<Semaphore>,
-    frames: Arc<Semaphore>,
+    frames: InFlight,
     fetches: Arc<Semaphore>,
     pages: BTreeMap<PeerId, u32>,
     tick_waits: Arc<AtomicBool>,
@@ -88,7 +87,7 @@ impl Outside {
             publishes,
             reads: Arc::new(Semaphore::new(MAX_READS)),
             transactions: Arc::new(Semaphore::new(MAX_TRANSACTIONS)),
-            frames: Arc::new(Semaphore::new(MAX_FRAMES)),
+            frames: InFlight::default(),
             fetches: Arc::new(Semaphore::new(MAX_FETCHES)),
             pages: BTreeMap::new(),
             tick_waits: Arc::default(),
@@ -262,11 +261,12 @@ impl Outside {
     fn send(&self, peer: &PeerId, call: Call, bytes: Vec<u8>) -> Option<Event> {
         let failed = |call, why: &str| Some(Event::Answered { call, result: Err(why.to_owned()) });
         let Some(to) = network_peer(peer) else { return failed(call, "that is no peer's id") };
-        let Some(permit) = self.permit(&self.frames) else {
+        let Some(flight) = self.frames.begin(peer) else {
+            self.metrics.effects_dropped.inc();
             return failed(call, "too many frames wait for their answers");
         };
         let network = self.network.clone();
-        self.answer_later(permit, async move {
+        self.answer_later(flight, async move {
             let answer = network.direct(to, Vec::new(), bytes.into(), FRAME_TIMEOUT).await;
             let result = answer.map(Vec::from).map_err(|e| e.to_string());
             Some(Event::Answered { call, result })
@@ -369,13 +369,13 @@ impl Outside {
 
     fn answer_later(
         &self,
-        permit: OwnedSemaphorePermit,
+        place: impl Send + 'static,
         work: impl Future<Output = Option<Event>> + Send + 'static,
     ) -> Option<Event> {
         let market = self.market.clone();
         self.runtime.spawn(async move {
             let event = work.await;
-            drop(permit);
+            drop(place);
             if let Some(event) = event {
                 market.send(event).await;
             }
