@@ -240,3 +240,54 @@ impl Report {
 fn short(id: impl ToString) -> String {
     id.to_string().chars().take(12).collect()
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn report(kept: bool) -> Report {
+        let json = serde_json::json!({
+            "off_by_stroops": "3",
+            "ledger": {"accounts": "5", "claimable": "4", "fee_pool": "1", "total": "13"},
+            "ledger_sequence": 9,
+            "parties": [{
+                "name": "ann", "account": "GDRXE2BQUC3AZNPVFSCEZ76NJ3WWL25FYFK6RGZGIEKWE4SOOHSUJUJ6",
+                "start": "5", "received": "0", "paid": "0", "locked": "0", "fees": "0", "expected": "5", "found": "5",
+                "difference": "0", "reserve_expected": "0", "reserve_found": "0", "reserve_difference": "0",
+            }],
+            "balances": [{"what": "bond", "balance": null, "expected": "7", "found": "4", "difference": "-3"}],
+            "transactions": [],
+            "trades": [],
+            "nodes": [{
+                "name": "ann", "pid": 4, "api": "http://127.0.0.1:1", "api_port": 1, "p2p": "/ip4/127.0.0.1/tcp/2",
+                "p2p_port": 2, "home": "/h",
+            }],
+            "devnet": {"pid": 5, "rpc": "http://127.0.0.1:3", "rpc_port": 3},
+            "dir": "/d", "kept": kept, "elapsed_secs": 50,
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn the_text_shows_what_is_missing_where() {
+        let text = report(false).text();
+        let bond: Vec<&str> = text.lines().find(|line| line.starts_with("bond ")).unwrap().split_whitespace().collect();
+        assert_eq!(bond, ["bond", "0.0000007", "0.0000004", "-0.0000003"]);
+        assert!(text.contains("= 0.0000010; all there is: 0.0000013") && text.contains("off by 3 stroops"), "{text}");
+        assert!(!text.contains("kill"), "{text}");
+    }
+
+    #[test]
+    fn what_is_kept_is_told_with_how_to_end_it() {
+        let text = report(true).text();
+        assert!(text.contains("kill 4 5") && text.contains("RPC http://127.0.0.1:3"), "{text}");
+    }
+
+    #[test]
+    fn ports_are_found_in_addresses() {
+        assert_eq!(port("http://127.0.0.1:41234"), Some(41_234));
+        assert_eq!(tcp("/ip4/127.0.0.1/tcp/7/p2p/12D3KooWGnh4JUyvY3K3df3qAnNBy6hr7sZkiaAGEZY5AtGhU2Cs").unwrap().1, 7);
+        assert_eq!(tcp("/ip4/127.0.0.1/udp/7/quic-v1"), None);
+    }
+}

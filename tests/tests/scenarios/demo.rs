@@ -151,11 +151,10 @@ async fn the_demo_adds_up_and_what_it_keeps_runs_on() {
     assert!(ended.is_some(), "asked to end, they do");
 }
 
-#[tokio::test]
-async fn an_interrupted_demo_leaves_no_process() {
-    let mut demo = Demo::start(&[]);
-    let consumer = demo.home("consumer");
-    let running = until(DEADLINE, || match consumer.run_state() {
+/// The consumer and the ledger of a demo that has come so far.
+async fn consumer_and_devnet(demo: &Demo) -> (ProcessId, ProcessId) {
+    let home = demo.home("consumer");
+    let running = until(DEADLINE, || match home.run_state() {
         Ok(RunState::Running(run)) => Some(run.process),
         _ => None,
     });
@@ -163,6 +162,27 @@ async fn an_interrupted_demo_leaves_no_process() {
     let devnet: Value = serde_json::from_str(&demo.read("market/devnet.json")).unwrap();
     let devnet = process(&devnet);
     assert!(devnet.is_alive());
+    (consumer, devnet)
+}
+
+#[tokio::test]
+async fn a_demo_that_fails_names_the_process_and_the_step_and_leaves_none() {
+    let mut demo = Demo::start(&["--keep"]);
+    let (consumer, devnet) = consumer_and_devnet(&demo).await;
+    assert!(signal(consumer.pid, "KILL"));
+    assert_eq!(demo.end().await.code(), Some(1));
+    let told = demo.read("err");
+    let told: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+    let (what, hint) = (told["what"].as_str().unwrap(), told["hint"].as_str().unwrap());
+    assert!(what.starts_with("consumer: ") && hint.contains("consumer.log ended with"), "{told}");
+    assert!(!devnet.is_alive());
+    assert!(demo.read("out").is_empty());
+}
+
+#[tokio::test]
+async fn an_interrupted_demo_leaves_no_process() {
+    let mut demo = Demo::start(&[]);
+    let (consumer, devnet) = consumer_and_devnet(&demo).await;
     assert!(signal(demo.child.id(), "INT"));
     assert_eq!(demo.end().await.code(), Some(130), "{}", demo.read("err"));
     assert!(!consumer.is_alive() && !devnet.is_alive());
