@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use tradepost_protocol::account::AccountId;
 use tradepost_protocol::market::Market;
 use tradepost_protocol::time::Now;
 
@@ -109,26 +110,80 @@ fn troubles(view: &StatusView, context: &Context) -> Vec<Trouble> {
         }
     }
     found.extend(view.bindings.iter().filter_map(|binding| unattended(binding, view.keys.account)));
+    found.extend(view.offerings.own.iter().filter_map(|offer| unattended_bond(offer, view.keys.account)));
     found
 }
 
+/// What to do where a key isn't here.
+const KEY_ELSEWHERE: &str = "run this node with that account's key, or a node where it is";
+
+/// A bond that only a key which isn't here can take back.
+fn unattended_bond(offer: &OwnOfferingView, here: Option<AccountId>) -> Option<Trouble> {
+    let locked = matches!(offer.state.as_str(), "open" | "withdrawn");
+    let bond = &offer.bond;
+    (locked && Some(bond.recipient) != here).then(|| {
+        let (series, from) = (&offer.series.to_string()[..12], &bond.returns_at.text);
+        let what = format!("taking the bond of series {series} back from {from} needs the key of {}", bond.recipient);
+        Trouble::new(what, KEY_ELSEWHERE)
+    })
+}
+
 /// Money of a binding that only a key which isn't here can move.
-fn unattended(binding: &BindingView, here: Option<tradepost_protocol::account::AccountId>) -> Option<Trouble> {
+fn unattended(binding: &BindingView, here: Option<AccountId>) -> Option<Trouble> {
     let id = &binding.name()[..12];
     let before = |name: &str| match binding.deadlines.as_ref().and_then(|d| d.refund_at.as_ref()) {
         Some(at) => format!("{name} {}", at.text),
         None => String::new(),
     };
-    let remedy = "run this node with that account's key, or a node where it is";
     match (binding.is_consumers(), binding.phase.as_str()) {
         (false, "delivered") if binding.recipient != here => {
             let who = binding.recipient.map(|r| r.to_string()).unwrap_or_default();
-            Some(Trouble::new(format!("collecting binding {id} {} needs the key of {who}", before("before")), remedy))
+            Some(Trouble::new(
+                format!("collecting binding {id} {} needs the key of {who}", before("before")),
+                KEY_ELSEWHERE,
+            ))
         }
         (true, "failed" | "refused" | "timeout") if Some(binding.consumer) != here => {
             let what = format!("the refund of binding {id} {} needs the key of {}", before("from"), binding.consumer);
-            Some(Trouble::new(what, remedy))
+            Some(Trouble::new(what, KEY_ELSEWHERE))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::api::view::samples;
+
+    fn other() -> Option<AccountId> {
+        Some(AccountId::from_bytes([99; 32]))
+    }
+
+    #[test]
+    fn money_that_needs_a_key_from_elsewhere_is_named_with_its_time() {
+        let mut served = samples::binding();
+        served.side = "provider".into();
+        served.phase = "delivered".into();
+        let trouble = unattended(&served, other()).unwrap();
+        let recipient = served.recipient.unwrap().to_string();
+        assert!(
+            trouble.what.contains("before 2027-01-15T08:01:42Z") && trouble.what.contains(&recipient),
+            "{trouble:?}"
+        );
+        assert_eq!(unattended(&served, served.recipient), None);
+        let bought = BindingView { phase: "failed".into(), ..samples::binding() };
+        let trouble = unattended(&bought, None).unwrap();
+        assert!(trouble.what.contains("refund") && trouble.what.contains("from 2027"), "{trouble:?}");
+        assert_eq!(unattended(&bought, Some(bought.consumer)), None);
+        assert_eq!(unattended(&samples::binding(), None), None, "what is active needs no key");
+    }
+
+    #[test]
+    fn a_bond_that_pays_another_account_is_named_with_its_time() {
+        let offer = samples::own_offering();
+        assert!(unattended_bond(&offer, other()).unwrap().what.contains(&offer.bond.returns_at.text));
+        assert_eq!(unattended_bond(&offer, Some(offer.bond.recipient)), None);
     }
 }

@@ -163,6 +163,8 @@ pub struct OfferingList {
 pub struct BondView {
     /// The balance.
     pub balance: BalanceId,
+    /// Whom it pays back.
+    pub recipient: AccountId,
     /// How much it holds, native.
     pub amount: Stroops,
     /// From when on it can be reclaimed, which the node does by itself where it holds the recipient's key.
@@ -212,6 +214,7 @@ impl OwnOfferingView {
             free: listing.map(|l| l.free),
             bond: BondView {
                 balance: body.bond,
+                recipient: body.recipient,
                 amount: offer.bond_amount,
                 returns_at: body.bond_release().into(),
                 transaction: offer.bond_transaction,

@@ -128,6 +128,7 @@ pub(crate) fn own_offering() -> OwnOfferingView {
         free: Some(4),
         bond: BondView {
             balance: BalanceId::from_bytes([9; 32]),
+            recipient: account(1),
             amount: Stroops::whole(2),
             returns_at: at(3_672),
             transaction: Some(TxHash::from_bytes([10; 32])),
