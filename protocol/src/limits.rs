@@ -123,9 +123,9 @@ pub struct Margins {
     pub transaction_life: Duration,
     /// How often an open question to the ledger is asked again.
     pub poll_every: Duration,
-    /// How far the local clock may be behind the newest ledger, then ahead of it.
+    /// How far the local clock may be behind the newest ledger.
     pub clock_behind: Duration,
-    /// See `clock_behind`.
+    /// How far the local clock may be ahead of the newest ledger, which is always a little old.
     pub clock_ahead: Duration,
     /// Ledgers after the newest in which a created controller must appear; the bound on an early sequence number.
     pub ledgers_ahead: u32,
@@ -151,8 +151,8 @@ impl Margins {
         grace: secs(5),
         transaction_life: secs(15),
         poll_every: Duration::from_millis(300),
-        clock_behind: secs(60),
-        clock_ahead: secs(30),
+        clock_behind: secs(30),
+        clock_ahead: secs(60),
         ledgers_ahead: 100,
     };
 
@@ -171,8 +171,8 @@ impl Margins {
         grace: secs(120),
         transaction_life: secs(120),
         poll_every: secs(3),
-        clock_behind: secs(60),
-        clock_ahead: secs(30),
+        clock_behind: secs(30),
+        clock_ahead: secs(60),
         ledgers_ahead: 100,
     };
 

@@ -229,10 +229,10 @@ impl Market {
         let margins = &self.setup.margins;
         let seconds = |s: i64| s.unsigned_abs();
         match self.clock_skew {
-            Some(ahead) if ahead > 0 && seconds(ahead) > margins.clock_behind.as_secs() => {
+            Some(ahead) if ahead > 0 && seconds(ahead) > margins.clock_ahead.as_secs() => {
                 Err(PrecheckFailure::ClockOff { seconds: seconds(ahead), direction: "the clock is ahead" })
             }
-            Some(ahead) if ahead < 0 && seconds(ahead) > margins.clock_ahead.as_secs() => {
+            Some(ahead) if ahead < 0 && seconds(ahead) > margins.clock_behind.as_secs() => {
                 Err(PrecheckFailure::ClockOff { seconds: seconds(ahead), direction: "the clock is behind" })
             }
             _ => Ok(()),
