@@ -39,6 +39,9 @@ pub(super) async fn serve(listener: TcpListener, router: Router, mut stopped: wa
         };
         match accepted {
             Ok((stream, _)) => {
+                // Else small answers wait for the client's acknowledgement of
+                // what came before them. Where it can't be set they do.
+                let _ = stream.set_nodelay(true);
                 let answering = answer(stream, router.clone(), stopped.clone());
                 connections.spawn(async move {
                     answering.await;
