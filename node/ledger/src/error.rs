@@ -117,6 +117,17 @@ pub enum LedgerError {
         /// The answer's.
         now: u32,
     },
+    /// The network began anew under its old name.
+    #[error(
+        "the network behind {endpoint} was reset: {what}. What this node holds belongs to a ledger that no longer \
+         exists: archive its home and start anew with another one; the keys can be kept"
+    )]
+    Reset {
+        /// Who.
+        endpoint: String,
+        /// What proves it.
+        what: String,
+    },
     /// The endpoint serves another network.
     #[error(
         "{endpoint} serves the network {found:?}, this node is configured for {expected:?}: change the endpoint or the \
@@ -199,6 +210,7 @@ impl LedgerError {
             | Self::TooLarge { .. }
             | Self::Garbled { .. }
             | Self::Contradiction { .. }
+            | Self::Reset { .. }
             | Self::WrongNetwork { .. }
             | Self::NoFriendbot { .. }
             | Self::BadKey { .. }

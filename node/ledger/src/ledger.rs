@@ -80,6 +80,14 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// [`LedgerError::NoFriendbot`] where there is none, and the rest of [`LedgerError`].
     fn fund_by_friendbot(&self, account: AccountId) -> Asked<'_, Funded>;
 
+    /// Makes sure that ledgers seen earlier, also by an earlier run, are still part of this network, as far as it
+    /// remembers them. A network that was reset keeps its passphrase, so nothing else tells.
+    ///
+    /// # Errors
+    /// [`LedgerError::Reset`] where one isn't, [`LedgerError::Backwards`] where the endpoint is behind them and it
+    /// can't be told yet, and the rest of [`LedgerError`].
+    fn confirm<'a>(&'a self, kept: &'a [ClosedLedger]) -> Asked<'a, ()>;
+
     /// The newest ledger.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ pub mod fees;
 pub mod keyed;
 mod ledger;
 pub mod poll;
+mod reset;
 mod rpc;
 mod seen;
 pub mod watch;

@@ -4,7 +4,7 @@ mod read;
 
 use core::time::Duration;
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -19,8 +19,11 @@ use crate::endpoint::Endpoint;
 use crate::endpoint::address::Address;
 use crate::error::{LedgerError, brief};
 use crate::fees::FeeStats;
-use crate::ledger::{Asked, EntriesSeen, EntrySeen, Funded, Head, Ledger, NetworkFacts, Submitted, TxStatus};
-use crate::seen::Seen;
+use crate::ledger::{
+    Asked, ClosedLedger, EntriesSeen, EntrySeen, Funded, Head, Ledger, NetworkFacts, Submitted, TxStatus,
+};
+use crate::reset::{Verdict, judge};
+use crate::seen::{Misfit, Seen};
 use crate::wire;
 
 /// How often a question is repeated where the answer is from an older ledger than one already shown: behind a
@@ -41,6 +44,8 @@ pub struct RpcLedger {
     network: NetworkId,
     config: RpcConfig,
     seen: Mutex<Seen>,
+    /// What proved that the network was reset. From then on nothing is asked any more: there is nobody to ask.
+    reset: OnceLock<LedgerError>,
 }
 
 impl RpcLedger {
@@ -56,6 +61,7 @@ impl RpcLedger {
             network: NetworkId::of_passphrase(passphrase),
             config,
             seen: Mutex::default(),
+            reset: OnceLock::new(),
         };
         ledger.read_network().await?;
         ledger.in_time(ledger.read_head()).await?;
@@ -100,6 +106,7 @@ impl RpcLedger {
     ) -> Result<T, LedgerError> {
         let mut tries = 0;
         loop {
+            self.still_there()?;
             let floor = self.seen().floor();
             let answer: T = self.endpoint.call(method, &params).await?;
             let now = ledger_of(&answer);
@@ -108,6 +115,7 @@ impl RpcLedger {
             }
             tries += 1;
             if tries >= BEHIND_TRIES {
+                self.look_for_reset().await?;
                 return Err(LedgerError::Backwards { endpoint: self.endpoint.name().into(), shown: floor, now });
             }
             self.endpoint.pause(tries).await;
@@ -139,8 +147,75 @@ impl RpcLedger {
         let method = "getLatestLedger";
         let answer: wire::LatestLedger = self.ask(method, json!({}), |a: &wire::LatestLedger| a.sequence.0).await?;
         let head = read::head(&self.endpoint, method, &answer)?;
-        self.seen().remember(head).map_err(|what| self.endpoint.contradiction(what))?;
+        let remembered = self.seen().remember(head);
+        remembered.map_err(|misfit| match misfit {
+            Misfit::Reset(what) => self.was_reset(what),
+            Misfit::Contradiction(what) => self.endpoint.contradiction(what),
+        })?;
         Ok(head)
+    }
+
+    fn was_reset(&self, what: String) -> LedgerError {
+        let error = LedgerError::Reset { endpoint: self.endpoint.name().into(), what };
+        self.reset.get_or_init(|| error).clone()
+    }
+
+    fn still_there(&self) -> Result<(), LedgerError> {
+        self.reset.get().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    /// Looks at the newest ledger, however old, after answers that were older than what was seen.
+    async fn look_for_reset(&self) -> Result<(), LedgerError> {
+        let method = "getLatestLedger";
+        let answer: wire::LatestLedger = self.endpoint.call(method, &json!({})).await?;
+        let now = read::head(&self.endpoint, method, &answer)?.ledger;
+        let same_number = self.seen().head(now.sequence);
+        for kept in [same_number, self.newest_seen()].into_iter().flatten() {
+            if let Verdict::Reset(what) = judge(&kept.ledger, &now) {
+                return Err(self.was_reset(what));
+            }
+        }
+        Ok(())
+    }
+
+    async fn confirm_all(&self, kept: &[ClosedLedger]) -> Result<(), LedgerError> {
+        let now = self.read_head().await?.ledger;
+        for kept in kept {
+            match judge(kept, &now) {
+                Verdict::Same => {}
+                Verdict::Reset(what) => return Err(self.was_reset(what)),
+                Verdict::Behind => {
+                    let endpoint = self.endpoint.name().into();
+                    return Err(LedgerError::Backwards { endpoint, shown: kept.sequence, now: now.sequence });
+                }
+                Verdict::Later => {
+                    let then = self.read_past(kept.sequence).await?;
+                    if let Some(Verdict::Reset(what)) = then.map(|then| judge(kept, &then)) {
+                        return Err(self.was_reset(what));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A ledger of the past, where the endpoint still has it and tells.
+    async fn read_past(&self, sequence: u32) -> Result<Option<ClosedLedger>, LedgerError> {
+        let method = "getLedgers";
+        let params = json!({ "startLedger": sequence, "pagination": { "limit": 1 } });
+        let answer: wire::Ledgers = match self.endpoint.call(method, &params).await {
+            Ok(answer) => answer,
+            // Beyond its history, not among its methods, or with more of the ledger's changes than are read.
+            Err(LedgerError::Rpc { .. } | LedgerError::TooLarge { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(info) = answer.ledgers.into_iter().next() else { return Ok(None) };
+        let head = read::head(&self.endpoint, method, &info.into())?;
+        if head.ledger.sequence != sequence {
+            let what = format!("asked for ledger {sequence}, it answers with {}", head.ledger.sequence);
+            return Err(self.endpoint.contradiction(what));
+        }
+        Ok(Some(head.ledger))
     }
 
     /// Entries at one ledger, with that ledger's head.
@@ -196,6 +271,7 @@ impl RpcLedger {
         }
         let parsed: TransactionEnvelope = wire::xdr(envelope).map_err(not_one)?;
         let hash = parsed.hash(*self.network.as_bytes()).map_err(|e| not_one(e.to_string()))?;
+        self.still_there()?;
         let method = "sendTransaction";
         let params = json!({ "transaction": wire::base64(envelope) });
         let answer: wire::Sent = self.endpoint.call(method, &params).await?;
@@ -247,6 +323,10 @@ impl Ledger for RpcLedger {
 
     fn entries<'a>(&'a self, keys: &'a [LedgerKey]) -> Asked<'a, EntriesSeen> {
         Box::pin(self.read_entries(keys))
+    }
+
+    fn confirm<'a>(&'a self, kept: &'a [ClosedLedger]) -> Asked<'a, ()> {
+        Box::pin(self.in_time(self.confirm_all(kept)))
     }
 
     fn submit<'a>(&'a self, envelope: &'a [u8]) -> Asked<'a, Submitted> {

@@ -3,9 +3,19 @@
 use std::collections::BTreeMap;
 
 use crate::ledger::Head;
+use crate::reset::{Verdict, judge};
 
 /// How many heads are kept: an hour of the devnet's, much more of a public network's than any question takes.
 const MAX_HEADS: usize = 512;
+
+/// A head that doesn't go with those before it, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Misfit {
+    /// It is of another network.
+    Reset(String),
+    /// It can't be so.
+    Contradiction(String),
+}
 
 /// The last heads, none of which contradicts another.
 #[derive(Debug, Default)]
@@ -17,28 +27,25 @@ impl Seen {
     /// Takes in a head.
     ///
     /// # Errors
-    /// A sentence, where it contradicts one that was seen: another ledger of the same number, or a close time on the
+    /// [`Misfit`], where it contradicts one that was seen: another ledger of the same number, or a close time on the
     /// wrong side of an earlier or later ledger's.
-    pub fn remember(&mut self, head: Head) -> Result<(), String> {
+    pub fn remember(&mut self, head: Head) -> Result<(), Misfit> {
         let point = head.ledger;
         if let Some(known) = self.heads.get(&point.sequence) {
-            if known.ledger != point {
-                return Err(format!(
-                    "ledger {} was {} of {}, now it is {} of {}: its network may have been reset",
-                    point.sequence, known.ledger.hash, known.ledger.close_time, point.hash, point.close_time
-                ));
-            }
-            return Ok(());
+            return match judge(&known.ledger, &point) {
+                Verdict::Reset(what) => Err(Misfit::Reset(what)),
+                _ => Ok(()),
+            };
         }
         let before = self.heads.range(..point.sequence).next_back().map(|(_, h)| h.ledger);
         let after = self.heads.range(point.sequence..).next().map(|(_, h)| h.ledger);
         let too_early = before.filter(|before| before.close_time > point.close_time);
         let too_late = after.filter(|after| after.close_time < point.close_time);
         if let Some(other) = too_early.or(too_late) {
-            return Err(format!(
+            return Err(Misfit::Contradiction(format!(
                 "ledger {} closed at {}, but ledger {} at {}",
                 point.sequence, point.close_time, other.sequence, other.close_time
-            ));
+            )));
         }
         self.heads.insert(point.sequence, head);
         while self.heads.len() > MAX_HEADS {
@@ -93,9 +100,9 @@ mod tests {
         seen.remember(head(10, 100, 1)).unwrap();
         seen.remember(head(20, 200, 2)).unwrap();
         assert!(seen.remember(head(10, 100, 1)).is_ok());
-        assert!(seen.remember(head(10, 100, 9)).unwrap_err().contains("reset"));
-        assert!(seen.remember(head(10, 101, 1)).is_err());
-        assert!(seen.remember(head(15, 99, 3)).is_err());
+        assert!(matches!(seen.remember(head(10, 100, 9)), Err(Misfit::Reset(_))));
+        assert!(matches!(seen.remember(head(10, 101, 1)), Err(Misfit::Reset(_))));
+        assert!(matches!(seen.remember(head(15, 99, 3)), Err(Misfit::Contradiction(_))));
         assert!(seen.remember(head(15, 201, 3)).is_err());
         assert!(seen.remember(head(15, 150, 3)).is_ok());
         assert_eq!(seen.floor(), 20);

@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock::LedgerClock;
 use crate::error::LedgerError;
-use crate::ledger::{Head, Ledger};
+use crate::ledger::{ClosedLedger, Head, Ledger};
 
 /// How the way to the ledger does.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +41,9 @@ pub struct LedgerWatch {
 
 impl LedgerWatch {
     /// Starts the task: it asks every so often, sets the clock, and tells who listens. Must be called in a runtime.
+    ///
+    /// After trouble it makes sure that the network is the one before. Where that was reset, the task ends with this as
+    /// its last trouble: there is nothing left to wait for.
     pub fn spawn(ledger: Arc<dyn Ledger>, clock: Arc<LedgerClock>, every: Duration) -> Self {
         let (tell_head, heads) = watch::channel(None);
         let (tell_health, health) = watch::channel(Health::default());
@@ -49,7 +52,8 @@ impl LedgerWatch {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                match ledger.head().await {
+                let troubled = tell_health.borrow().trouble.is_some();
+                match news(&*ledger, troubled.then(|| clock.newest())).await {
                     Ok(head) => {
                         clock.observe(head.ledger);
                         tell_health.send_modify(Health::answer);
@@ -60,6 +64,11 @@ impl LedgerWatch {
                             }
                             newer
                         });
+                    }
+                    Err(error @ LedgerError::Reset { .. }) => {
+                        tracing::error!(%error, "the ledger is gone");
+                        tell_health.send_modify(|health| health.fail(error));
+                        return;
                     }
                     Err(error) => {
                         tracing::warn!(%error, "no news of the ledger");
@@ -81,6 +90,14 @@ impl LedgerWatch {
     pub fn health(&self) -> watch::Receiver<Health> {
         self.health.clone()
     }
+}
+
+/// The newest ledger, of the network that held this earlier one.
+async fn news(ledger: &dyn Ledger, before: Option<ClosedLedger>) -> Result<Head, LedgerError> {
+    if let Some(before) = before {
+        ledger.confirm(&[before]).await?;
+    }
+    ledger.head().await
 }
 
 /// The shortest interval between two questions, whatever is configured.

@@ -98,6 +98,28 @@ pub(crate) struct LatestLedger {
     pub header_xdr: String,
 }
 
+/// `getLedgers`.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Ledgers {
+    pub ledgers: Vec<LedgerInfo>,
+}
+
+/// One ledger of `getLedgers`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LedgerInfo {
+    pub hash: String,
+    pub sequence: Num<u32>,
+    pub ledger_close_time: Option<Num<u64>>,
+    pub header_xdr: String,
+}
+
+impl From<LedgerInfo> for LatestLedger {
+    fn from(info: LedgerInfo) -> Self {
+        Self { id: info.hash, sequence: info.sequence, close_time: info.ledger_close_time, header_xdr: info.header_xdr }
+    }
+}
+
 /// `getLedgerEntries`.
 #[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]

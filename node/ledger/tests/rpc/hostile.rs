@@ -293,7 +293,9 @@ async fn another_ledger_of_the_same_number_is_refused_as_a_reset() {
     .await;
     let ledger = connect(&server).await;
     let error = ledger.head().await.unwrap_err();
-    assert!(matches!(&error, LedgerError::Contradiction { what, .. } if what.contains("reset")), "{error}");
+    assert!(matches!(&error, LedgerError::Reset { .. }), "{error}");
+    assert_eq!(ledger.head().await.unwrap_err(), error);
+    assert_eq!(server.count("getLatestLedger"), 2, "there is nobody left to ask");
 }
 
 #[tokio::test]
