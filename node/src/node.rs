@@ -43,7 +43,6 @@ use crate::market::metrics::MarketMetrics;
 use crate::market::{self, Mailbox, MarketHandle, Outside, Runner, RunnerParts};
 use crate::supervisor::{ServiceEvent, Supervisor};
 use crate::telemetry::Metrics;
-pub use first_ledger::LedgerReset;
 pub use health::{Health, LedgerHealth};
 
 /// Operations of the largest ordinary transaction: claim a balance, pay it on.
@@ -55,12 +54,9 @@ pub enum StartError {
     /// Its home can't be used.
     #[error(transparent)]
     Home(#[from] HomeError),
-    /// The ledger doesn't answer.
+    /// The ledger doesn't answer, or isn't the one that this home began on.
     #[error("the ledger can't be read: {0}")]
     Ledger(#[from] LedgerError),
-    /// The ledger began anew.
-    #[error(transparent)]
-    Reset(#[from] LedgerReset),
     /// The store doesn't open.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -170,7 +166,7 @@ impl Node {
         let margins = margins(config.network);
         let store = open_store(home.home(), network_id).await?;
         let head = ledger.head().await?;
-        first_ledger::check(&store, head.ledger)?;
+        first_ledger::check(&store, &ledger, head.ledger).await?;
         let clock = Arc::new(LedgerClock::new(head.ledger, wall_clock(config.network, &margins)));
         let (supervisor, services) = Supervisor::new(home.home()).map_err(StartError::system("a supervisor"))?;
         let (market, mailbox) = MarketHandle::new();

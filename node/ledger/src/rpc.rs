@@ -164,11 +164,17 @@ impl RpcLedger {
         self.reset.get().map_or(Ok(()), |error| Err(error.clone()))
     }
 
-    /// Looks at the newest ledger, however old, after answers that were older than what was seen.
-    async fn look_for_reset(&self) -> Result<(), LedgerError> {
+    /// The endpoint's newest ledger, whether or not it goes with what was seen.
+    async fn read_whatever_is_newest(&self) -> Result<ClosedLedger, LedgerError> {
+        self.still_there()?;
         let method = "getLatestLedger";
         let answer: wire::LatestLedger = self.endpoint.call(method, &json!({})).await?;
-        let now = read::head(&self.endpoint, method, &answer)?.ledger;
+        Ok(read::head(&self.endpoint, method, &answer)?.ledger)
+    }
+
+    /// Looks at the newest ledger, however old, after answers that were older than what was seen.
+    async fn look_for_reset(&self) -> Result<(), LedgerError> {
+        let now = self.read_whatever_is_newest().await?;
         let same_number = self.seen().head(now.sequence);
         for kept in [same_number, self.newest_seen()].into_iter().flatten() {
             if let Verdict::Reset(what) = judge(&kept.ledger, &now) {
@@ -179,7 +185,7 @@ impl RpcLedger {
     }
 
     async fn confirm_all(&self, kept: &[ClosedLedger]) -> Result<(), LedgerError> {
-        let now = self.read_head().await?.ledger;
+        let now = self.read_whatever_is_newest().await?;
         for kept in kept {
             match judge(kept, &now) {
                 Verdict::Same => {}

@@ -3,40 +3,27 @@
 //! A network that was reset has the same name and begins anew. What is stored then speaks of bindings and bonds that no
 //! longer exist, so the node says so instead of trading on.
 
-use tradepost_ledger::ClosedLedger;
+use tradepost_ledger::{ClosedLedger, Ledger, LedgerHash};
 use tradepost_protocol::step::{Batch, Space};
+use tradepost_protocol::time::Timestamp;
 use tradepost_store::{Contents, Store, StoreError};
 
 use super::StartError;
 
-/// The first ledger that this home saw: its sequence number and hash.
+/// The first ledger that this home saw: its number, close time and hash.
 const FIRST: &[u8] = b"first_ledger";
 /// The newest one that it is sure to have seen.
 const NEWEST: &[u8] = b"newest_ledger";
 
-/// The ledger isn't the one that this home was made on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the network was reset: this home has seen ledger {seen}, and the network's newest is {newest}. What it holds \
-     belongs to a ledger that no longer exists: keep the keys, and start with another home"
-)]
-pub struct LedgerReset {
-    /// A ledger that this home has seen.
-    pub seen: u32,
-    /// The newest that there is now.
-    pub newest: u32,
-}
-
-/// Compares the ledger just read with those seen before, and remembers it.
-pub(super) fn check(store: &Store, now: ClosedLedger) -> Result<(), StartError> {
-    if let Some((seen, hash)) = read(store, NEWEST)? {
-        let other = seen == now.sequence && hash != now.hash.0;
-        if now.sequence < seen || other {
-            return Err(LedgerReset { seen, newest: now.sequence }.into());
-        }
+/// Makes sure that the ledgers seen before are still part of the network, and remembers the one just read.
+pub(super) async fn check(store: &Store, ledger: &dyn Ledger, now: ClosedLedger) -> Result<(), StartError> {
+    let (first, newest) = (read(store, FIRST)?, read(store, NEWEST)?);
+    let kept: Vec<ClosedLedger> = first.into_iter().chain(newest).collect();
+    if !kept.is_empty() {
+        ledger.confirm(&kept).await?;
     }
     let mut batch = Batch::new();
-    if read(store, FIRST)?.is_none() {
+    if first.is_none() {
         batch.put(Space::Meta, FIRST, value(now));
     }
     batch.put(Space::Meta, NEWEST, value(now));
@@ -44,41 +31,75 @@ pub(super) fn check(store: &Store, now: ClosedLedger) -> Result<(), StartError> 
 }
 
 fn value(ledger: ClosedLedger) -> Vec<u8> {
-    [&ledger.sequence.to_be_bytes()[..], &ledger.hash.0].concat()
+    [&ledger.sequence.to_be_bytes()[..], &ledger.close_time.secs().to_be_bytes(), &ledger.hash.0].concat()
 }
 
-fn read(store: &Store, key: &[u8]) -> Result<Option<(u32, [u8; 32])>, StoreError> {
+fn read(store: &Store, key: &[u8]) -> Result<Option<ClosedLedger>, StoreError> {
     let value = store.get(Space::Meta, key)?;
     Ok(value.as_deref().and_then(|value| {
-        let (sequence, hash) = value.split_first_chunk::<4>()?;
-        Some((u32::from_be_bytes(*sequence), hash.try_into().ok()?))
+        let (sequence, rest) = value.split_first_chunk::<4>()?;
+        let (close_time, hash) = rest.split_first_chunk::<8>()?;
+        Some(ClosedLedger {
+            sequence: u32::from_be_bytes(*sequence),
+            close_time: Timestamp::from_secs(u64::from_be_bytes(*close_time)),
+            hash: LedgerHash(hash.try_into().ok()?),
+        })
     }))
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use tradepost_ledger::LedgerHash;
+    use tradepost_devnet::{Close, Config, Faults, Server};
+    use tradepost_ledger::{LedgerError, RpcConfig, RpcLedger};
     use tradepost_protocol::network_id::NetworkId;
-    use tradepost_protocol::time::Timestamp;
 
     use super::*;
 
-    fn ledger(sequence: u32, hash: u8) -> ClosedLedger {
-        ClosedLedger { sequence, close_time: Timestamp::from_secs(1), hash: LedgerHash([hash; 32]) }
+    const PASSPHRASE: &str = "A network that is reset";
+
+    async fn network(hours_ahead: u64) -> (Server, RpcLedger) {
+        let passphrase = Some(PASSPHRASE.to_owned());
+        let config = Config { passphrase, close: Close::OnDemand, ..Config::default() };
+        let server = Server::spawn(config).await.unwrap();
+        assert!(server.advance_clock(hours_ahead * 3_600));
+        server.close();
+        let ledger = RpcLedger::connect(RpcConfig::new(server.url()), PASSPHRASE).await.unwrap();
+        (server, ledger)
     }
 
-    #[test]
-    fn a_ledger_that_began_anew_is_refused_and_the_first_one_is_kept() {
+    async fn start(store: &Store, ledger: &RpcLedger) -> Result<(), StartError> {
+        check(store, ledger, ledger.latest().await.unwrap()).await
+    }
+
+    #[tokio::test]
+    async fn g56_a_home_on_a_network_that_was_reset_is_told_so_and_keeps_what_it_saw() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), &NetworkId::of_passphrase("p")).unwrap();
-        check(&store, ledger(10, 1)).unwrap();
-        check(&store, ledger(10, 1)).unwrap();
-        check(&store, ledger(12, 2)).unwrap();
-        for reset in [ledger(11, 3), ledger(12, 3)] {
-            let refused = check(&store, reset).unwrap_err();
-            assert!(matches!(&refused, StartError::Reset(r) if r.seen == 12), "{refused}");
+        let store = Store::open(dir.path(), &NetworkId::of_passphrase(PASSPHRASE)).unwrap();
+        let (old, ledger) = network(1).await;
+        start(&store, &ledger).await.unwrap();
+        let first = read(&store, FIRST).unwrap();
+        assert_eq!(first, ledger.newest_seen().map(|head| head.ledger));
+        old.close();
+        start(&store, &ledger).await.unwrap();
+        let newest = read(&store, NEWEST).unwrap();
+        assert_ne!(newest, first);
+        for hours_ahead in [0, 2] {
+            let (new, ledger) = network(hours_ahead).await;
+            new.close();
+            new.close();
+            let refused = start(&store, &ledger).await.unwrap_err();
+            assert!(matches!(&refused, StartError::Ledger(LedgerError::Reset { .. })), "{refused}");
         }
-        assert_eq!(read(&store, FIRST).unwrap(), Some((10, [1; 32])));
+        assert_eq!((read(&store, FIRST).unwrap(), read(&store, NEWEST).unwrap()), (first, newest));
+
+        // The old one is still there, only its server is a little behind.
+        old.set_faults(Faults { lag_ledgers: 1, ..Faults::NONE }).unwrap();
+        let behind = RpcLedger::connect(RpcConfig::new(old.url()), PASSPHRASE).await.unwrap();
+        let refused = start(&store, &behind).await.unwrap_err();
+        assert!(
+            matches!(&refused, StartError::Ledger(e @ LedgerError::Backwards { .. }) if e.is_passing()),
+            "{refused}"
+        );
     }
 }
