@@ -54,9 +54,12 @@ pub enum StartError {
     /// Its home can't be used.
     #[error(transparent)]
     Home(#[from] HomeError),
-    /// The ledger doesn't answer, or isn't the one that this home began on.
+    /// The ledger doesn't answer.
     #[error("the ledger can't be read: {0}")]
-    Ledger(#[from] LedgerError),
+    Ledger(#[source] LedgerError),
+    /// The ledger isn't the one that this home began on.
+    #[error(transparent)]
+    Reset(LedgerError),
     /// The store doesn't open.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -74,6 +77,15 @@ pub enum StartError {
         /// What it says.
         why: String,
     },
+}
+
+impl From<LedgerError> for StartError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            reset @ LedgerError::Reset { .. } => Self::Reset(reset),
+            error => Self::Ledger(error),
+        }
+    }
 }
 
 impl StartError {

@@ -89,7 +89,7 @@ mod tests {
             new.close();
             new.close();
             let refused = start(&store, &ledger).await.unwrap_err();
-            assert!(matches!(&refused, StartError::Ledger(LedgerError::Reset { .. })), "{refused}");
+            assert!(matches!(&refused, StartError::Reset(LedgerError::Reset { .. })), "{refused}");
         }
         assert_eq!((read(&store, FIRST).unwrap(), read(&store, NEWEST).unwrap()), (first, newest));
 
