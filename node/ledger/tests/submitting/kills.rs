@@ -1,7 +1,5 @@
 //! Killed at every step of every misfortune: what is wanted is paid exactly once.
 
-use std::time::Duration;
-
 use tradepost_devnet::{Faults, Submissions};
 
 use crate::node::{Node, World};
@@ -29,7 +27,9 @@ const fn lasting(faults: Faults, from: usize, to: usize) -> Misfortune {
 async fn run(world: &mut World, misfortune: &Misfortune, kill_at: usize) -> usize {
     let wanted = vec![world.purpose(), world.purpose()];
     let mut node = Node::killed_at(world, wanted.clone(), kill_at);
-    node.patience.one_try = Duration::from_secs(5);
+    if misfortune.faults.slow_ms > 0 {
+        node.patience.one_try = misfortune.faults.slow() / 2;
+    }
     for round in 0..misfortune.to {
         node.world.set(if round >= misfortune.from { misfortune.faults } else { Faults::NONE });
         node.round_and_ledger().await;
@@ -101,4 +101,9 @@ async fn killed_at_any_step_while_the_network_is_halted_each_is_paid_once() {
     let halted = Faults { halted: true, ..Faults::NONE };
     is_survived(lasting(halted, 1, 20)).await;
     is_survived(Misfortune { then_ahead: 60, ..lasting(halted, 1, 20) }).await;
+}
+
+#[tokio::test]
+async fn killed_at_any_step_while_answers_come_too_late_each_is_paid_once() {
+    is_survived(lasting(Faults { slow_ms: 200, ..Faults::NONE }, 0, 2)).await;
 }
