@@ -127,8 +127,6 @@ pub struct Margins {
     pub clock_behind: Duration,
     /// How far the local clock may be ahead of the newest ledger, which is always a little old.
     pub clock_ahead: Duration,
-    /// Ledgers after the newest in which a created controller must appear; the bound on an early sequence number.
-    pub ledgers_ahead: u32,
 }
 
 const fn secs(s: u64) -> Duration {
@@ -153,7 +151,6 @@ impl Margins {
         poll_every: Duration::from_millis(300),
         clock_behind: secs(30),
         clock_ahead: secs(60),
-        ledgers_ahead: 100,
     };
 
     /// The margins of Stellar's test network.
@@ -173,7 +170,6 @@ impl Margins {
         poll_every: secs(3),
         clock_behind: secs(30),
         clock_ahead: secs(60),
-        ledgers_ahead: 100,
     };
 
     /// The margins of Stellar's public network.

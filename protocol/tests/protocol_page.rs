@@ -217,7 +217,6 @@ fn the_page_lists_every_margin_of_every_network() {
         poll_every,
         clock_behind,
         clock_ahead,
-        ledgers_ahead,
     ];
     compare("## Margins", &expected);
 }
