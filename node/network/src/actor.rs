@@ -38,7 +38,7 @@ use crate::request::RequestError;
 use crate::stats::Counters;
 use connecting::Connects;
 use listening::Listening;
-use requesting::Answered;
+use requesting::{Answered, UnsentAnswers};
 
 /// Time between two looks at what is due.
 const TICK: Duration = Duration::from_millis(500);
@@ -67,6 +67,7 @@ pub(crate) struct Actor {
     verdicts: PendingVerdicts,
     requests: HashMap<(Protocol, OutboundRequestId), oneshot::Sender<Result<Bytes, RequestError>>>,
     answers: FuturesUnordered<BoxFuture<'static, Answered>>,
+    unsent: UnsentAnswers,
     connects: Connects,
     listening: Listening,
     discovery: Discovery,
@@ -135,6 +136,7 @@ pub fn spawn(config: Config) -> Result<(Handle, EventReceiver, BoxFuture<'static
         verdicts: PendingVerdicts::default(),
         requests: HashMap::new(),
         answers: FuturesUnordered::new(),
+        unsent: UnsentAnswers::default(),
         connects: Connects::default(),
         listening,
         discovery: Discovery::new(now),
@@ -205,6 +207,7 @@ impl Actor {
         counters.peers_met.set(self.peers.met());
         counters.outbox_messages.set(self.outbox.messages());
         counters.outbox_bytes.set(self.outbox.bytes());
+        counters.unsent_answer_bytes.set(self.unsent.bytes());
         counters.pending_verdicts.set(self.verdicts.len());
     }
 

@@ -64,6 +64,8 @@ pub const HISTORY_HEARTBEATS: usize = 12;
 pub const VERDICT_DEADLINE: Duration = Duration::from_secs(10);
 /// Messages that wait for a verdict, count.
 pub const PENDING_VERDICTS: usize = 8_192;
+/// Messages of one relaying peer that wait for a verdict, count; leaves room for others in every queue on the way.
+pub const PENDING_VERDICTS_PER_PEER: usize = 1_536;
 /// How long the id of a message is remembered against repeats.
 pub const DUPLICATE_TIME: Duration = Duration::from_secs(120);
 /// Gossip of one relaying peer: messages at once, and a second. Above [`SEND_WINDOW`], so that no honest peer's own
@@ -77,6 +79,10 @@ pub const REQUEST_RATE: (u64, u64) = (128, 32);
 pub const PENDING_ANSWERS: usize = 256;
 /// Requests of one peer that wait for the owner's answer, count.
 pub const PENDING_ANSWERS_PER_PEER: usize = 16;
+/// Answers that one peer has asked for and doesn't read, bytes; from there on its requests are refused.
+pub const UNSENT_ANSWERS_PER_PEER: usize = 8 * 1024 * 1024;
+/// Answers that all peers have asked for and don't read, bytes.
+pub const UNSENT_ANSWERS: usize = 128 * 1024 * 1024;
 /// How long the owner may take to answer a request.
 pub const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
 /// Own requests under way, count.
@@ -357,6 +363,12 @@ mod tests {
     fn what_a_node_may_send_others_take() {
         let within = |send: (u64, u64), take: (u64, u64)| send.0 <= take.0 && send.1 < take.1;
         assert!(within(SEND_WINDOW, GOSSIP_RATE) && within(SEND_WINDOW_BYTES, GOSSIP_RATE_BYTES));
+    }
+
+    #[test]
+    fn one_peers_gossip_leaves_room_for_others() {
+        let room = (EVENTS - EVENTS_RESERVED).min(PENDING_VERDICTS);
+        assert!(PENDING_VERDICTS_PER_PEER * 2 <= room);
     }
 
     #[test]

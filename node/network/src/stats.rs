@@ -63,6 +63,8 @@ counters! {
     gossip_dropped_slow_owner,
     /// Messages ignored because their relayer sent too many.
     gossip_dropped_rate,
+    /// Messages ignored because too many of their relayer's wait for a verdict.
+    gossip_dropped_share,
     /// Messages rejected for their size.
     gossip_oversized,
     /// Accepted messages, by the owner's verdict.
@@ -83,6 +85,8 @@ counters! {
     requests_refused,
     /// Requests that the owner didn't answer in time.
     requests_unanswered,
+    /// Bytes of answers that peers have asked for and not read yet.
+    unsent_answer_bytes,
     /// Comings and goings that the owner was too slow to hear of.
     events_dropped,
     /// Call streams that peers hold open now.

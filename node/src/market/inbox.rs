@@ -13,8 +13,8 @@ use tradepost_protocol::message::{BindingId, MessageId};
 use tradepost_protocol::stellar::reserve::LedgerParams;
 use tradepost_protocol::time::Now;
 
-/// What may wait for the market's thread, count.
-pub(crate) const INBOX: usize = 2_048;
+/// What may wait for the market's thread, count; without the reserve more than one peer may have without a verdict.
+pub(crate) const INBOX: usize = 3_072;
 /// Places of the inbox that gossip may not take, so that money, users and trades still pass a flood.
 pub(crate) const INBOX_RESERVED: usize = 1_024;
 /// Places of the inbox that other peers' requests may not take.
@@ -22,6 +22,8 @@ pub(crate) const INBOX_RESERVED_FROM_PEERS: usize = 512;
 
 /// Something that somebody wants to know; it sends the answer itself.
 pub(crate) type Question = Box<dyn FnOnce(&Market, Now) + Send>;
+
+const _: () = assert!(INBOX - INBOX_RESERVED > tradepost_network::config::PENDING_VERDICTS_PER_PEER);
 
 /// Something for the market's thread.
 pub(crate) enum Work {

@@ -92,6 +92,10 @@ impl Actor {
             self.counters.gossip_dropped_rate.increment();
             return self.settle(&id, &from, Verdict::Ignore);
         }
+        if !self.verdicts.has_room_for(&from) {
+            self.counters.gossip_dropped_share.increment();
+            return self.settle(&id, &from, Verdict::Ignore);
+        }
         let token = if self.events.has_room_for_gossip(message.data.len()) {
             self.verdicts.open(id.clone(), from, now)
         } else {

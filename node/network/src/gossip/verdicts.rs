@@ -7,7 +7,7 @@ use libp2p::PeerId;
 use libp2p::gossipsub::MessageId;
 
 use super::MessageToken;
-use crate::config::{PENDING_VERDICTS, VERDICT_DEADLINE};
+use crate::config::{PENDING_VERDICTS, PENDING_VERDICTS_PER_PEER, VERDICT_DEADLINE};
 
 /// One message that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,19 +20,26 @@ pub(crate) struct Pending {
 #[derive(Debug, Default)]
 pub(crate) struct PendingVerdicts {
     pending: HashMap<u64, Pending>,
+    by_peer: HashMap<PeerId, usize>,
     deadlines: VecDeque<(Instant, u64)>,
     next: u64,
 }
 
 impl PendingVerdicts {
-    /// Gives a token for a message; `None` if too many wait.
+    /// Whether one more of a peer's messages may wait.
+    pub(crate) fn has_room_for(&self, peer: &PeerId) -> bool {
+        self.by_peer.get(peer).is_none_or(|waiting| *waiting < PENDING_VERDICTS_PER_PEER)
+    }
+
+    /// Gives a token for a message; `None` if too many wait, in all or of this peer's.
     pub(crate) fn open(&mut self, id: MessageId, from: PeerId, now: Instant) -> Option<MessageToken> {
         // Decided ones stay in `deadlines` until their time: bounded with the rate at which messages come.
-        if self.pending.len() >= PENDING_VERDICTS {
+        if self.pending.len() >= PENDING_VERDICTS || !self.has_room_for(&from) {
             return None;
         }
         let serial = self.next;
         self.next += 1;
+        *self.by_peer.entry(from).or_default() += 1;
         self.pending.insert(serial, Pending { id, from });
         self.deadlines.push_back((now + VERDICT_DEADLINE, serial));
         Some(MessageToken::new(serial))
@@ -61,6 +68,14 @@ impl PendingVerdicts {
 
     fn close_serial(&mut self, serial: u64) -> Option<Pending> {
         let pending = self.pending.remove(&serial);
+        if let Some(from) = pending.as_ref().map(|pending| pending.from)
+            && let Some(waiting) = self.by_peer.get_mut(&from)
+        {
+            *waiting -= 1;
+            if *waiting == 0 {
+                self.by_peer.remove(&from);
+            }
+        }
         while let Some((_, front)) = self.deadlines.front()
             && !self.pending.contains_key(front)
         {
@@ -98,12 +113,24 @@ mod tests {
     fn the_table_is_bounded() {
         let now = Instant::now();
         let mut verdicts = PendingVerdicts::default();
-        let peer = PeerId::random();
         for n in 0..PENDING_VERDICTS as u64 {
-            assert!(verdicts.open(id(n), peer, now).is_some());
+            assert!(verdicts.open(id(n), PeerId::random(), now).is_some());
         }
-        assert_eq!(verdicts.open(id(0), peer, now), None);
+        assert_eq!(verdicts.open(id(0), PeerId::random(), now), None);
         verdicts.expire(now + VERDICT_DEADLINE);
-        assert!(verdicts.open(id(0), peer, now).is_some());
+        assert!(verdicts.by_peer.is_empty() && verdicts.len() == 0);
+        assert!(verdicts.open(id(0), PeerId::random(), now).is_some());
+    }
+
+    #[test]
+    fn a_peer_fills_its_own_part_only() {
+        let now = Instant::now();
+        let mut verdicts = PendingVerdicts::default();
+        let (noisy, quiet) = (PeerId::random(), PeerId::random());
+        let tokens: Vec<_> = (0..PENDING_VERDICTS as u64).filter_map(|n| verdicts.open(id(n), noisy, now)).collect();
+        assert_eq!(tokens.len(), PENDING_VERDICTS_PER_PEER);
+        assert!(verdicts.open(id(0), quiet, now).is_some());
+        verdicts.close(&tokens[0]).unwrap();
+        assert!(verdicts.open(id(0), noisy, now).is_some(), "a verdict makes room");
     }
 }

@@ -40,11 +40,11 @@ fn limits() -> Limits {
     Limits { call_response: Duration::from_secs(20), call_body_idle: Duration::from_secs(20), ..Limits::default() }
 }
 
-fn serving() -> Config {
+pub fn serving() -> Config {
     Config { call_handler: Some(Arc::new(Echo)), limits: limits(), ..config() }
 }
 
-fn get(path: &str) -> Request<CallBody> {
+pub fn get(path: &str) -> Request<CallBody> {
     Request::builder().uri(path).body(empty_body()).unwrap()
 }
 
@@ -54,7 +54,7 @@ fn streamed(pieces: u32) -> CallBody {
     StreamBody::new(frames).map_err(|never| match never {}).boxed_unsync()
 }
 
-async fn call(from: &Node, to: &Node, request: Request<CallBody>) -> Result<Response<CallBody>, CallError> {
+pub async fn call(from: &Node, to: &Node, request: Request<CallBody>) -> Result<Response<CallBody>, CallError> {
     from.handle.call(to.id(), to.addresses.clone(), request).await
 }
 

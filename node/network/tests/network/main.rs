@@ -4,6 +4,7 @@
 mod calling;
 mod catching_up;
 mod discovering;
+mod flooding;
 mod gossiping;
 mod limiting;
 mod node;
