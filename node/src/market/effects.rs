@@ -24,7 +24,7 @@ use tradepost_protocol::stellar::ledger_key::Key;
 use tradepost_protocol::stellar::xdr;
 
 use super::MarketHandle;
-use super::in_flight::InFlight;
+use super::in_flight::{Flight, InFlight};
 use super::metrics::MarketMetrics;
 use crate::config::ServiceConfig;
 use crate::supervisor::{ServiceSpec, Supervisor, SupervisorError};
@@ -33,8 +33,11 @@ use crate::supervisor::{ServiceSpec, Supervisor, SupervisorError};
 const MAX_READS: usize = 32;
 /// Submissions and questions for a transaction's status under way, count; apart from reads, which they must not wait for.
 const MAX_TRANSACTIONS: usize = 32;
-/// Pages of ids and of messages that are waited for, count.
-const MAX_FETCHES: usize = 32;
+/// Frames whose answer is waited for, count, and of one peer: a heartbeat a second for ten seconds, and the trade's own.
+const FRAMES: (usize, usize) = (1_024, 16);
+/// Pages of ids and of messages that are waited for, count, and of one peer: a page of ids leads to eight fetches and the
+/// next page.
+const FETCHES: (usize, usize) = (64, 12);
 /// Messages of one's own that wait for the network, count.
 const MAX_PUBLISHES: usize = 1_024;
 /// Answers in which a peer may serve one fetch.
@@ -58,7 +61,7 @@ pub(crate) struct Outside {
     reads: Arc<Semaphore>,
     transactions: Arc<Semaphore>,
     frames: InFlight,
-    fetches: Arc<Semaphore>,
+    fetches: InFlight,
     pages: BTreeMap<PeerId, u32>,
     tick_waits: Arc<AtomicBool>,
 }
@@ -87,8 +90,8 @@ impl Outside {
             publishes,
             reads: Arc::new(Semaphore::new(MAX_READS)),
             transactions: Arc::new(Semaphore::new(MAX_TRANSACTIONS)),
-            frames: InFlight::default(),
-            fetches: Arc::new(Semaphore::new(MAX_FETCHES)),
+            frames: InFlight::new(FRAMES),
+            fetches: InFlight::new(FETCHES),
             pages: BTreeMap::new(),
             tick_waits: Arc::default(),
         }
@@ -211,7 +214,7 @@ impl Outside {
             tracing::info!(%peer, "its list of ids doesn't end; the rest is left out");
             return None;
         }
-        let permit = self.permit(&self.fetches)?;
+        let permit = self.begin_fetch(&peer)?;
         let network = self.network.clone();
         self.answer_later(permit, async move {
             match network.list_ids(to, after.map(cursor)).await {
@@ -236,7 +239,7 @@ impl Outside {
 
     fn fetch(&self, peer: PeerId, ids: Vec<(Kind, MessageId)>) -> Option<Event> {
         let to = network_peer(&peer)?;
-        let permit = self.permit(&self.fetches)?;
+        let permit = self.begin_fetch(&peer)?;
         let (network, market) = (self.network.clone(), self.market.clone());
         self.runtime.spawn(async move {
             let _permit = permit;
@@ -357,6 +360,14 @@ impl Outside {
         if let Err(error) = self.network.serve_fetch(token, answer) {
             tracing::debug!(%error, "fetched messages aren't sent");
         }
+    }
+
+    fn begin_fetch(&self, peer: &PeerId) -> Option<Flight> {
+        let place = self.fetches.begin(peer);
+        if place.is_none() {
+            self.metrics.effects_dropped.inc();
+        }
+        place
     }
 
     fn permit(&self, of: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
