@@ -73,10 +73,13 @@ async fn a_thousand_valid_and_a_thousand_invalid_messages_hide_nothing_of_an_hon
     }
     hear_all(&mut victim, honest.id(), 100).await;
     let handle = victim.handle.clone();
-    until(|| async { handle.stats().pending_verdicts == 0 }).await;
+    // Every message has its verdict, and the flooder is known for what it is.
+    until(|| async {
+        let stats = handle.stats();
+        stats.accepted + stats.rejected == stats.gossip_received && stats.rejected >= 3
+    })
+    .await;
     let stats = victim.handle.stats();
-    assert_eq!(stats.accepted + stats.rejected, stats.gossip_received, "every message has its verdict");
-    assert!(stats.rejected >= 3, "and the flooder is known: {stats:?}");
     let outbox = config::OUTBOX_MESSAGES as u64;
     assert!(stats.outbox_messages <= outbox && stats.gossip_received <= 2_100, "{stats:?}");
     let peers = victim.handle.peers().await.unwrap();
@@ -111,14 +114,12 @@ async fn a_peer_that_reads_nothing_misses_messages_and_holds_nobody_up() {
     reader.meet(&mut sender).await;
     let (stuck, stop) = slow_reader(&mut sender).await;
     stop.send(()).unwrap();
-    let mut heard = HashSet::new();
+    // One after the other: the queue of the peer that reads never fills, so that whatever it misses is the other's doing.
     for n in 0..MESSAGES {
         let mut bytes = vec![b'.'; 50 * 1024];
         bytes[..4].copy_from_slice(&n.to_be_bytes());
         sender.publish("offering", bytes).await;
-    }
-    while heard.len() < MESSAGES as usize {
-        assert!(heard.insert(reader.hear().await.bytes), "twice");
+        assert_eq!(reader.hear().await.bytes[..4], n.to_be_bytes());
     }
     let handle = sender.handle.clone();
     until(|| async { handle.stats().slow_peer_drops > 0 }).await;
@@ -236,12 +237,11 @@ async fn a_peer_that_asks_for_lists_without_end_is_told_so_and_others_get_theirs
     let (mut greedy, mut modest) = (start_with(&[]).await, start_with(&[]).await);
     greedy.meet(&mut server).await;
     modest.meet(&mut server).await;
-    let asks = (0..2 * config::REQUEST_RATE.0).map(|_| greedy.handle.list_ids(server.id(), None));
+    let asks = (0..config::PENDING_REQUESTS).map(|_| greedy.handle.list_ids(server.id(), None));
     let outcomes = within(30, futures::future::join_all(asks)).await;
-    let busy = outcomes.iter().filter(|outcome| **outcome == Err(RequestError::Busy)).count();
-    assert!(busy > 0, "{outcomes:?}");
-    let rest = outcomes.iter().filter(|outcome| outcome.is_err()).count();
-    assert!(outcomes.iter().any(Result::is_ok) && rest >= busy);
+    assert!(outcomes.contains(&Err(RequestError::Busy)) && outcomes.iter().any(Result::is_ok), "{outcomes:?}");
+    let stats = server.handle.stats();
+    assert!(stats.requests_refused > 0, "the server itself has refused some: {stats:?}");
     assert!(modest.handle.list_ids(server.id(), None).await.is_ok());
 }
 
