@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::context::Context;
 
 /// Reserves that an account holds for itself.
-const ACCOUNT_RESERVES: i128 = 2;
+pub(crate) const ACCOUNT_RESERVES: u32 = 2;
 /// The most subentries that an account can have.
 const MAX_SUBENTRIES: u32 = 1000;
 
@@ -90,12 +90,12 @@ pub(crate) fn drop_subentry(account: &mut AccountEntry) {
 
 /// Takes on reserves for an entry that isn't the account's own.
 pub(crate) fn sponsor(account: &mut AccountEntry, reserves: u32, context: &Context) -> Result<(), ReserveError> {
-    let Some(sum) = num_sponsoring(account).checked_add(reserves) else {
-        return Err(ReserveError::TooManySponsoring);
-    };
     if available(account, context) < i128::from(reserves) * i128::from(context.base_reserve) {
         return Err(ReserveError::Low);
     }
+    let Some(sum) = num_sponsoring(account).checked_add(reserves) else {
+        return Err(ReserveError::TooManySponsoring);
+    };
     v2_mut(account).num_sponsoring = sum;
     Ok(())
 }
@@ -105,6 +105,54 @@ pub(crate) fn release(account: &mut AccountEntry, reserves: u32) {
     let v2 = v2_mut(account);
     debug_assert!(v2.num_sponsoring >= reserves);
     v2.num_sponsoring = v2.num_sponsoring.saturating_sub(reserves);
+}
+
+/// Counts a subentry whose reserve a sponsor holds.
+pub(crate) fn add_sponsored_subentry(account: &mut AccountEntry) -> Result<(), ReserveError> {
+    if account.num_sub_entries >= MAX_SUBENTRIES {
+        return Err(ReserveError::TooManySubentries);
+    }
+    account.num_sub_entries += 1;
+    add_sponsored(account, 1);
+    Ok(())
+}
+
+/// Counts reserves that a sponsor holds in the account's place.
+pub(crate) fn add_sponsored(account: &mut AccountEntry, reserves: u32) {
+    v2_mut(account).num_sponsored += reserves;
+}
+
+/// Forgets reserves that a sponsor held, where what they were for is gone.
+pub(crate) fn drop_sponsored(account: &mut AccountEntry, reserves: u32) {
+    let v2 = v2_mut(account);
+    debug_assert!(v2.num_sponsored >= reserves);
+    v2.num_sponsored = v2.num_sponsored.saturating_sub(reserves);
+}
+
+/// Takes reserves on that a sponsor held.
+pub(crate) fn take_back(account: &mut AccountEntry, reserves: u32, context: &Context) -> Result<(), ReserveError> {
+    if available(account, context) < i128::from(reserves) * i128::from(context.base_reserve) {
+        return Err(ReserveError::Low);
+    }
+    drop_sponsored(account, reserves);
+    Ok(())
+}
+
+/// Returns who holds the reserve of a signer in the account's place.
+pub(crate) fn signer_sponsor<'a>(account: &'a AccountEntry, key: &SignerKey) -> Option<&'a AccountId> {
+    let at = account.signers.binary_search_by(|s| s.key.cmp(key)).ok()?;
+    v2(account)?.signer_sponsoring_i_ds.get(at)?.0.as_ref()
+}
+
+/// Records who holds the reserve of a signer.
+pub(crate) fn set_signer_sponsor(account: &mut AccountEntry, key: &SignerKey, sponsor: Option<AccountId>) {
+    let Ok(at) = account.signers.binary_search_by(|s| s.key.cmp(key)) else {
+        return;
+    };
+    let v2 = v2_mut(account);
+    let mut sponsors = v2.signer_sponsoring_i_ds.to_vec();
+    sponsors[at] = SponsorshipDescriptor(sponsor);
+    v2.signer_sponsoring_i_ds = sponsors.try_into().expect("as many as before");
 }
 
 /// Sets the weight of a signer, without regard to reserves: adds it in its
@@ -162,8 +210,9 @@ pub(crate) fn available(account: &AccountEntry, context: &Context) -> i128 {
 
 /// Returns the reserves that the account must hold, in stroops.
 pub(crate) fn min_balance(account: &AccountEntry, context: &Context) -> i128 {
-    let reserves = ACCOUNT_RESERVES + i128::from(account.num_sub_entries) + i128::from(num_sponsoring(account))
-        - i128::from(v2(account).map_or(0, |v2| v2.num_sponsored));
+    let reserves =
+        i128::from(ACCOUNT_RESERVES) + i128::from(account.num_sub_entries) + i128::from(num_sponsoring(account))
+            - i128::from(v2(account).map_or(0, |v2| v2.num_sponsored));
     reserves * i128::from(context.base_reserve)
 }
 

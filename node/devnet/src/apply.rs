@@ -2,25 +2,34 @@
 //! can be said without the ledger) and `apply`.
 
 mod account_merge;
+mod begin_sponsoring_future_reserves;
 mod bump_sequence;
 mod change_trust;
 mod claim_claimable_balance;
+mod clawback;
+mod clawback_claimable_balance;
 mod create_account;
 mod create_claimable_balance;
+mod end_sponsoring_future_reserves;
 mod manage_data;
 mod payment;
+mod revoke_sponsorship;
 mod set_options;
+mod set_trust_line_flags;
 
 use stellar_xdr::{
-    AccountEntry, AccountId, AccountMergeResult, BumpSequenceResult, ChangeTrustAsset, ChangeTrustResult,
-    ClaimClaimableBalanceResult, ClaimableBalanceId, CreateAccountResult, CreateClaimableBalanceResult, Hash,
-    ManageDataResult, OperationBody, OperationResult, OperationResultTr, PaymentResult, SetOptionsResult,
+    AccountEntry, AccountId, AccountMergeResult, BeginSponsoringFutureReservesResult, BumpSequenceResult,
+    ChangeTrustAsset, ChangeTrustResult, ClaimClaimableBalanceResult, ClaimableBalanceId,
+    ClawbackClaimableBalanceResult, ClawbackResult, CreateAccountResult, CreateClaimableBalanceResult,
+    EndSponsoringFutureReservesResult, Hash, LedgerEntryData, ManageDataResult, OperationBody, OperationResult,
+    OperationResultTr, PaymentResult, RevokeSponsorshipResult, SetOptionsResult, SetTrustLineFlagsResult,
 };
 
 use crate::account::ReserveError;
 use crate::context::Context;
 use crate::execute::HighestSequences;
 use crate::frame::Inner;
+use crate::sponsorship::{self, Sandwiches};
 use crate::state::State;
 
 /// What an operation acts on.
@@ -35,12 +44,19 @@ pub(crate) struct Scope<'a> {
     /// Its place in the transaction.
     pub(crate) op_index: u32,
     pub(crate) highest: &'a HighestSequences,
+    /// Who sponsors what the transaction makes.
+    pub(crate) sandwiches: &'a mut Sandwiches,
 }
 
 impl Scope<'_> {
     /// Returns a copy of the source account, to be changed and put back.
     fn source_account(&self) -> Result<AccountEntry, OperationResult> {
         self.state.account(&self.source).cloned().ok_or(OperationResult::OpNoAccount)
+    }
+
+    /// Makes an entry, with its reserves on the source or its sponsor.
+    fn create(&mut self, data: LedgerEntryData) -> Result<(), ReserveError> {
+        sponsorship::create(self.state, data, &self.source, self.sandwiches, self.context)
     }
 }
 
@@ -62,14 +78,20 @@ macro_rules! coded {
 
 coded! {
     AccountMergeResult => AccountMerge,
+    BeginSponsoringFutureReservesResult => BeginSponsoringFutureReserves,
     BumpSequenceResult => BumpSequence,
     ChangeTrustResult => ChangeTrust,
     ClaimClaimableBalanceResult => ClaimClaimableBalance,
+    ClawbackClaimableBalanceResult => ClawbackClaimableBalance,
+    ClawbackResult => Clawback,
     CreateAccountResult => CreateAccount,
     CreateClaimableBalanceResult => CreateClaimableBalance,
+    EndSponsoringFutureReservesResult => EndSponsoringFutureReserves,
     ManageDataResult => ManageData,
     PaymentResult => Payment,
+    RevokeSponsorshipResult => RevokeSponsorship,
     SetOptionsResult => SetOptions,
+    SetTrustLineFlagsResult => SetTrustLineFlags,
 }
 
 /// Returns the result for a reserve that can't be taken on; each operation
@@ -93,7 +115,13 @@ pub(crate) fn supported(body: &OperationBody) -> bool {
         | OperationBody::ManageData(_)
         | OperationBody::BumpSequence(_)
         | OperationBody::CreateClaimableBalance(_)
-        | OperationBody::ClaimClaimableBalance(_) => true,
+        | OperationBody::ClaimClaimableBalance(_)
+        | OperationBody::BeginSponsoringFutureReserves(_)
+        | OperationBody::EndSponsoringFutureReserves
+        | OperationBody::RevokeSponsorship(_)
+        | OperationBody::Clawback(_)
+        | OperationBody::ClawbackClaimableBalance(_)
+        | OperationBody::SetTrustLineFlags(_) => true,
         _ => false,
     }
 }
@@ -109,7 +137,13 @@ pub(crate) fn check(body: &OperationBody, source: &AccountId) -> Result<(), Oper
         OperationBody::ManageData(op) => manage_data::check(op),
         OperationBody::BumpSequence(op) => bump_sequence::check(op),
         OperationBody::CreateClaimableBalance(op) => create_claimable_balance::check(op),
-        OperationBody::ClaimClaimableBalance(_) => Ok(()),
+        OperationBody::BeginSponsoringFutureReserves(op) => begin_sponsoring_future_reserves::check(op, source),
+        OperationBody::RevokeSponsorship(op) => revoke_sponsorship::check(op),
+        OperationBody::Clawback(op) => clawback::check(op, source),
+        OperationBody::SetTrustLineFlags(op) => set_trust_line_flags::check(op, source),
+        OperationBody::ClaimClaimableBalance(_)
+        | OperationBody::EndSponsoringFutureReserves
+        | OperationBody::ClawbackClaimableBalance(_) => Ok(()),
         _ => Err(OperationResult::OpNotSupported),
     }
 }
@@ -127,6 +161,14 @@ pub(crate) fn run(body: &OperationBody, scope: &mut Scope<'_>) -> Result<Operati
         OperationBody::BumpSequence(op) => bump_sequence::apply(op, scope).map(Coded::op),
         OperationBody::CreateClaimableBalance(op) => create_claimable_balance::apply(op, scope).map(Coded::op),
         OperationBody::ClaimClaimableBalance(op) => claim_claimable_balance::apply(op, scope).map(Coded::op),
+        OperationBody::BeginSponsoringFutureReserves(op) => {
+            begin_sponsoring_future_reserves::apply(op, scope).map(Coded::op)
+        }
+        OperationBody::EndSponsoringFutureReserves => end_sponsoring_future_reserves::apply(scope).map(Coded::op),
+        OperationBody::RevokeSponsorship(op) => revoke_sponsorship::apply(op, scope).map(Coded::op),
+        OperationBody::Clawback(op) => clawback::apply(op, scope).map(Coded::op),
+        OperationBody::ClawbackClaimableBalance(op) => clawback_claimable_balance::apply(op, scope).map(Coded::op),
+        OperationBody::SetTrustLineFlags(op) => set_trust_line_flags::apply(op, scope).map(Coded::op),
         _ => Err(OperationResult::OpNotSupported),
     }
 }
@@ -146,6 +188,12 @@ pub(crate) fn success_of(body: &OperationBody) -> OperationResult {
             CreateClaimableBalanceResult::Success(ClaimableBalanceId::ClaimableBalanceIdTypeV0(Hash([0; 32]))).op()
         }
         OperationBody::ClaimClaimableBalance(_) => ClaimClaimableBalanceResult::Success.op(),
+        OperationBody::BeginSponsoringFutureReserves(_) => BeginSponsoringFutureReservesResult::Success.op(),
+        OperationBody::EndSponsoringFutureReserves => EndSponsoringFutureReservesResult::Success.op(),
+        OperationBody::RevokeSponsorship(_) => RevokeSponsorshipResult::Success.op(),
+        OperationBody::Clawback(_) => ClawbackResult::Success.op(),
+        OperationBody::ClawbackClaimableBalance(_) => ClawbackClaimableBalanceResult::Success.op(),
+        OperationBody::SetTrustLineFlags(_) => SetTrustLineFlagsResult::Success.op(),
         _ => OperationResult::OpNotSupported,
     }
 }

@@ -1,6 +1,8 @@
 //! Which assets are well formed, and what accounts hold of them.
 
-use stellar_xdr::{AccountId, Asset, LedgerEntryData, Liabilities, TrustLineEntry, TrustLineEntryExt, TrustLineFlags};
+use stellar_xdr::{
+    AccountId, Asset, LedgerEntryData, Liabilities, TrustLineAsset, TrustLineEntry, TrustLineEntryExt, TrustLineFlags,
+};
 
 use crate::account;
 use crate::context::Context;
@@ -44,6 +46,16 @@ pub(crate) fn issuer(asset: &Asset) -> Option<&AccountId> {
         Asset::Native => None,
         Asset::CreditAlphanum4(a) => Some(&a.issuer),
         Asset::CreditAlphanum12(a) => Some(&a.issuer),
+    }
+}
+
+/// Returns the asset of a trustline; nothing for a share of a pool.
+pub(crate) fn of_line(line: &TrustLineAsset) -> Option<Asset> {
+    match line {
+        TrustLineAsset::Native => Some(Asset::Native),
+        TrustLineAsset::CreditAlphanum4(a) => Some(Asset::CreditAlphanum4(a.clone())),
+        TrustLineAsset::CreditAlphanum12(a) => Some(Asset::CreditAlphanum12(a.clone())),
+        TrustLineAsset::PoolShare(_) => None,
     }
 }
 

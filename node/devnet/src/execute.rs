@@ -12,6 +12,7 @@ use crate::apply::{self, Scope};
 use crate::context::Context;
 use crate::frame::{Frame, Inner};
 use crate::signatures::SignatureCheck;
+use crate::sponsorship::{self, Sandwiches};
 use crate::state::State;
 use crate::validity::{self, Reached, Stage};
 
@@ -87,6 +88,7 @@ fn operations_signed(inner: &Inner, check: &mut SignatureCheck<'_>, state: &Stat
 /// of it stays unless all succeed.
 fn run_operations(inner: &Inner, state: &mut State, context: &Context, highest: &HighestSequences) -> Code {
     let before_all = state.mark();
+    let mut sandwiches = Sandwiches::default();
     let mut results = Vec::with_capacity(inner.tx.operations.len());
     let mut all_succeeded = true;
     for (index, operation) in inner.tx.operations.iter().enumerate() {
@@ -98,6 +100,7 @@ fn run_operations(inner: &Inner, state: &mut State, context: &Context, highest: 
             inner,
             op_index: u32::try_from(index).expect("at most 100 operations"),
             highest,
+            sandwiches: &mut sandwiches,
         };
         let outcome = match scope.state.account(&scope.source) {
             None => Err(OperationResult::OpNoAccount),
@@ -111,7 +114,10 @@ fn run_operations(inner: &Inner, state: &mut State, context: &Context, highest: 
             failure
         }));
     }
-    if all_succeeded {
+    if all_succeeded && !sandwiches.all_closed() {
+        state.rollback(before_all);
+        Code::TxBadSponsorship
+    } else if all_succeeded {
         Code::TxSuccess(results.try_into().expect("at most 100 operations"))
     } else {
         state.rollback(before_all);
@@ -146,7 +152,6 @@ fn remove_one_time_signer(state: &mut State, source: &AccountId, hash: [u8; 32])
         return;
     }
     let mut account = account.clone();
-    account::set_signer(&mut account, &key, 0);
-    account::drop_subentry(&mut account);
+    sponsorship::remove_signer(state, &mut account, &key);
     state.put_account(account);
 }

@@ -32,6 +32,7 @@ mod queue;
 mod rpc;
 mod server;
 mod signatures;
+mod sponsorship;
 mod state;
 mod validity;
 #[cfg(test)]

@@ -92,6 +92,18 @@ impl State {
         self.write(data, ext);
     }
 
+    /// Records who holds an entry's reserves in its owner's place.
+    pub(crate) fn set_sponsor(&mut self, key: &LedgerKey, sponsor: Option<AccountId>) {
+        let Some(entry) = self.entries.get(key) else {
+            return;
+        };
+        let ext = LedgerEntryExt::V1(LedgerEntryExtensionV1 {
+            sponsoring_id: SponsorshipDescriptor(sponsor),
+            ext: LedgerEntryExtensionV1Ext::V0,
+        });
+        self.write(entry.data.clone(), ext);
+    }
+
     /// Writes an account.
     pub(crate) fn put_account(&mut self, account: AccountEntry) {
         self.put(LedgerEntryData::Account(account));
@@ -157,11 +169,10 @@ impl State {
         }
     }
 
-    /// Returns a claimable balance with its sponsor.
-    pub(crate) fn balance(&self, id: &ClaimableBalanceId) -> Option<(&ClaimableBalanceEntry, Option<&AccountId>)> {
-        let entry = self.entries.get(&balance_key(id))?;
-        match &entry.data {
-            LedgerEntryData::ClaimableBalance(balance) => Some((balance, sponsor(entry))),
+    /// Returns a claimable balance.
+    pub(crate) fn balance(&self, id: &ClaimableBalanceId) -> Option<&ClaimableBalanceEntry> {
+        match &self.entries.get(&balance_key(id))?.data {
+            LedgerEntryData::ClaimableBalance(balance) => Some(balance),
             _ => None,
         }
     }

@@ -1,9 +1,11 @@
 //! AccountMerge.
 
-use stellar_xdr::{AccountFlags, AccountId, AccountMergeResult, MuxedAccount, OperationResult};
+use stellar_xdr::{AccountFlags, AccountId, AccountMergeResult, Asset, MuxedAccount, OperationResult};
 
 use super::{Coded, Scope};
 use crate::account;
+use crate::asset;
+use crate::sponsorship;
 use crate::state::account_key;
 
 pub(super) fn check(destination: &MuxedAccount, source: &AccountId) -> Result<(), OperationResult> {
@@ -15,10 +17,10 @@ pub(super) fn check(destination: &MuxedAccount, source: &AccountId) -> Result<()
 
 pub(super) fn apply(destination: &MuxedAccount, scope: &mut Scope<'_>) -> Result<AccountMergeResult, OperationResult> {
     let destination = destination.clone().account_id();
-    let Some(mut gaining) = scope.state.account(&destination).cloned() else {
+    if scope.state.account(&destination).is_none() {
         return Err(AccountMergeResult::NoAccount.op());
-    };
-    let source = scope.source_account()?;
+    }
+    let mut source = scope.source_account()?;
     if source.flags & AccountFlags::ImmutableFlag as u32 != 0 {
         return Err(AccountMergeResult::ImmutableSet.op());
     }
@@ -32,13 +34,14 @@ pub(super) fn apply(destination: &MuxedAccount, scope: &mut Scope<'_>) -> Result
     if highest >= account::starting_sequence(scope.context.sequence) {
         return Err(AccountMergeResult::SeqnumTooFar.op());
     }
-    if account::num_sponsoring(&source) > 0 {
+    if scope.sandwiches.is_sponsor(&scope.source) || account::num_sponsoring(&source) > 0 {
         return Err(AccountMergeResult::IsSponsor.op());
     }
-    if !account::credit(&mut gaining, source.balance) {
-        return Err(AccountMergeResult::DestFull.op());
+    for signer in source.signers.to_vec() {
+        sponsorship::remove_signer(scope.state, &mut source, &signer.key);
     }
-    scope.state.put_account(gaining);
-    scope.state.remove(&account_key(&scope.source));
-    Ok(AccountMergeResult::Success(source.balance))
+    let balance = source.balance;
+    asset::credit(scope.state, &destination, &Asset::Native, balance).map_err(|_| AccountMergeResult::DestFull.op())?;
+    sponsorship::remove(scope.state, &account_key(&scope.source));
+    Ok(AccountMergeResult::Success(balance))
 }

@@ -6,8 +6,8 @@ use stellar_xdr::{
 };
 
 use super::{Coded, Scope, reserve_failure};
-use crate::account;
 use crate::asset;
+use crate::sponsorship;
 use crate::state::trustline_key;
 
 pub(super) fn check(op: &ChangeTrustOp, source: &AccountId) -> Result<(), OperationResult> {
@@ -39,10 +39,7 @@ fn change(
         return Err(ChangeTrustResult::InvalidLimit.op());
     }
     if op.limit == 0 {
-        let mut source = scope.source_account()?;
-        account::drop_subentry(&mut source);
-        scope.state.put_account(source);
-        scope.state.remove(&trustline_key(&scope.source, asset));
+        sponsorship::remove(scope.state, &trustline_key(&scope.source, asset));
         return Ok(ChangeTrustResult::Success);
     }
     issuer_flags(asset, scope)?;
@@ -56,8 +53,6 @@ fn create(op: &ChangeTrustOp, asset: &Asset, scope: &mut Scope<'_>) -> Result<Ch
         return Err(ChangeTrustResult::InvalidLimit.op());
     }
     let issuer_flags = issuer_flags(asset, scope)?;
-    let mut source = scope.source_account()?;
-    account::add_subentry(&mut source, scope.context).map_err(|e| reserve_failure(e, ChangeTrustResult::LowReserve))?;
     let mut flags = 0;
     if issuer_flags & AccountFlags::RequiredFlag as u32 == 0 {
         flags |= TrustLineFlags::AuthorizedFlag as u32;
@@ -78,8 +73,7 @@ fn create(op: &ChangeTrustOp, asset: &Asset, scope: &mut Scope<'_>) -> Result<Ch
         flags,
         ext: TrustLineEntryExt::V0,
     };
-    scope.state.put_account(source);
-    scope.state.put(LedgerEntryData::Trustline(line));
+    scope.create(LedgerEntryData::Trustline(line)).map_err(|e| reserve_failure(e, ChangeTrustResult::LowReserve))?;
     Ok(ChangeTrustResult::Success)
 }
 

@@ -3,9 +3,9 @@
 use stellar_xdr::{ClaimClaimableBalanceOp, ClaimClaimableBalanceResult, Claimant, OperationResult};
 
 use super::{Coded, Scope};
-use crate::account;
 use crate::asset::{self, HoldingError};
 use crate::predicate;
+use crate::sponsorship;
 use crate::state::balance_key;
 
 /// Pays the balance to the operation's source and gives the reserves back to
@@ -14,10 +14,9 @@ pub(super) fn apply(
     op: &ClaimClaimableBalanceOp,
     scope: &mut Scope<'_>,
 ) -> Result<ClaimClaimableBalanceResult, OperationResult> {
-    let Some((balance, sponsor)) = scope.state.balance(&op.balance_id) else {
+    let Some(balance) = scope.state.balance(&op.balance_id).cloned() else {
         return Err(ClaimClaimableBalanceResult::DoesNotExist.op());
     };
-    let (balance, sponsor) = (balance.clone(), sponsor.cloned());
     let entitled = balance.claimants.iter().any(|claimant| {
         let Claimant::ClaimantTypeV0(v0) = claimant;
         v0.destination == scope.source && predicate::holds(&v0.predicate, scope.context.close_time)
@@ -33,11 +32,6 @@ pub(super) fn apply(
         }
         .op()
     })?;
-    if let Some(mut sponsor) = sponsor.and_then(|id| scope.state.account(&id).cloned()) {
-        let reserves = u32::try_from(balance.claimants.len()).expect("at most ten claimants");
-        account::release(&mut sponsor, reserves);
-        scope.state.put_account(sponsor);
-    }
-    scope.state.remove(&balance_key(&op.balance_id));
+    sponsorship::remove(scope.state, &balance_key(&op.balance_id));
     Ok(ClaimClaimableBalanceResult::Success)
 }

@@ -1,8 +1,8 @@
 //! CreateAccount.
 
-use stellar_xdr::{AccountId, CreateAccountOp, CreateAccountResult, OperationResult};
+use stellar_xdr::{AccountId, CreateAccountOp, CreateAccountResult, LedgerEntryData, OperationResult};
 
-use super::{Coded, Scope};
+use super::{Coded, Scope, reserve_failure};
 use crate::account;
 
 pub(super) fn check(op: &CreateAccountOp, source: &AccountId) -> Result<(), OperationResult> {
@@ -18,14 +18,11 @@ pub(super) fn apply(op: &CreateAccountOp, scope: &mut Scope<'_>) -> Result<Creat
         return Err(CreateAccountResult::AlreadyExist.op());
     }
     let created = account::new(op.destination.clone(), op.starting_balance, scope.context.sequence);
-    if account::available(&created, scope.context) < 0 {
-        return Err(CreateAccountResult::LowReserve.op());
-    }
+    scope.create(LedgerEntryData::Account(created)).map_err(|e| reserve_failure(e, CreateAccountResult::LowReserve))?;
     let mut source = scope.source_account()?;
     if !account::debit(&mut source, op.starting_balance, scope.context) {
         return Err(CreateAccountResult::Underfunded.op());
     }
     scope.state.put_account(source);
-    scope.state.put_account(created);
     Ok(CreateAccountResult::Success)
 }

@@ -9,7 +9,6 @@ use stellar_xdr::{
 };
 
 use super::{Coded, Scope, reserve_failure};
-use crate::account;
 use crate::asset::{self, HoldingError};
 use crate::hash;
 use crate::predicate;
@@ -28,7 +27,8 @@ pub(super) fn check(op: &CreateClaimableBalanceOp) -> Result<(), OperationResult
 }
 
 /// Takes the amount first and the reserves of the claimants then, so that a
-/// native balance needs both at once. Its creator is recorded as sponsor.
+/// native balance needs both at once. Whoever sponsors its creator, or its
+/// creator, is recorded as sponsor.
 pub(super) fn apply(
     op: &CreateClaimableBalanceOp,
     scope: &mut Scope<'_>,
@@ -42,12 +42,6 @@ pub(super) fn apply(
         }
         .op()
     })?;
-    let reserves = u32::try_from(op.claimants.len()).expect("at most ten claimants");
-    let mut source = scope.source_account()?;
-    account::sponsor(&mut source, reserves, scope.context)
-        .map_err(|e| reserve_failure(e, CreateClaimableBalanceResult::LowReserve))?;
-    scope.state.put_account(source);
-
     let id = ClaimableBalanceId::ClaimableBalanceIdTypeV0(Hash(hash::balance_id(
         &scope.inner.source,
         scope.inner.tx.seq_num.0,
@@ -67,7 +61,9 @@ pub(super) fn apply(
             ClaimableBalanceEntryExt::V0
         },
     };
-    scope.state.put_sponsored(LedgerEntryData::ClaimableBalance(balance), scope.source.clone());
+    scope
+        .create(LedgerEntryData::ClaimableBalance(balance))
+        .map_err(|e| reserve_failure(e, CreateClaimableBalanceResult::LowReserve))?;
     Ok(CreateClaimableBalanceResult::Success(id))
 }
 

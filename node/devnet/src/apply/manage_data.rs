@@ -3,7 +3,7 @@
 use stellar_xdr::{DataEntry, DataEntryExt, LedgerEntryData, ManageDataOp, ManageDataResult, OperationResult};
 
 use super::{Coded, Scope, printable, reserve_failure};
-use crate::account;
+use crate::sponsorship;
 use crate::state::data_key;
 
 pub(super) fn check(op: &ManageDataOp) -> Result<(), OperationResult> {
@@ -20,23 +20,19 @@ pub(super) fn apply(op: &ManageDataOp, scope: &mut Scope<'_>) -> Result<ManageDa
         if !present {
             return Err(ManageDataResult::NameNotFound.op());
         }
-        let mut source = scope.source_account()?;
-        account::drop_subentry(&mut source);
-        scope.state.put_account(source);
-        scope.state.remove(&data_key(&scope.source, &op.data_name));
+        sponsorship::remove(scope.state, &data_key(&scope.source, &op.data_name));
         return Ok(ManageDataResult::Success);
     };
-    if !present {
-        let mut source = scope.source_account()?;
-        account::add_subentry(&mut source, scope.context)
-            .map_err(|e| reserve_failure(e, ManageDataResult::LowReserve))?;
-        scope.state.put_account(source);
-    }
-    scope.state.put(LedgerEntryData::Data(DataEntry {
+    let entry = LedgerEntryData::Data(DataEntry {
         account_id: scope.source.clone(),
         data_name: op.data_name.clone(),
         data_value: value.clone(),
         ext: DataEntryExt::V0,
-    }));
+    });
+    if present {
+        scope.state.put(entry);
+    } else {
+        scope.create(entry).map_err(|e| reserve_failure(e, ManageDataResult::LowReserve))?;
+    }
     Ok(ManageDataResult::Success)
 }

@@ -7,6 +7,7 @@ use stellar_xdr::{
 use super::{Coded, Scope, printable, reserve_failure};
 use crate::account;
 use crate::hash;
+use crate::sponsorship;
 
 /// All flags that an account can have.
 const ALL_FLAGS: u32 = AccountFlags::RequiredFlag as u32
@@ -83,18 +84,20 @@ fn set_flags(op: &SetOptionsOp, source: &mut AccountEntry) -> Result<(), Operati
     Ok(())
 }
 
-fn set_signer(signer: &Signer, source: &mut AccountEntry, scope: &Scope<'_>) -> Result<(), OperationResult> {
+fn set_signer(signer: &Signer, source: &mut AccountEntry, scope: &mut Scope<'_>) -> Result<(), OperationResult> {
     let present = source.signers.iter().any(|s| s.key == signer.key);
-    if present && signer.weight == 0 {
-        account::drop_subentry(source);
-    }
-    if !present && signer.weight > 0 {
-        if source.signers.len() >= MAX_SIGNERS {
-            return Err(SetOptionsResult::TooManySigners.op());
+    match (present, signer.weight) {
+        (true, 0) => sponsorship::remove_signer(scope.state, source, &signer.key),
+        (true, weight) => account::set_signer(source, &signer.key, weight),
+        (false, 0) => {}
+        (false, _) => {
+            if source.signers.len() >= MAX_SIGNERS {
+                return Err(SetOptionsResult::TooManySigners.op());
+            }
+            sponsorship::add_signer(scope.state, source, signer, scope.sandwiches, scope.context)
+                .map_err(|e| reserve_failure(e, SetOptionsResult::LowReserve))?;
         }
-        account::add_subentry(source, scope.context).map_err(|e| reserve_failure(e, SetOptionsResult::LowReserve))?;
     }
-    account::set_signer(source, &signer.key, signer.weight);
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! The development ledger against the rules of the network.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod attacks;
 mod claimable_balances;
+mod clawback;
 mod closing;
 mod escrow_shapes;
 mod faults;
@@ -12,5 +14,6 @@ mod rpc;
 mod server;
 mod set_options;
 mod signatures;
+mod sponsorship;
 mod validity;
 mod world;

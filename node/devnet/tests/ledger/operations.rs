@@ -296,7 +296,6 @@ fn operations_that_are_not_known_are_not_supported() {
     let usd = a.asset("USD");
     let bodies = [
         OperationBody::Inflation,
-        OperationBody::EndSponsoringFutureReserves,
         OperationBody::ManageSellOffer(ManageSellOfferOp {
             selling: Asset::Native,
             buying: usd.clone(),

@@ -17,10 +17,6 @@ fn from_b64<T: ReadXdr>(value: &Value) -> T {
     T::from_xdr(bytes, Limits::none()).unwrap()
 }
 
-fn account_key(key: &Key) -> LedgerKey {
-    LedgerKey::Account(LedgerKeyAccount { account_id: key.id() })
-}
-
 fn fault(world: &mut World, method: &str, params: Value) -> (i64, String) {
     let error = world.ledger.rpc(method, &params).unwrap_err();
     (error.code, error.message)

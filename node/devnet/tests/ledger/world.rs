@@ -115,6 +115,12 @@ impl Tx {
         self
     }
 
+    /// Sets a memo, so that the hash differs.
+    pub fn memo(mut self, id: u64) -> Self {
+        self.tx.memo = Memo::Id(id);
+        self
+    }
+
     pub fn times(self, min: u64, max: u64) -> Self {
         self.v2(|v2| {
             v2.time_bounds = Some(TimeBounds { min_time: TimePoint(min), max_time: TimePoint(max) });
@@ -270,8 +276,7 @@ impl World {
     }
 
     pub fn entry(&self, key: &Key) -> Option<AccountEntry> {
-        let ledger_key = LedgerKey::Account(LedgerKeyAccount { account_id: key.id() });
-        match &self.ledger.entry(&ledger_key)?.data {
+        match &self.ledger.entry(&account_key(key))?.data {
             LedgerEntryData::Account(account) => Some(account.clone()),
             _ => unreachable!(),
         }
@@ -286,33 +291,41 @@ impl World {
     }
 
     pub fn trustline(&self, key: &Key, asset: &Asset) -> Option<TrustLineEntry> {
-        let ledger_key = LedgerKey::Trustline(LedgerKeyTrustLine {
-            account_id: key.id(),
-            asset: match asset.clone() {
-                Asset::Native => TrustLineAsset::Native,
-                Asset::CreditAlphanum4(a) => TrustLineAsset::CreditAlphanum4(a),
-                Asset::CreditAlphanum12(a) => TrustLineAsset::CreditAlphanum12(a),
-            },
-        });
-        match &self.ledger.entry(&ledger_key)?.data {
+        match &self.ledger.entry(&line_key(key, asset))?.data {
             LedgerEntryData::Trustline(line) => Some(line.clone()),
             _ => unreachable!(),
         }
     }
 
     pub fn has_data(&self, key: &Key, name: &str) -> bool {
-        let ledger_key =
-            LedgerKey::Data(LedgerKeyData { account_id: key.id(), data_name: String64(name.try_into().unwrap()) });
-        self.ledger.entry(&ledger_key).is_some()
+        self.ledger.entry(&data_key(key, name)).is_some()
     }
 
     /// Returns a claimable balance with its sponsor.
     pub fn claimable(&self, id: &ClaimableBalanceId) -> Option<(ClaimableBalanceEntry, LedgerEntryExt)> {
-        let key = LedgerKey::ClaimableBalance(LedgerKeyClaimableBalance { balance_id: id.clone() });
-        let entry = self.ledger.entry(&key)?;
+        let entry = self.ledger.entry(&balance_key(id))?;
         match &entry.data {
             LedgerEntryData::ClaimableBalance(b) => Some((b.clone(), entry.ext.clone())),
             _ => unreachable!(),
+        }
+    }
+
+    /// Returns who holds the reserves of an entry in its owner's place.
+    pub fn sponsor(&self, key: &LedgerKey) -> Option<AccountId> {
+        match &self.ledger.entry(key)?.ext {
+            LedgerEntryExt::V0 => None,
+            LedgerEntryExt::V1(v1) => v1.sponsoring_id.0.clone(),
+        }
+    }
+
+    /// Returns (numSubEntries, numSponsored, numSponsoring).
+    pub fn counters(&self, key: &Key) -> (u32, u32, u32) {
+        let entry = self.entry(key).unwrap();
+        match &entry.ext {
+            AccountEntryExt::V1(AccountEntryExtensionV1 { ext: AccountEntryExtensionV1Ext::V2(v2), .. }) => {
+                (entry.num_sub_entries, v2.num_sponsored, v2.num_sponsoring)
+            }
+            _ => (entry.num_sub_entries, 0, 0),
         }
     }
 
@@ -436,6 +449,63 @@ pub fn create_balance(asset: Asset, amount: i64, claimants: Vec<Claimant>) -> Op
 
 pub fn claim(id: &ClaimableBalanceId) -> OperationBody {
     OperationBody::ClaimClaimableBalance(ClaimClaimableBalanceOp { balance_id: id.clone() })
+}
+
+pub fn set_trust_flags(trustor: &Key, asset: &Asset, clear: u32, set: u32) -> OperationBody {
+    OperationBody::SetTrustLineFlags(SetTrustLineFlagsOp {
+        trustor: trustor.id(),
+        asset: asset.clone(),
+        clear_flags: clear,
+        set_flags: set,
+    })
+}
+
+pub fn claw_back(from: &Key, asset: &Asset, amount: i64) -> OperationBody {
+    OperationBody::Clawback(ClawbackOp { asset: asset.clone(), from: from.muxed(), amount })
+}
+
+pub fn claw_back_balance(id: &ClaimableBalanceId) -> OperationBody {
+    OperationBody::ClawbackClaimableBalance(ClawbackClaimableBalanceOp { balance_id: id.clone() })
+}
+
+pub fn begin(sponsored: &Key) -> OperationBody {
+    OperationBody::BeginSponsoringFutureReserves(BeginSponsoringFutureReservesOp { sponsored_id: sponsored.id() })
+}
+
+pub fn end() -> OperationBody {
+    OperationBody::EndSponsoringFutureReserves
+}
+
+pub fn revoke(key: LedgerKey) -> OperationBody {
+    OperationBody::RevokeSponsorship(RevokeSponsorshipOp::LedgerEntry(key))
+}
+
+pub fn revoke_signer(account: &Key, key: SignerKey) -> OperationBody {
+    OperationBody::RevokeSponsorship(RevokeSponsorshipOp::Signer(RevokeSponsorshipOpSigner {
+        account_id: account.id(),
+        signer_key: key,
+    }))
+}
+
+pub fn account_key(key: &Key) -> LedgerKey {
+    LedgerKey::Account(LedgerKeyAccount { account_id: key.id() })
+}
+
+pub fn line_key(key: &Key, asset: &Asset) -> LedgerKey {
+    let asset = match asset.clone() {
+        Asset::Native => TrustLineAsset::Native,
+        Asset::CreditAlphanum4(a) => TrustLineAsset::CreditAlphanum4(a),
+        Asset::CreditAlphanum12(a) => TrustLineAsset::CreditAlphanum12(a),
+    };
+    LedgerKey::Trustline(LedgerKeyTrustLine { account_id: key.id(), asset })
+}
+
+pub fn data_key(key: &Key, name: &str) -> LedgerKey {
+    LedgerKey::Data(LedgerKeyData { account_id: key.id(), data_name: String64(name.try_into().unwrap()) })
+}
+
+pub fn balance_key(id: &ClaimableBalanceId) -> LedgerKey {
+    LedgerKey::ClaimableBalance(LedgerKeyClaimableBalance { balance_id: id.clone() })
 }
 
 pub fn before(time: u64) -> ClaimPredicate {
