@@ -20,6 +20,7 @@ mod demo;
 mod first_trade_by_hand;
 mod one_account_does_many_things_at_once;
 mod one_trade_settles;
+mod the_guides_commands_run_as_they_stand;
 mod the_same_seed_gives_the_same_trace;
 mod whatever_happens_the_ledger_decides_once;
 mod whoever_ends_a_binding_decides_who_is_paid;
