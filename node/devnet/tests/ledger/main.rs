@@ -10,6 +10,7 @@ mod faults;
 mod fee_bumps;
 mod operations;
 mod random;
+mod result_codes;
 mod rpc;
 mod server;
 mod set_options;
