@@ -70,22 +70,25 @@ pub(crate) fn debit(account: &mut AccountEntry, amount: i64, context: &Context) 
     true
 }
 
-/// Takes on the reserve of one subentry.
-pub(crate) fn add_subentry(account: &mut AccountEntry, context: &Context) -> Result<(), ReserveError> {
-    if account.num_sub_entries >= MAX_SUBENTRIES {
-        return Err(ReserveError::TooManySubentries);
-    }
-    if available(account, context) < i128::from(context.base_reserve) {
+/// Takes on a subentry of so many reserves, each of which counts as one.
+pub(crate) fn add_subentry(account: &mut AccountEntry, reserves: u32, context: &Context) -> Result<(), ReserveError> {
+    let sum = with_subentry(account, reserves)?;
+    if available(account, context) < i128::from(reserves) * i128::from(context.base_reserve) {
         return Err(ReserveError::Low);
     }
-    account.num_sub_entries += 1;
+    account.num_sub_entries = sum;
     Ok(())
 }
 
-/// Gives the reserve of one subentry back.
-pub(crate) fn drop_subentry(account: &mut AccountEntry) {
-    debug_assert!(account.num_sub_entries > 0);
-    account.num_sub_entries -= 1;
+/// Gives the reserves of a subentry back.
+pub(crate) fn drop_subentry(account: &mut AccountEntry, reserves: u32) {
+    debug_assert!(account.num_sub_entries >= reserves);
+    account.num_sub_entries = account.num_sub_entries.saturating_sub(reserves);
+}
+
+fn with_subentry(account: &AccountEntry, reserves: u32) -> Result<u32, ReserveError> {
+    let sum = account.num_sub_entries + reserves;
+    if sum > MAX_SUBENTRIES { Err(ReserveError::TooManySubentries) } else { Ok(sum) }
 }
 
 /// Takes on reserves for an entry that isn't the account's own.
@@ -107,13 +110,10 @@ pub(crate) fn release(account: &mut AccountEntry, reserves: u32) {
     v2.num_sponsoring = v2.num_sponsoring.saturating_sub(reserves);
 }
 
-/// Counts a subentry whose reserve a sponsor holds.
-pub(crate) fn add_sponsored_subentry(account: &mut AccountEntry) -> Result<(), ReserveError> {
-    if account.num_sub_entries >= MAX_SUBENTRIES {
-        return Err(ReserveError::TooManySubentries);
-    }
-    account.num_sub_entries += 1;
-    add_sponsored(account, 1);
+/// Counts a subentry whose reserves a sponsor holds.
+pub(crate) fn add_sponsored_subentry(account: &mut AccountEntry, reserves: u32) -> Result<(), ReserveError> {
+    account.num_sub_entries = with_subentry(account, reserves)?;
+    add_sponsored(account, reserves);
     Ok(())
 }
 

@@ -19,10 +19,10 @@ mod set_trust_line_flags;
 
 use stellar_xdr::{
     AccountEntry, AccountId, AccountMergeResult, BeginSponsoringFutureReservesResult, BumpSequenceResult,
-    ChangeTrustAsset, ChangeTrustResult, ClaimClaimableBalanceResult, ClaimableBalanceId,
-    ClawbackClaimableBalanceResult, ClawbackResult, CreateAccountResult, CreateClaimableBalanceResult,
-    EndSponsoringFutureReservesResult, Hash, LedgerEntryData, ManageDataResult, OperationBody, OperationResult,
-    OperationResultTr, PaymentResult, RevokeSponsorshipResult, SetOptionsResult, SetTrustLineFlagsResult,
+    ChangeTrustResult, ClaimClaimableBalanceResult, ClaimableBalanceId, ClawbackClaimableBalanceResult, ClawbackResult,
+    CreateAccountResult, CreateClaimableBalanceResult, EndSponsoringFutureReservesResult, Hash, LedgerEntryData,
+    ManageDataResult, OperationBody, OperationResult, OperationResultTr, PaymentResult, RevokeSponsorshipResult,
+    SetOptionsResult, SetTrustLineFlagsResult,
 };
 
 use crate::account::ReserveError;
@@ -106,24 +106,24 @@ fn reserve_failure(error: ReserveError, low: impl Coded) -> OperationResult {
 
 /// Whether the ledger knows the operation.
 pub(crate) fn supported(body: &OperationBody) -> bool {
-    match body {
-        OperationBody::ChangeTrust(op) => !matches!(op.line, ChangeTrustAsset::PoolShare(_)),
-        OperationBody::CreateAccount(_)
-        | OperationBody::Payment(_)
-        | OperationBody::SetOptions(_)
-        | OperationBody::AccountMerge(_)
-        | OperationBody::ManageData(_)
-        | OperationBody::BumpSequence(_)
-        | OperationBody::CreateClaimableBalance(_)
-        | OperationBody::ClaimClaimableBalance(_)
-        | OperationBody::BeginSponsoringFutureReserves(_)
-        | OperationBody::EndSponsoringFutureReserves
-        | OperationBody::RevokeSponsorship(_)
-        | OperationBody::Clawback(_)
-        | OperationBody::ClawbackClaimableBalance(_)
-        | OperationBody::SetTrustLineFlags(_) => true,
-        _ => false,
-    }
+    matches!(
+        body,
+        OperationBody::ChangeTrust(_)
+            | OperationBody::CreateAccount(_)
+            | OperationBody::Payment(_)
+            | OperationBody::SetOptions(_)
+            | OperationBody::AccountMerge(_)
+            | OperationBody::ManageData(_)
+            | OperationBody::BumpSequence(_)
+            | OperationBody::CreateClaimableBalance(_)
+            | OperationBody::ClaimClaimableBalance(_)
+            | OperationBody::BeginSponsoringFutureReserves(_)
+            | OperationBody::EndSponsoringFutureReserves
+            | OperationBody::RevokeSponsorship(_)
+            | OperationBody::Clawback(_)
+            | OperationBody::ClawbackClaimableBalance(_)
+            | OperationBody::SetTrustLineFlags(_)
+    )
 }
 
 /// Checks what can be said of an operation without the ledger.

@@ -49,6 +49,22 @@ pub(crate) fn issuer(asset: &Asset) -> Option<&AccountId> {
     }
 }
 
+/// Whether a trustline with these flags is authorised at least to maintain
+/// liabilities.
+pub(crate) fn maintains(flags: u32) -> bool {
+    let either = TrustLineFlags::AuthorizedFlag as u32 | TrustLineFlags::AuthorizedToMaintainLiabilitiesFlag as u32;
+    flags & either != 0
+}
+
+/// Returns an asset as trustlines name it.
+pub(crate) fn line_asset(asset: &Asset) -> TrustLineAsset {
+    match asset.clone() {
+        Asset::Native => TrustLineAsset::Native,
+        Asset::CreditAlphanum4(a) => TrustLineAsset::CreditAlphanum4(a),
+        Asset::CreditAlphanum12(a) => TrustLineAsset::CreditAlphanum12(a),
+    }
+}
+
 /// Returns the asset of a trustline; nothing for a share of a pool.
 pub(crate) fn of_line(line: &TrustLineAsset) -> Option<Asset> {
     match line {

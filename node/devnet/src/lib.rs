@@ -27,6 +27,7 @@ mod genesis;
 mod hash;
 mod history;
 mod ledger;
+mod pool;
 mod predicate;
 mod queue;
 mod rpc;

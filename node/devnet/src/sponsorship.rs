@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use stellar_xdr::{AccountEntry, AccountId, LedgerEntryData, LedgerKey, Signer, SignerKey};
+use stellar_xdr::{AccountEntry, AccountId, LedgerEntryData, LedgerKey, Signer, SignerKey, TrustLineAsset};
 
 use crate::account::{self, ReserveError};
 use crate::context::Context;
@@ -94,14 +94,15 @@ fn create_subentry(
     context: &Context,
 ) -> Result<(), ReserveError> {
     let mut account = existing(state, owner);
+    let reserves = reserves_of(&data);
     match sandwiches.sponsor_of(owner).cloned() {
         None => {
-            account::add_subentry(&mut account, context)?;
+            account::add_subentry(&mut account, reserves, context)?;
             state.put(data);
         }
         Some(sponsor) => {
-            account::add_sponsored_subentry(&mut account)?;
-            take_on(state, &sponsor, 1, context)?;
+            account::add_sponsored_subentry(&mut account, reserves)?;
+            take_on(state, &sponsor, reserves, context)?;
             state.put_sponsored(data, sponsor);
         }
     }
@@ -115,14 +116,15 @@ pub(crate) fn remove(state: &mut State, key: &LedgerKey) {
         return;
     };
     let sponsor = state::sponsor(&entry);
+    let reserves = reserves_of(&entry.data);
     if let Some(sponsor) = sponsor {
-        give_back(state, sponsor, reserves_of(&entry.data));
+        give_back(state, sponsor, reserves);
     }
     if let Some(owner) = subentry_owner(&entry.data) {
         let mut account = existing(state, owner);
-        account::drop_subentry(&mut account);
+        account::drop_subentry(&mut account, reserves);
         if sponsor.is_some() {
-            account::drop_sponsored(&mut account, 1);
+            account::drop_sponsored(&mut account, reserves);
         }
         state.put_account(account);
     }
@@ -139,11 +141,11 @@ pub(crate) fn add_signer(
 ) -> Result<(), ReserveError> {
     match sandwiches.sponsor_of(&account.account_id).cloned() {
         None => {
-            account::add_subentry(account, context)?;
+            account::add_subentry(account, 1, context)?;
             account::set_signer(account, &signer.key, signer.weight);
         }
         Some(sponsor) => {
-            account::add_sponsored_subentry(account)?;
+            account::add_sponsored_subentry(account, 1)?;
             take_on(state, &sponsor, 1, context)?;
             account::set_signer(account, &signer.key, signer.weight);
             account::set_signer_sponsor(account, &signer.key, Some(sponsor));
@@ -158,7 +160,7 @@ pub(crate) fn remove_signer(state: &mut State, account: &mut AccountEntry, key: 
         give_back(state, &sponsor, 1);
         account::drop_sponsored(account, 1);
     }
-    account::drop_subentry(account);
+    account::drop_subentry(account, 1);
     account::set_signer(account, key, 0);
 }
 
@@ -208,6 +210,7 @@ pub(crate) fn reserves_of(data: &LedgerEntryData) -> u32 {
         LedgerEntryData::ClaimableBalance(balance) => {
             u32::try_from(balance.claimants.len()).expect("at most ten claimants")
         }
+        LedgerEntryData::Trustline(line) if matches!(line.asset, TrustLineAsset::PoolShare(_)) => 2,
         _ => 1,
     }
 }

@@ -7,12 +7,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use stellar_xdr::{
-    AccountEntry, AccountId, Asset, ClaimableBalanceEntry, ClaimableBalanceId, DataEntry, LedgerEntry, LedgerEntryData,
-    LedgerEntryExt, LedgerEntryExtensionV1, LedgerEntryExtensionV1Ext, LedgerKey, LedgerKeyAccount,
-    LedgerKeyClaimableBalance, LedgerKeyData, LedgerKeyTrustLine, SponsorshipDescriptor, String64, TrustLineAsset,
-    TrustLineEntry,
+    AccountEntry, AccountId, Asset, ClaimableBalanceEntry, ClaimableBalanceId, DataEntry, Hash, LedgerEntry,
+    LedgerEntryData, LedgerEntryExt, LedgerEntryExtensionV1, LedgerEntryExtensionV1Ext, LedgerKey, LedgerKeyAccount,
+    LedgerKeyClaimableBalance, LedgerKeyData, LedgerKeyTrustLine, PoolId, SponsorshipDescriptor, String64,
+    TrustLineAsset, TrustLineEntry,
 };
 
+use crate::asset;
 use crate::faults::MAX_LAG_LEDGERS;
 
 /// All entries of the ledger.
@@ -155,10 +156,26 @@ impl State {
 
     /// Returns the trustline of an account to an issued asset.
     pub(crate) fn trustline(&self, owner: &AccountId, asset: &Asset) -> Option<&TrustLineEntry> {
-        match &self.entries.get(&trustline_key(owner, asset))?.data {
+        self.line(&trustline_key(owner, asset))
+    }
+
+    /// Returns the trustline under a key.
+    pub(crate) fn line(&self, key: &LedgerKey) -> Option<&TrustLineEntry> {
+        match &self.entries.get(key)?.data {
             LedgerEntryData::Trustline(line) => Some(line),
             _ => None,
         }
+    }
+
+    /// Returns the pools of which an account can hold shares.
+    pub(crate) fn pool_shares(&self, owner: &AccountId) -> Vec<PoolId> {
+        let bound = |byte| line_key(owner, TrustLineAsset::PoolShare(PoolId(Hash([byte; 32]))));
+        let keys = self.entries.range(bound(0)..=bound(0xff)).map(|(key, _)| key);
+        keys.filter_map(|key| match key {
+            LedgerKey::Trustline(LedgerKeyTrustLine { asset: TrustLineAsset::PoolShare(id), .. }) => Some(id.clone()),
+            _ => None,
+        })
+        .collect()
     }
 
     /// Returns a data entry.
@@ -226,14 +243,12 @@ pub(crate) fn account_key(id: &AccountId) -> LedgerKey {
 
 /// Returns the key of a trustline.
 pub(crate) fn trustline_key(owner: &AccountId, asset: &Asset) -> LedgerKey {
-    LedgerKey::Trustline(LedgerKeyTrustLine {
-        account_id: owner.clone(),
-        asset: match asset {
-            Asset::Native => TrustLineAsset::Native,
-            Asset::CreditAlphanum4(a) => TrustLineAsset::CreditAlphanum4(a.clone()),
-            Asset::CreditAlphanum12(a) => TrustLineAsset::CreditAlphanum12(a.clone()),
-        },
-    })
+    line_key(owner, asset::line_asset(asset))
+}
+
+/// Returns the key of a trustline to an asset or to the shares of a pool.
+pub(crate) fn line_key(owner: &AccountId, asset: TrustLineAsset) -> LedgerKey {
+    LedgerKey::Trustline(LedgerKeyTrustLine { account_id: owner.clone(), asset })
 }
 
 /// Returns the key of a data entry.

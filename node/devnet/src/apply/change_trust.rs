@@ -1,94 +1,123 @@
-//! ChangeTrust, for issued assets.
+//! ChangeTrust, for issued assets and for shares of pools.
 
 use stellar_xdr::{
-    AccountFlags, AccountId, Asset, ChangeTrustAsset, ChangeTrustOp, ChangeTrustResult, LedgerEntryData,
+    AccountFlags, AccountId, Asset, ChangeTrustAsset, ChangeTrustOp, ChangeTrustResult as R, LedgerEntryData,
     OperationResult, TrustLineAsset, TrustLineEntry, TrustLineEntryExt, TrustLineFlags,
 };
 
 use super::{Coded, Scope, reserve_failure};
 use crate::asset;
+use crate::pool::{self, JoinError};
 use crate::sponsorship;
-use crate::state::trustline_key;
+use crate::state::line_key;
 
 pub(super) fn check(op: &ChangeTrustOp, source: &AccountId) -> Result<(), OperationResult> {
-    let line = issued(&op.line)?;
-    let malformed =
-        op.limit < 0 || !asset::well_formed(&line) || asset::issuer(&line).is_none_or(|issuer| issuer == source);
-    if malformed {
-        return Err(ChangeTrustResult::Malformed.op());
+    let possible = match &op.line {
+        ChangeTrustAsset::PoolShare(parameters) => pool::well_formed(parameters),
+        _ => issued(&op.line).is_some_and(|line| {
+            asset::well_formed(&line) && asset::issuer(&line).is_some_and(|issuer| issuer != source)
+        }),
+    };
+    if op.limit < 0 || !possible {
+        return Err(R::Malformed.op());
     }
     Ok(())
 }
 
-pub(super) fn apply(op: &ChangeTrustOp, scope: &mut Scope<'_>) -> Result<ChangeTrustResult, OperationResult> {
-    let asset = issued(&op.line)?;
-    match scope.state.trustline(&scope.source, &asset).cloned() {
-        Some(line) => change(op, line, &asset, scope),
-        None => create(op, &asset, scope),
+pub(super) fn apply(op: &ChangeTrustOp, scope: &mut Scope<'_>) -> Result<R, OperationResult> {
+    let asset = line_asset(&op.line);
+    match scope.state.line(&line_key(&scope.source, asset.clone())).cloned() {
+        Some(line) => change(op, line, scope),
+        None => create(op, asset, scope),
     }
 }
 
-fn change(
-    op: &ChangeTrustOp,
-    mut line: TrustLineEntry,
-    asset: &Asset,
-    scope: &mut Scope<'_>,
-) -> Result<ChangeTrustResult, OperationResult> {
+fn change(op: &ChangeTrustOp, mut line: TrustLineEntry, scope: &mut Scope<'_>) -> Result<R, OperationResult> {
     let liabilities = asset::line_liabilities(&line);
     if op.limit < line.balance.saturating_add(liabilities.buying) {
-        return Err(ChangeTrustResult::InvalidLimit.op());
+        return Err(R::InvalidLimit.op());
     }
     if op.limit == 0 {
-        sponsorship::remove(scope.state, &trustline_key(&scope.source, asset));
-        return Ok(ChangeTrustResult::Success);
+        return delete(&line, scope);
     }
-    issuer_flags(asset, scope)?;
+    if let Some(asset) = issued(&op.line) {
+        issuer_flags(&asset, scope)?;
+    }
     line.limit = op.limit;
     scope.state.put(LedgerEntryData::Trustline(line));
-    Ok(ChangeTrustResult::Success)
+    Ok(R::Success)
 }
 
-fn create(op: &ChangeTrustOp, asset: &Asset, scope: &mut Scope<'_>) -> Result<ChangeTrustResult, OperationResult> {
+fn delete(line: &TrustLineEntry, scope: &mut Scope<'_>) -> Result<R, OperationResult> {
+    if pool::uses(line) != 0 {
+        return Err(R::CannotDelete.op());
+    }
+    match &line.asset {
+        TrustLineAsset::PoolShare(id) => pool::leave(scope.state, &scope.source, id),
+        asset => sponsorship::remove(scope.state, &line_key(&scope.source, asset.clone())),
+    }
+    Ok(R::Success)
+}
+
+fn create(op: &ChangeTrustOp, asset: TrustLineAsset, scope: &mut Scope<'_>) -> Result<R, OperationResult> {
     if op.limit == 0 {
-        return Err(ChangeTrustResult::InvalidLimit.op());
+        return Err(R::InvalidLimit.op());
     }
-    let issuer_flags = issuer_flags(asset, scope)?;
-    let mut flags = 0;
-    if issuer_flags & AccountFlags::RequiredFlag as u32 == 0 {
-        flags |= TrustLineFlags::AuthorizedFlag as u32;
-    }
-    // Only here does a trustline learn that it can be clawed back.
-    if issuer_flags & AccountFlags::ClawbackEnabledFlag as u32 != 0 {
-        flags |= TrustLineFlags::TrustlineClawbackEnabledFlag as u32;
-    }
+    let flags = match &op.line {
+        ChangeTrustAsset::PoolShare(parameters) => {
+            pool::join(scope.state, &scope.source, parameters).map_err(|e| match e {
+                JoinError::LineMissing => R::TrustLineMissing.op(),
+                JoinError::NotAuthorized => R::NotAuthMaintainLiabilities.op(),
+            })?;
+            0
+        }
+        line => match issued(line) {
+            Some(asset) => first_flags(issuer_flags(&asset, scope)?),
+            None => return Err(R::Malformed.op()),
+        },
+    };
     let line = TrustLineEntry {
         account_id: scope.source.clone(),
-        asset: match asset.clone() {
-            Asset::Native => TrustLineAsset::Native,
-            Asset::CreditAlphanum4(a) => TrustLineAsset::CreditAlphanum4(a),
-            Asset::CreditAlphanum12(a) => TrustLineAsset::CreditAlphanum12(a),
-        },
+        asset,
         balance: 0,
         limit: op.limit,
         flags,
         ext: TrustLineEntryExt::V0,
     };
-    scope.create(LedgerEntryData::Trustline(line)).map_err(|e| reserve_failure(e, ChangeTrustResult::LowReserve))?;
-    Ok(ChangeTrustResult::Success)
+    scope.create(LedgerEntryData::Trustline(line)).map_err(|e| reserve_failure(e, R::LowReserve))?;
+    Ok(R::Success)
+}
+
+/// Returns the flags that a trustline starts with.
+fn first_flags(issuer: u32) -> u32 {
+    let mut flags = 0;
+    if issuer & AccountFlags::RequiredFlag as u32 == 0 {
+        flags |= TrustLineFlags::AuthorizedFlag as u32;
+    }
+    // Only here does a trustline learn that it can be clawed back.
+    if issuer & AccountFlags::ClawbackEnabledFlag as u32 != 0 {
+        flags |= TrustLineFlags::TrustlineClawbackEnabledFlag as u32;
+    }
+    flags
 }
 
 fn issuer_flags(asset: &Asset, scope: &Scope<'_>) -> Result<u32, OperationResult> {
     asset::issuer(asset)
         .and_then(|issuer| scope.state.account(issuer))
         .map(|issuer| issuer.flags)
-        .ok_or_else(|| ChangeTrustResult::NoIssuer.op())
+        .ok_or_else(|| R::NoIssuer.op())
 }
 
-fn issued(line: &ChangeTrustAsset) -> Result<Asset, OperationResult> {
+fn line_asset(line: &ChangeTrustAsset) -> TrustLineAsset {
     match line {
-        ChangeTrustAsset::Native => Ok(Asset::Native),
-        ChangeTrustAsset::CreditAlphanum4(a) => Ok(Asset::CreditAlphanum4(a.clone())),
-        ChangeTrustAsset::CreditAlphanum12(a) => Ok(Asset::CreditAlphanum12(a.clone())),
-        ChangeTrustAsset::PoolShare(_) => Err(OperationResult::OpNotSupported),
+        ChangeTrustAsset::Native => TrustLineAsset::Native,
+        ChangeTrustAsset::CreditAlphanum4(a) => TrustLineAsset::CreditAlphanum4(a.clone()),
+        ChangeTrustAsset::CreditAlphanum12(a) => TrustLineAsset::CreditAlphanum12(a.clone()),
+        ChangeTrustAsset::PoolShare(parameters) => TrustLineAsset::PoolShare(pool::id(parameters)),
     }
+}
+
+/// Returns the asset of an issuer, if the line is to one.
+fn issued(line: &ChangeTrustAsset) -> Option<Asset> {
+    asset::of_line(&line_asset(line)).filter(|asset| *asset != Asset::Native)
 }

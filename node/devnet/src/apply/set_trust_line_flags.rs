@@ -7,6 +7,7 @@ use stellar_xdr::{
 
 use super::{Coded, Scope};
 use crate::asset;
+use crate::pool;
 
 /// The two flags that authorise, of which a trustline has at most one.
 const AUTHORIZATION: u32 =
@@ -44,10 +45,15 @@ pub(super) fn apply(
     let Some(mut line) = scope.state.trustline(&op.trustor, &op.asset).cloned() else {
         return Err(SetTrustLineFlagsResult::NoTrustLine.op());
     };
+    let maintained = asset::maintains(line.flags);
     line.flags = line.flags & !op.clear_flags | op.set_flags;
     if line.flags & AUTHORIZATION == AUTHORIZATION {
         return Err(SetTrustLineFlagsResult::InvalidState.op());
     }
+    let revoked = maintained && !asset::maintains(line.flags);
     scope.state.put(LedgerEntryData::Trustline(line));
+    if revoked {
+        pool::leave_all(scope.state, &op.trustor, &op.asset);
+    }
     Ok(SetTrustLineFlagsResult::Success)
 }

@@ -9,6 +9,7 @@ mod escrow_shapes;
 mod faults;
 mod fee_bumps;
 mod operations;
+mod pool_shares;
 mod random;
 mod result_codes;
 mod rpc;

@@ -391,6 +391,19 @@ pub fn trust(asset: &Asset, limit: i64) -> OperationBody {
     })
 }
 
+/// The pool of native coin and an issued asset.
+pub fn pool_of(asset: &Asset) -> LiquidityPoolParameters {
+    LiquidityPoolParameters::LiquidityPoolConstantProduct(LiquidityPoolConstantProductParameters {
+        asset_a: Asset::Native,
+        asset_b: asset.clone(),
+        fee: 30,
+    })
+}
+
+pub fn trust_pool(pool: LiquidityPoolParameters, limit: i64) -> OperationBody {
+    OperationBody::ChangeTrust(ChangeTrustOp { line: ChangeTrustAsset::PoolShare(pool), limit })
+}
+
 pub fn data(name: &str, value: Option<&[u8]>) -> OperationBody {
     OperationBody::ManageData(ManageDataOp {
         data_name: String64(name.try_into().unwrap()),

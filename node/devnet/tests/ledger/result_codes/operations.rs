@@ -165,9 +165,19 @@ pub fn change_trust(code: ChangeTrustResultCode) -> Case {
             one(w, &key, trust(&w.root.asset("USD"), 1))
         }),
         C::SelfNotAllowed => Argued("since protocol 16 trusting oneself is malformed"),
-        C::TrustLineMissing | C::CannotDelete | C::NotAuthMaintainLiabilities => {
-            Argued("only for the shares of liquidity pools, which answer opNOT_SUPPORTED")
-        }
+        C::TrustLineMissing => Reached(|w| {
+            let (a, b) = pair(w);
+            one(w, &a, trust_pool(pool_of(&b.asset("USD")), 1))
+        }),
+        C::CannotDelete => Reached(|w| {
+            let (_, holder, usd) = issued(w, 0);
+            w.must(&holder, trust_pool(pool_of(&usd), 1));
+            one(w, &holder, trust(&usd, 0))
+        }),
+        C::NotAuthMaintainLiabilities => Reached(|w| {
+            let (_, holder, usd) = issued(w, REQUIRED);
+            one(w, &holder, trust_pool(pool_of(&usd), 1))
+        }),
     }
 }
 
@@ -327,7 +337,6 @@ pub fn begin_sponsoring(code: BeginSponsoringFutureReservesResultCode) -> Case {
         }),
         C::AlreadySponsored => Reached(|w| {
             let (a, b) = pair(w);
-            one(w, &a, begin(&b));
             w.next(&a).op(begin(&b)).op(begin(&b)).op_by(&b, end()).sign(w, &[&a, &b])
         }),
         C::Recursive => Reached(|w| {
