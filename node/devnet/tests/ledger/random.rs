@@ -49,6 +49,8 @@ impl Play {
         let mut world = World::new();
         let keys: Vec<Key> = (0..ACCOUNTS).map(|n| world.account(&format!("k{n}"), 60 * XLM)).collect();
         let assets = vec![Asset::Native, keys[0].asset("USD"), keys[1].asset("EUR")];
+        let flags = AccountFlags::RevocableFlag as u32 | AccountFlags::ClawbackEnabledFlag as u32;
+        world.must(&keys[0], options(|o| o.set_flags = Some(flags)));
         Self { world, dice: Dice(seed), keys, assets, balances: BTreeSet::new() }
     }
 
@@ -57,11 +59,11 @@ impl Play {
         let other = dice.pick(&self.keys).clone();
         let asset = dice.pick(&self.assets).clone();
         let amount = dice.amount();
-        match dice.roll(11) {
+        match dice.roll(24) {
             0 => create_account(&other, amount),
-            1 | 2 => pay(&other, asset, amount),
+            1 | 2 | 17 => pay(&other, asset, amount),
             3 => trust(&asset, amount),
-            4 => {
+            4 | 18 | 19 | 20 => {
                 let value = [&b"v"[..]];
                 data(NAMES[dice.roll(NAMES.len())], value.get(dice.roll(2)).copied())
             }
@@ -88,6 +90,24 @@ impl Play {
                 };
                 add_signer(key, u32::try_from(dice.roll(2)).unwrap())
             }
+            10 => begin(&other),
+            11 => end(),
+            12 => self.revocation(&other),
+            13 => match asset {
+                Asset::Native => end(),
+                _ => trust_pool(pool_of(&asset), amount.min(1)),
+            },
+            14 => claw_back(&other, &asset, amount),
+            15 => {
+                let known: Vec<_> = self.balances.iter().cloned().collect();
+                let missing = ClaimableBalanceId::ClaimableBalanceIdTypeV0(Hash([0; 32]));
+                claw_back_balance(known.get(dice.roll(known.len() + 1)).unwrap_or(&missing))
+            }
+            16 => {
+                let flags = [(0, 1), (1, 2), (3, 0), (2, 1), (4, 0)];
+                let (clear, set) = *dice.pick(&flags);
+                set_trust_flags(&other, &asset, clear, set)
+            }
             _ => options(|o| {
                 o.set_flags = Some(u32::try_from(dice.roll(4)).unwrap() << 2 & 0xb);
                 o.low_threshold = Some(u32::try_from(dice.roll(2)).unwrap());
@@ -95,7 +115,23 @@ impl Play {
         }
     }
 
-    /// Submits a transaction of one to four operations, signed by all whom it
+    fn revocation(&mut self, owner: &Key) -> OperationBody {
+        let asset = self.dice.pick(&self.assets).clone();
+        match self.dice.roll(6) {
+            0 => revoke(account_key(owner)),
+            1 => revoke(line_key(owner, &asset)),
+            2 => revoke(data_key(owner, NAMES[self.dice.roll(NAMES.len())])),
+            3 => revoke(share_key(owner, &asset)),
+            4 => revoke_signer(owner, SignerKey::HashX(Uint256([7; 32]))),
+            _ => {
+                let known: Vec<_> = self.balances.iter().cloned().collect();
+                let missing = ClaimableBalanceId::ClaimableBalanceIdTypeV0(Hash([0; 32]));
+                revoke(balance_key(known.get(self.dice.roll(known.len() + 1)).unwrap_or(&missing)))
+            }
+        }
+    }
+
+    /// Submits a transaction of one to three operations, signed by all whom it
     /// needs, sometimes by one more or one less.
     fn submit(&mut self) {
         let source = self.dice.pick(&self.keys).clone();
@@ -105,7 +141,15 @@ impl Play {
         let mut tx = Tx::new(&source, entry.seq_num.0.saturating_add(1));
         let mut signers: BTreeMap<[u8; 32], Key> = BTreeMap::new();
         signers.insert(source.bytes(), source.clone());
-        for index in 0..=self.dice.roll(4) {
+        // A third of them run on another's reserves.
+        let sponsored = self.dice.roll(3) == 0;
+        if sponsored {
+            let sponsor = self.dice.pick(&self.keys).clone();
+            tx = tx.op_by(&sponsor, begin(&source));
+            signers.insert(sponsor.bytes(), sponsor);
+        }
+        for index in 0..=self.dice.roll(3) {
+            let index = index + usize::from(sponsored);
             let body = self.body();
             if matches!(body, OperationBody::CreateClaimableBalance(_)) {
                 let index = u32::try_from(index).unwrap();
@@ -118,6 +162,9 @@ impl Play {
             } else {
                 tx = tx.op(body);
             }
+        }
+        if sponsored {
+            tx = tx.op(end());
         }
         if self.dice.roll(20) == 0 {
             let stray = self.dice.pick(&self.keys).clone();
@@ -137,7 +184,7 @@ impl Play {
     fn check(&self, seed: u64) {
         let world = &self.world;
         let mut native = i128::from(world.balance(&world.root));
-        let mut held: BTreeMap<AccountId, usize> = BTreeMap::new();
+        let mut books = Books::default();
         for id in &self.balances {
             let Some((balance, ext)) = world.claimable(id) else {
                 continue;
@@ -149,21 +196,22 @@ impl Play {
             let LedgerEntryExt::V1(ext) = ext else {
                 panic!("a balance without sponsor, seed {seed}");
             };
-            *held.entry(ext.sponsoring_id.0.unwrap()).or_default() += balance.claimants.len();
+            *books.sponsoring.entry(ext.sponsoring_id.0.unwrap()).or_default() += balance.claimants.len();
+        }
+        for key in &self.keys {
+            self.add_entries(key, &mut books);
         }
         for key in &self.keys {
             let Some(entry) = world.entry(key) else {
-                assert!(!held.contains_key(&key.id()), "a sponsor is gone, seed {seed}");
+                assert!(!books.sponsoring.contains_key(&key.id()), "a sponsor is gone, seed {seed}");
                 continue;
             };
             assert!(entry.balance >= 0, "seed {seed}");
             native += i128::from(entry.balance);
-            let lines = self.assets.iter().filter(|a| world.trustline(key, a).is_some());
-            let data = NAMES.iter().filter(|n| world.has_data(key, n));
-            let subentries = lines.count() + data.count() + entry.signers.len();
-            assert_eq!(usize::try_from(entry.num_sub_entries).unwrap(), subentries, "seed {seed}");
-            let sponsoring = held.get(&key.id()).copied().unwrap_or(0);
-            assert_eq!(num_sponsoring(&entry), sponsoring, "seed {seed}");
+            let counted = [&books.subentries, &books.sponsored, &books.sponsoring]
+                .map(|counts| u32::try_from(counts.get(&key.id()).copied().unwrap_or(0)).unwrap());
+            let (subentries, sponsored, sponsoring) = world.counters(key);
+            assert_eq!([subentries, sponsored, sponsoring], counted, "seed {seed}");
             assert!(entry.signers.is_sorted_by(|a, b| a.key < b.key), "seed {seed}");
         }
         let header = world.ledger.header();
@@ -171,21 +219,72 @@ impl Play {
     }
 }
 
-fn num_sponsoring(entry: &AccountEntry) -> usize {
+/// Reserves by account, counted from the entries.
+#[derive(Default)]
+struct Books {
+    subentries: BTreeMap<AccountId, usize>,
+    sponsored: BTreeMap<AccountId, usize>,
+    sponsoring: BTreeMap<AccountId, usize>,
+}
+
+impl Books {
+    fn add(&mut self, owner: &Key, reserves: usize, sponsor: Option<AccountId>) {
+        if let Some(sponsor) = sponsor {
+            *self.sponsored.entry(owner.id()).or_default() += reserves;
+            *self.sponsoring.entry(sponsor).or_default() += reserves;
+        }
+    }
+}
+
+impl Play {
+    /// Counts an account and everything of it.
+    fn add_entries(&self, key: &Key, books: &mut Books) {
+        let world = &self.world;
+        let Some(entry) = world.entry(key) else {
+            return;
+        };
+        books.add(key, 2, world.sponsor(&account_key(key)));
+        let lines = self.assets.iter().map(|asset| (line_key(key, asset), 1));
+        let shares = self.assets.iter().map(|asset| (share_key(key, asset), 2));
+        let data = NAMES.iter().map(|name| (data_key(key, name), 1));
+        let mut subentries = entry.signers.len();
+        for (under, reserves) in lines.chain(shares).chain(data) {
+            if world.ledger.entry(&under).is_some() {
+                subentries += reserves;
+                books.add(key, reserves, world.sponsor(&under));
+            }
+        }
+        books.subentries.insert(key.id(), subentries);
+        for sponsor in signer_sponsors(&entry) {
+            books.add(key, 1, sponsor);
+        }
+    }
+}
+
+fn signer_sponsors(entry: &AccountEntry) -> Vec<Option<AccountId>> {
     let AccountEntryExt::V1(v1) = &entry.ext else {
-        return 0;
+        return Vec::new();
     };
     let AccountEntryExtensionV1Ext::V2(v2) = &v1.ext else {
-        return 0;
+        return Vec::new();
     };
     assert_eq!(v2.signer_sponsoring_i_ds.len(), entry.signers.len());
-    usize::try_from(v2.num_sponsoring).unwrap()
+    v2.signer_sponsoring_i_ds.iter().map(|descriptor| descriptor.0.clone()).collect()
+}
+
+fn share_key(owner: &Key, asset: &Asset) -> LedgerKey {
+    let id = sha256(&pool_of(asset).to_xdr(Limits::none()).unwrap());
+    LedgerKey::Trustline(LedgerKeyTrustLine {
+        account_id: owner.id(),
+        asset: TrustLineAsset::PoolShare(PoolId(Hash(id))),
+    })
 }
 
 #[test]
 fn after_every_ledger_balances_reserves_and_sponsors_add_up() {
     let mut included = 0;
     let mut succeeded = 0;
+    let mut sponsored = 0;
     for seed in 0..40 {
         let mut play = Play::new(seed);
         for _ in 0..12 {
@@ -196,10 +295,13 @@ fn after_every_ledger_balances_reserves_and_sponsors_add_up() {
             included += closed.transactions.len();
             succeeded += closed.transactions.iter().filter(|r| r.succeeded()).count();
             play.check(seed);
+            let keys = play.keys.iter().filter(|key| play.world.entry(key).is_some());
+            sponsored += keys.filter(|key| play.world.counters(key).1 > 0).count();
         }
     }
     // The dice must not have lost all sense.
     assert!(succeeded > 300 && included - succeeded > 300, "{succeeded} of {included}");
+    assert!(sponsored > 100, "{sponsored} sponsored accounts");
 }
 
 #[test]
