@@ -11,6 +11,7 @@ pub mod failure;
 pub mod init;
 pub mod offering;
 pub mod peers;
+pub mod recover;
 pub mod run;
 pub mod service;
 mod show;

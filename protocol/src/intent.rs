@@ -12,7 +12,7 @@ use bincode::{Decode, Encode};
 
 use crate::account::AccountId;
 use crate::frame::{self, FrameError};
-use crate::message::{BindingId, SeriesId, TxHash};
+use crate::message::{BalanceId, BindingId, SeriesId, TxHash};
 use crate::stellar::LedgerPoint;
 use crate::time::Timestamp;
 
@@ -57,6 +57,11 @@ pub enum Purpose {
         /// The command's own id, so that a repeat of it pays once.
         id: [u8; 16],
     },
+    /// Takes back a balance that was found from the account's key alone.
+    Reclaim {
+        /// Which.
+        balance: BalanceId,
+    },
 }
 
 impl fmt::Display for Purpose {
@@ -69,6 +74,7 @@ impl fmt::Display for Purpose {
             Self::GiveBack { binding } => write!(f, "giving back for binding {binding}"),
             Self::Refund { binding } => write!(f, "refund of binding {binding}"),
             Self::Pay { id } => write!(f, "payment {}", hex::encode(id)),
+            Self::Reclaim { balance } => write!(f, "taking back balance {balance}"),
         }
     }
 }
@@ -238,6 +244,7 @@ mod tests {
             (Purpose::GiveBack { binding }, format!("04{twos}")),
             (Purpose::Refund { binding }, format!("05{twos}")),
             (Purpose::Pay { id: [3; 16] }, format!("06{}", "03".repeat(16))),
+            (Purpose::Reclaim { balance: BalanceId::from_bytes([4; 32]) }, format!("07{}", "04".repeat(32))),
         ];
         for (purpose, bytes) in all {
             assert_eq!(hex::encode(frame::encode(&purpose).unwrap()), bytes);

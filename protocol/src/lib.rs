@@ -20,6 +20,7 @@ pub mod market;
 pub mod message;
 pub mod network_id;
 pub mod rate;
+pub mod recover;
 pub mod refusal;
 pub mod schema;
 pub mod seal;

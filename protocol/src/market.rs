@@ -16,6 +16,7 @@ mod held;
 mod intake;
 mod offers;
 mod provider;
+mod recovery;
 mod trades;
 mod wallet;
 
@@ -149,6 +150,7 @@ pub struct Market {
     pub(crate) alive_at: Now,
     pub(crate) awake_at: Now,
     pub(crate) resumed: Option<Step<QueueEffect>>,
+    recovery: recovery::Recovery,
     pub(crate) draining: bool,
 }
 
@@ -180,7 +182,7 @@ impl Market {
             Event::Closed(point) => self.ledger_closed(point, now, rng, &mut step),
             Event::Params(params) => self.params = Some(params),
             Event::Entries { ask, at, asked, entries } => self.entries(ask, at, &asked, entries, now, rng, &mut step),
-            Event::ReadFailed { ask, why } => self.read_failed(ask, why, &mut step),
+            Event::ReadFailed { ask, why } => self.read_failed(ask, why, now, &mut step),
             Event::Submitted { hash, answer } => self.submitted(hash, answer, now, rng, &mut step),
             Event::Status { hash, status, envelope } => {
                 self.closing_read(hash, &envelope, &mut step);
@@ -271,6 +273,7 @@ impl Market {
             step.then(Effect::Read { ask: event::Ask::Account, keys });
         }
         self.watch_escrows(step);
+        self.watch_found(now, step);
         self.note_alive(now, step);
         self.look_over(now, rng, step);
     }
@@ -281,6 +284,7 @@ impl Market {
         self.resume(now, rng, step);
         self.tend_book(now, step);
         self.forget_void(now, step);
+        self.walk_on(now, step);
         self.tend_offers(now, rng, step);
         let requests: Vec<MessageId> = self
             .trades

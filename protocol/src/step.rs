@@ -23,16 +23,26 @@ pub enum Space {
     Intent = 5,
     /// Requests made and answered: request id → the agreement's bytes.
     Request = 6,
+    /// What was found from the account's key alone: balance id → record; `walk` → where the search stands.
+    Found = 7,
 }
 
 impl Space {
     /// Every space there is.
-    pub const ALL: &'static [Space] =
-        &[Space::Meta, Space::Message, Space::Head, Space::Offer, Space::Binding, Space::Intent, Space::Request];
+    pub const ALL: &'static [Space] = &[
+        Space::Meta,
+        Space::Message,
+        Space::Head,
+        Space::Offer,
+        Space::Binding,
+        Space::Intent,
+        Space::Request,
+        Space::Found,
+    ];
 
     /// Whether money depends on it: a batch that touches one goes through the journal first.
     pub const fn holds_money(self) -> bool {
-        matches!(self, Self::Offer | Self::Binding | Self::Intent | Self::Request)
+        matches!(self, Self::Offer | Self::Binding | Self::Intent | Self::Request | Self::Found)
     }
 }
 

@@ -31,6 +31,7 @@ use tradepost_protocol::stellar::ledger_key::Key;
 use tradepost_protocol::stellar::operation;
 use tradepost_protocol::step::Step;
 use tradepost_protocol::time::{Now, Timestamp};
+use tradepost_store::MemoryStore;
 
 use network::{Exchange, Gossip};
 use node::{Clock, Life, Node, Trap};
@@ -179,6 +180,13 @@ impl World {
         node.trap = None;
         node.store = node.store.crash();
         self.lose(index);
+    }
+
+    /// Kills a node and everything that it ever stored; its keys are kept elsewhere.
+    pub fn lose_disk(&mut self, name: &str) {
+        self.kill(name);
+        let index = self.index(name);
+        self.nodes[index].store = MemoryStore::default();
     }
 
     /// Tells a node to stop: it ends what it serves, and goes on until it is killed.

@@ -105,6 +105,15 @@ pub struct NewPayment {
     pub dry_run: bool,
 }
 
+/// Look for what the account has locked, from its key alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRecovery {
+    /// Take back what was found, each when it is due; else only look.
+    #[serde(default)]
+    pub take: bool,
+}
+
 fn native() -> Asset {
     Asset::Native
 }

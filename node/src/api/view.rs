@@ -8,6 +8,7 @@ mod config;
 mod cost;
 mod offering;
 mod peer;
+mod recovery;
 mod service;
 mod status;
 mod wallet;
@@ -23,6 +24,7 @@ pub use offering::{
     Withdrawn,
 };
 pub use peer::{PeerList, PeerView};
+pub use recovery::{FoundView, RecoveryView};
 pub use service::{ServiceList, ServiceView};
 pub use status::{KeysView, LedgerView, NetworkView, Offers, Peers, StatusView, Trouble};
 pub use wallet::{Funded, LockedView, Paid, TransactionView, WalletView};

@@ -10,8 +10,8 @@ use tradepost_protocol::market::command::{Answer, Command};
 use super::context::Context;
 use super::problem::Problem;
 use super::reject::Body;
-use super::request::NewPayment;
-use super::view::{CostView, Funded, Paid, WalletView};
+use super::request::{NewPayment, NewRecovery};
+use super::view::{CostView, Funded, Paid, RecoveryView, WalletView};
 use crate::config::Network;
 
 pub(super) async fn show(State(context): State<Context>) -> Result<Json<WalletView>, Problem> {
@@ -23,6 +23,20 @@ pub(super) async fn pay(State(context): State<Context>, Body(new): Body<NewPayme
     match context.command(Command::Pay { to, asset, amount, dry_run }).await? {
         Answer::Cost(cost) => Ok(Json(CostView::of(cost, None)).into_response()),
         Answer::Paid(transaction) => Ok(Json(Paid { transaction }).into_response()),
+        other => Err(Context::unexpected(&other)),
+    }
+}
+
+pub(super) async fn recovery(State(context): State<Context>) -> Result<Json<RecoveryView>, Problem> {
+    Ok(Json(context.ask(|market, _| RecoveryView::of(market)).await?))
+}
+
+pub(super) async fn recover(
+    State(context): State<Context>,
+    Body(new): Body<NewRecovery>,
+) -> Result<Json<RecoveryView>, Problem> {
+    match context.command(Command::Recover { take: new.take }).await? {
+        Answer::Recovering => recovery(State(context)).await,
         other => Err(Context::unexpected(&other)),
     }
 }

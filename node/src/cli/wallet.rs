@@ -8,6 +8,7 @@ use tradepost_protocol::time::Timestamp;
 
 use super::client::Client;
 use super::failure::{Exit, Failure};
+use super::recover::Recover;
 use super::{Consent, Global, show};
 use crate::api::request::NewPayment;
 use crate::api::view::{CostView, Funded, Paid, WalletView};
@@ -22,6 +23,8 @@ pub enum WalletCommand {
     Fund,
     /// Pays an account.
     Pay(Pay),
+    /// Finds escrows and bonds from the account's key alone, and takes them back when they are due.
+    Recover(Recover),
 }
 
 /// Pays an account.
@@ -56,6 +59,7 @@ impl WalletCommand {
                 })?)
             }
             Self::Pay(pay) => pay.run(global, &client).await,
+            Self::Recover(recover) => recover.run(global, &client).await,
         }
     }
 }

@@ -98,6 +98,12 @@ pub enum Command {
         /// Only look.
         dry_run: bool,
     },
+    /// Look for everything that the account has locked, from its key alone; or take back what was found, each when it is
+    /// due.
+    Recover {
+        /// Take back what was found.
+        take: bool,
+    },
 }
 
 /// What something costs, before it is done.
@@ -157,6 +163,8 @@ pub enum Answer {
     Admitted,
     /// The payment is in the ledger.
     Paid(TxHash),
+    /// The search goes on, or what it found will be taken back: see [`Market::found`](crate::market::Market::found).
+    Recovering,
 }
 
 /// Why a command led to nothing.

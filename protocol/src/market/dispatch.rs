@@ -31,16 +31,19 @@ impl Market {
             Ask::Request(request) => self.request_read(request, &entries, now, step),
             Ask::Precheck(id) => self.precheck_read(id, &entries, now, rng, step),
             Ask::Payment(id) => self.payment_read(id, &entries, step),
+            Ask::Walk { at } => self.walk_read(at, &entries, now, step),
+            Ask::Found => self.found_read(asked, &entries, now, rng, step),
         }
     }
 
     /// Entries could not be read. What is asked for again by itself needs nothing.
-    pub(super) fn read_failed(&mut self, ask: Ask, why: String, step: &mut Step<Effect>) {
+    pub(super) fn read_failed(&mut self, ask: Ask, why: String, now: Now, step: &mut Step<Effect>) {
         match ask {
-            Ask::Account | Ask::Bonds(_) | Ask::Escrows => {}
+            Ask::Account | Ask::Bonds(_) | Ask::Escrows | Ask::Found => {}
             Ask::Request(request) => self.request_unreadable(request, step),
             Ask::Precheck(id) => self.precheck_unreadable(id, why, step),
             Ask::Payment(id) => self.payment_unreadable(id, why, step),
+            Ask::Walk { at } => self.walk_unreadable(at, now),
         }
     }
 
@@ -93,6 +96,7 @@ impl Market {
             Command::Pay { to, asset, amount, dry_run } => {
                 self.pay(id, (to, asset, amount), dry_run, now, rng, step);
             }
+            Command::Recover { take } => self.recover(id, take, now, step),
         }
     }
 

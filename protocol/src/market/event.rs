@@ -31,6 +31,13 @@ pub enum Ask {
     Precheck(CommandId),
     /// What a payment's pre-checks look at.
     Payment(CommandId),
+    /// A page of the walk down the account's sequence numbers.
+    Walk {
+        /// Its highest sequence number.
+        at: i64,
+    },
+    /// Balances that were found and are wanted back.
+    Found,
 }
 
 /// What a frame sent to a peer is for; the answer carries it back.

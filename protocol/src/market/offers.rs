@@ -172,6 +172,7 @@ pub(super) struct Loader {
     intents: Vec<Intent>,
     messages: Vec<(Kind, Vec<u8>)>,
     heads: Vec<(Vec<u8>, Vec<u8>)>,
+    recovery: super::recovery::Recovery,
     alive_at: Now,
 }
 
@@ -203,6 +204,7 @@ impl Loader {
                 let bytes: [u8; 8] = value.try_into().map_err(|_| bad("time", "it hasn't eight bytes".into()))?;
                 self.alive_at = Now::from_millis(u64::from_be_bytes(bytes));
             }
+            Space::Found => self.recovery.take(&key, &value)?,
             Space::Meta | Space::Request => {}
         }
         Ok(())
@@ -236,6 +238,7 @@ impl Loader {
             alive_at: self.alive_at,
             awake_at: Now::default(),
             resumed: None,
+            recovery: self.recovery,
             draining: false,
         };
         market.absorb_book(restored.step, &mut step);

@@ -92,7 +92,9 @@ impl Market {
             Purpose::Collect { .. } | Purpose::GiveBack { .. } | Purpose::Refund { .. } | Purpose::Fund { .. } => {
                 Priority::Deadline
             }
-            Purpose::Bond { .. } | Purpose::ReclaimBond { .. } | Purpose::Pay { .. } => Priority::Ordinary,
+            Purpose::Bond { .. } | Purpose::ReclaimBond { .. } | Purpose::Pay { .. } | Purpose::Reclaim { .. } => {
+                Priority::Ordinary
+            }
         };
         if let Some(queue) = &mut self.queue {
             queue.want(purpose, priority);
@@ -260,6 +262,10 @@ impl Market {
                 let release = offer.body().bond_release();
                 (vec![operation::claim(offer.body().bond)], Bounds { from: release, until: soon }, false)
             }
+            Purpose::Reclaim { balance } => {
+                let from = self.reclaimable(&balance)?.due;
+                (vec![operation::claim(balance)], Bounds { from, until: soon }, false)
+            }
             Purpose::Pay { id } => {
                 let payment = self.payments.values().find(|p| p.id == id)?;
                 (vec![operation::pay(payment.to, &payment.asset, payment.amount)], Bounds::until(soon), false)
@@ -355,6 +361,7 @@ impl Market {
         match purpose {
             Purpose::Bond { series } => self.bond_ended(series, outcome, now, rng, step),
             Purpose::ReclaimBond { series } => self.reclaim_ended(series, outcome, step),
+            Purpose::Reclaim { balance } => self.reclaim_of_found_ended(balance, outcome, now, step),
             Purpose::Fund { binding }
             | Purpose::Collect { binding }
             | Purpose::GiveBack { binding }

@@ -167,6 +167,35 @@ pub(crate) fn wallet() -> WalletView {
     }
 }
 
+/// An escrow that was found, and a bond that another account gets.
+pub(crate) fn recovery() -> RecoveryView {
+    let escrow = FoundView {
+        what: "escrow".into(),
+        of: BindingId::from_bytes([0xab; 32]).to_string(),
+        balance: BalanceId::from_bytes([3; 32]),
+        amount: Stroops::whole(5),
+        asset: Asset::Native,
+        due: at(102),
+        returns_to: account(1),
+        mine: true,
+        may_be_collected_by: Some(account(2)),
+        state: "standing".into(),
+        transaction: None,
+        trouble: None,
+    };
+    let bond = FoundView {
+        what: "bond".into(),
+        of: "0c".repeat(32),
+        balance: BalanceId::from_bytes([4; 32]),
+        due: at(400),
+        returns_to: account(2),
+        mine: false,
+        may_be_collected_by: None,
+        ..escrow.clone()
+    };
+    RecoveryView { account: Some(account(1)), walked: 77, of: 77, done: true, found: vec![escrow, bond] }
+}
+
 /// A node without peers.
 pub(crate) fn status() -> StatusView {
     StatusView {

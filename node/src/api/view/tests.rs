@@ -40,6 +40,11 @@ fn a_wallet_has_its_golden_json() {
 }
 
 #[test]
+fn what_was_found_has_its_golden_json() {
+    is_golden(&samples::recovery(), include_str!("golden/recovery.json"));
+}
+
+#[test]
 fn a_cost_has_its_golden_json() {
     is_golden(&samples::cost(), include_str!("golden/cost.json"));
 }

@@ -12,6 +12,7 @@ use tradepost_protocol::escrow::timed;
 use tradepost_protocol::intent::{Intent, IntentState, Purpose};
 use tradepost_protocol::market::{Market, Offer, OfferState};
 use tradepost_protocol::message::{BalanceId, TxHash};
+use tradepost_protocol::recover::{Found, FoundFor, FoundState};
 use tradepost_protocol::stellar::reserve::LedgerParams;
 
 use super::Moment;
@@ -63,9 +64,9 @@ pub struct LockedView {
 pub struct TransactionView {
     /// Its hash.
     pub hash: TxHash,
-    /// bond, reclaim_bond, fund, collect, give_back, refund or pay.
+    /// bond, reclaim_bond, fund, collect, give_back, refund, pay or reclaim.
     pub purpose: String,
-    /// What that is for: a series, a binding, or a payment's own number.
+    /// What that is for: a series, a binding, a payment's own number, or a balance that was found.
     pub of: String,
     /// held, signed, submitted, included, failed, dead or unknown.
     pub state: String,
@@ -84,6 +85,8 @@ impl WalletView {
         let spendable = state.and_then(|s| params.available(s).minus(committed)).unwrap_or_default();
         let bonds = market.offers().filter_map(|(_, offer)| bond_lock(offer, &params));
         let escrows = market.trades().filter_map(|trade| escrow_lock(trade, &params));
+        let wanted = market.found().into_iter().filter(|found| found.state == FoundState::Wanted);
+        let found = wanted.map(|found| found_lock(found, &params));
         Self {
             account: market.setup().keys.account_id(),
             exists: state.is_some(),
@@ -91,7 +94,7 @@ impl WalletView {
             spendable,
             reserved: state.map(|s| params.min_balance(s)).unwrap_or_default(),
             committed,
-            locked: bonds.chain(escrows).collect(),
+            locked: bonds.chain(escrows).chain(found).collect(),
             transactions: market.queue().map(|q| q.open().map(TransactionView::from).collect()).unwrap_or_default(),
         }
     }
@@ -125,6 +128,23 @@ fn escrow_lock(trade: &Trade, params: &LedgerParams) -> Option<LockedView> {
     })
 }
 
+fn found_lock(found: &Found, params: &LedgerParams) -> LockedView {
+    let (what, of, reserves) = match found.purpose {
+        FoundFor::Escrow { binding, .. } => ("escrow", binding.to_string(), timed::RESERVES),
+        FoundFor::Bond { series } => ("bond", series.to_string(), bond::RESERVES),
+    };
+    LockedView {
+        what: what.to_owned(),
+        of,
+        balance: Some(found.balance),
+        amount: found.amount,
+        asset: found.asset.clone(),
+        reserve: params.reserves(reserves),
+        returns_at: found.due.into(),
+        may_be_collected: matches!(found.purpose, FoundFor::Escrow { .. }),
+    }
+}
+
 impl From<&Intent> for TransactionView {
     fn from(intent: &Intent) -> Self {
         let (purpose, of) = match intent.purpose {
@@ -135,6 +155,7 @@ impl From<&Intent> for TransactionView {
             Purpose::GiveBack { binding } => ("give_back", binding.to_string()),
             Purpose::Refund { binding } => ("refund", binding.to_string()),
             Purpose::Pay { id } => ("pay", hex::encode(id)),
+            Purpose::Reclaim { balance } => ("reclaim", balance.to_string()),
         };
         let state = match intent.state {
             IntentState::Signed { held: true } => "held",

@@ -1,0 +1,123 @@
+//! `tradepost wallet recover`: escrows and bonds, found from the account's key alone and taken back when they are due.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use tokio::time::Instant;
+use tradepost_protocol::time::Timestamp;
+
+use super::client::Client;
+use super::failure::Failure;
+use super::wallet::go_on;
+use super::{Consent, Global, show};
+use crate::api::view::RecoveryView;
+use crate::terminal::Table;
+
+/// The API's resource.
+const PATH: &str = "/v1/wallet/recover";
+/// How often the search's progress is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Finds escrows and bonds from the account's key alone, and takes back what is due; the rest when it is.
+#[derive(Debug, Args)]
+pub struct Recover {
+    #[command(flatten)]
+    consent: Consent,
+}
+
+impl Recover {
+    pub(super) async fn run(self, global: &Global, client: &Client) -> Result<(), Failure> {
+        let terminal = global.terminal_with(self.consent);
+        let mut watch = client.watch().await?;
+        let mut view: RecoveryView = client.post(PATH, &json!({ "take": false })).await?;
+        let mut told = None;
+        while !view.done {
+            let percent = view.walked * 100 / view.of.max(1);
+            if told.replace(percent) != Some(percent) {
+                terminal.say(&format!("{} of {} sequence numbers looked at ({percent} %)", view.walked, view.of));
+            }
+            watch.change(Instant::now() + LOOK_EVERY).await?;
+            view = client.get(PATH).await?;
+        }
+        let now = client.now();
+        if view.standing().next().is_none() {
+            return Ok(terminal.print(&view, |view| text(view, now))?);
+        }
+        if !go_on(terminal.confirm(&act(&view, now))?)? {
+            return Ok(terminal.print(&view, |_| String::new())?);
+        }
+        let view: RecoveryView = client.post(PATH, &json!({ "take": true })).await?;
+        Ok(terminal.print(&view, |view| text(view, now))?)
+    }
+}
+
+fn act(view: &RecoveryView, now: Timestamp) -> String {
+    let due = view.standing().filter(|found| found.due.timestamp() <= now).count();
+    let later = view.standing().count() - due;
+    let later = match later {
+        0 => String::new(),
+        _ => format!(", and {later} later by itself, while it runs"),
+    };
+    format!("{}The node takes back {due} now{later}; each costs a transaction's fee.", table(view, now))
+}
+
+fn text(view: &RecoveryView, now: Timestamp) -> String {
+    if view.found.is_empty() {
+        return format!("nothing is locked that this node doesn't see to anyway ({} sequence numbers)\n", view.of);
+    }
+    let foreign = view.found.iter().any(|found| !found.mine);
+    let hint = if foreign { "\nWhat returns to another account needs that account's key.\n" } else { "" };
+    let waits = view.found.iter().any(|found| found.state == "wanted" && found.due.timestamp() > now);
+    let running = if waits { "\nKeep the node running until then: `tradepost run`.\n" } else { "" };
+    format!("{}{hint}{running}", table(view, now))
+}
+
+fn table(view: &RecoveryView, now: Timestamp) -> String {
+    let mut table = Table::new(&["FOUND", "FOR", "AMOUNT", "DUE", "RETURNS TO", "STATE"]);
+    for found in &view.found {
+        let unless = if found.may_be_collected_by.is_some() { ", unless collected" } else { "" };
+        let open = found.state == "standing" || found.state == "wanted";
+        let due = match found.due.timestamp() <= now {
+            true => "now".to_owned(),
+            false if open => format!("{}{unless}", show::from_now(found.due.timestamp(), now)),
+            false => show::from_now(found.due.timestamp(), now),
+        };
+        table.row([
+            found.what.clone(),
+            show::id(&found.of),
+            show::money(found.amount, &found.asset),
+            due,
+            if found.mine { "you".to_owned() } else { show::key(found.returns_to) },
+            found.trouble.clone().filter(|_| open).unwrap_or_else(|| found.state.clone()),
+        ]);
+    }
+    table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::view::samples;
+
+    #[test]
+    fn what_was_found_says_how_much_and_when_before_anything_is_asked() {
+        let view = samples::recovery();
+        let act = act(&view, Timestamp::from_secs(1_800_000_090));
+        assert!(act.contains("5 XLM") && act.contains("in 12 s, unless collected"), "{act}");
+        assert!(act.contains("takes back 0 now, and 1 later by itself"), "{act}");
+        let due = super::act(&view, Timestamp::from_secs(1_800_000_102));
+        assert!(due.contains("takes back 1 now; each costs"), "{due}");
+    }
+
+    #[test]
+    fn what_needs_another_key_says_so_and_nothing_found_says_what_was_looked_at() {
+        let mut view = samples::recovery();
+        let shown = text(&view, Timestamp::from_secs(1_800_000_090));
+        assert!(shown.contains("needs that account's key") && !shown.contains("tradepost run"), "{shown}");
+        view.found[0].state = "wanted".to_owned();
+        assert!(text(&view, Timestamp::from_secs(1_800_000_090)).contains("tradepost run"));
+        view.found.clear();
+        assert!(text(&view, Timestamp::from_secs(1_800_000_090)).contains("(77 sequence numbers)"));
+    }
+}
