@@ -30,7 +30,7 @@ use crate::event::{self, Event, EventReceiver, EventSender};
 use crate::gossip::outbox::Outbox;
 use crate::gossip::verdicts::PendingVerdicts;
 use crate::gossip::{MessageToken, Salt, Verdict};
-use crate::handle::{Command, Handle, NetworkError, Protocol};
+use crate::handle::{Command, Handle, NetworkError, Protocol, cause};
 use crate::names::Names;
 use crate::peers::Peers;
 use crate::rate::Bucket;
@@ -89,10 +89,11 @@ pub fn spawn(config: Config) -> Result<(Handle, EventReceiver, BoxFuture<'static
     let salt = Salt::default();
     let mut swarm = behaviour::swarm(&config, &names, &gossiped, &salt)?;
     let mut listening = Listening::default();
+    config.listen.iter().try_for_each(listening::check_free)?;
     for address in &config.listen {
         let listener = swarm
             .listen_on(address.clone())
-            .map_err(|e| NetworkError::Listen { address: address.clone(), why: e.to_string() })?;
+            .map_err(|e| NetworkError::Listen { address: address.clone(), why: cause(&e) })?;
         listening.expect(listener);
     }
     for address in &config.external {

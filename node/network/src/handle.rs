@@ -1,5 +1,6 @@
 //! What the owner calls.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,16 @@ pub enum NetworkError {
     /// The actor has ended.
     #[error("the network is closed")]
     Closed,
+}
+
+/// What lies at the bottom of an error. libp2p's own say nothing themselves where they wrap another.
+pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
+    chain
+        .map(ToString::to_string)
+        .filter(|said| !said.is_empty())
+        .last()
+        .unwrap_or_else(|| "no reason given".to_owned())
 }
 
 /// Why there is no connection with a peer.

@@ -14,7 +14,7 @@ use tracing::{debug, info};
 use super::{Actor, peer_of};
 use crate::config::{DIAL_ADDRESSES, ENOUGH_PEERS, IDENTIFY_ADDRESSES, PENDING_CONNECTS, PENDING_LOOKUPS};
 use crate::event::Event;
-use crate::handle::ConnectError;
+use crate::handle::{ConnectError, cause};
 use crate::per_ip::is_public;
 
 type Reply = oneshot::Sender<Result<(), ConnectError>>;
@@ -257,7 +257,8 @@ fn connect_error(error: &DialError) -> ConnectError {
     match error {
         DialError::NoAddresses => ConnectError::NoAddress,
         DialError::Transport(failures) => {
-            let each: Vec<String> = failures.iter().map(|(address, error)| format!("{address}: {error}")).collect();
+            let each: Vec<String> =
+                failures.iter().map(|(address, error)| format!("{address}: {}", cause(error))).collect();
             ConnectError::Failed(each.join("; "))
         }
         other => ConnectError::Failed(other.to_string()),

@@ -60,6 +60,26 @@ async fn a_port_in_use_is_an_error_that_names_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_of_another_node_is_refused_and_the_error_says_why() {
+    let other = start_with(&[]).await;
+    for address in &other.addresses {
+        let refused = spawn(Config { listen: vec![address.clone()], ..config() }).err();
+        let Some(NetworkError::Listen { address: named, why }) = refused else { panic!("{address}: {refused:?}") };
+        assert_eq!(&named, address);
+        assert!(why.contains("in use"), "{address}: {why:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_where_nobody_is_says_so() {
+    let node = start_with(&[]).await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("/ip4/127.0.0.1/tcp/{free}").parse().unwrap();
+    let failed = node.handle.dial(tradepost_network::PeerId::random(), vec![address]).await;
+    assert!(matches!(&failed, Err(ConnectError::Failed(why)) if why.contains("refused")), "{failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dialling_oneself_or_nobody_is_an_error_at_once() {
     let node = start_with(&[]).await;
     assert_eq!(node.handle.dial(node.id(), vec![]).await, Err(ConnectError::Oneself));
