@@ -76,6 +76,8 @@ impl Market {
             // Before its own transaction is decided, absence may as well mean that it was funded and taken.
             Some(Change::NeverFunded) if self.funding_is_open(trade) => {}
             Some(Change::NeverFunded) => {
+                // A funding that was handed over can't come any more: its maxTime is `fund_by`.
+                trade.observe(Observation::FundingDead);
                 if trade.negotiate(NegotiationEvent::NothingFunded) {
                     trade.state.note.get_or_insert_with(|| Note::new("nothing was funded in time; no money moved"));
                     self.count_lapse(trade.request.body().account);

@@ -98,6 +98,8 @@ fn b13_a_funding_that_never_reaches_the_ledger_frees_its_place_after_fund_by() {
         world.run_until("the free place", Duration::from_secs(5), |world| {
             world.listing("provider", published.series).is_some_and(|l| l.free == 2)
         });
+        let lapsed = |trade: &Trade| trade.phase() == Phase::Void && *trade.escrow() == EscrowState::None;
+        assert!(world.market("provider").trades().all(lapsed), "no money is on its way any more");
     }
     let third = idle.request(&mut world, "provider", &published, 2).unwrap_err();
     let reject = frames::from_stream(&world.ledger().network(), &third).unwrap();
