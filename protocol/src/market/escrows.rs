@@ -47,9 +47,12 @@ impl Market {
     ) {
         let asked: Vec<BalanceId> =
             asked.iter().filter_map(|k| if let Key::Balance(id) = k { Some(*id) } else { None }).collect();
+        // A funding that died left its sequence number, and so its balance's id, to the next one: what ended without
+        // money isn't concerned any more.
         let concerned: Vec<(MessageId, BalanceId)> = self
             .trades
             .values()
+            .filter(|t| !t.phase().is_final())
             .filter_map(|t| t.state.balance.filter(|b| asked.contains(b)).map(|b| (t.request_id(), b)))
             .collect();
         for (request, balance) in concerned {

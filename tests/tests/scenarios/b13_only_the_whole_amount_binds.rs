@@ -9,7 +9,9 @@ use tradepost_protocol::binding::precheck::PrecheckFailure;
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::escrow::outcome::EscrowState;
 use tradepost_protocol::kind::Kind;
-use tradepost_protocol::market::command::CommandError;
+use tradepost_protocol::market::Market;
+use tradepost_protocol::market::command::{Command, CommandError};
+use tradepost_protocol::message::MessageId;
 use tradepost_tests::world::{Moment, Stranger, World, escrow_of};
 
 #[test]
@@ -77,6 +79,29 @@ fn b13_a_provider_that_vanishes_before_it_has_taken_the_funding_costs_nothing() 
             assert_eq!((world.gain("consumer"), world.fees("consumer")), (0, 0), "case {number}");
         }
     }
+}
+
+#[test]
+fn b13_a_binding_that_was_never_funded_has_no_part_in_the_next_ones_escrow() {
+    let (mut world, published) = World::with_offering(139);
+    let signed = |market: &Market| market.trades().any(|t| *t.escrow() == EscrowState::Intended);
+    world.kill_when("consumer", Moment::BeforeEffects, signed);
+    world.give("consumer", Command::Bind { offering: published.offering, units: 2, dry_run: false });
+    world.run_until("the kill", Duration::from_secs(10), |world| !world.is_up("consumer"));
+    world.run_for(Duration::from_secs(40));
+    world.start("consumer");
+    world.see("consumer", published.series);
+    let first = world.trade("consumer").request_id();
+    world.wait_phase("consumer", first, Phase::Void);
+
+    let second = world.bind("consumer", published.offering, 2).unwrap();
+    world.wait_phase("consumer", second.request, Phase::Active);
+    let balance = |world: &World, id: MessageId| world.market("consumer").trade(id.as_bytes()).unwrap().state.balance;
+    assert_eq!(balance(&world, first), balance(&world, second.request), "one sequence number, one balance's id");
+    assert_eq!(world.phase("consumer", first), Phase::Void);
+    world.wait_phase("consumer", second.request, Phase::Closed);
+    assert_eq!(world.phase("consumer", first), Phase::Void);
+    assert_eq!(world.fees("consumer"), 100, "nothing was tried on the other's escrow");
 }
 
 #[test]
