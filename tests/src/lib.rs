@@ -3,4 +3,5 @@
 
 pub mod cluster;
 pub mod page;
+pub mod simulation;
 pub mod world;

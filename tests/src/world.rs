@@ -5,9 +5,11 @@
 //! ledger behind its JSON-RPC. Time moves only here; every delay and every node's randomness follows from the seed, so
 //! the same seed gives the same trace.
 
+mod crash;
 mod ledger;
 mod network;
 mod node;
+mod sight;
 mod stranger;
 mod trace;
 mod trading;
@@ -36,8 +38,10 @@ use tradepost_store::MemoryStore;
 use network::{Exchange, Gossip};
 use node::{Clock, Life, Node, Trap};
 
-pub use ledger::WorldLedger;
+pub use crash::{CrashPlan, Mutant};
+pub use ledger::{Included, WorldLedger};
 pub use node::{Moment, Process, Role, Script, keys_of, peer_of};
+pub use sight::{Sight, Standing};
 pub use stranger::{Stranger, escrow_of};
 pub use trace::Trace;
 pub use trading::{Bound, Published, draft};
@@ -66,6 +70,7 @@ enum Happening {
     Asked(u64),
     Replied(u64, network::Reply),
     GivenUp(u64),
+    StartsAgain(usize),
 }
 
 /// A question on its way to the ledger.
@@ -92,6 +97,8 @@ pub struct World {
     answers: BTreeMap<CommandId, Result<Answer, CommandError>>,
     misbehaved: Vec<(String, PeerId, Refusal)>,
     trace: Trace,
+    mutant: Option<Mutant>,
+    sights: Option<Vec<Sight>>,
 }
 
 impl fmt::Debug for World {
@@ -119,6 +126,8 @@ impl World {
             answers: BTreeMap::new(),
             misbehaved: Vec::new(),
             trace: Trace::default(),
+            mutant: None,
+            sights: None,
         };
         world.schedule(CLOSE_EVERY, Happening::LedgerCloses);
         world
@@ -126,7 +135,18 @@ impl World {
 
     /// Adds a trader whose account holds so much, paid by the ledger's root, and starts it.
     pub fn add_node(&mut self, name: &str, balance: Stroops) {
+        self.add_trader(name, balance, None);
+    }
+
+    /// Adds a trader that crashes by a plan, from its first commit on.
+    pub fn add_crashing_node(&mut self, name: &str, balance: Stroops, plan: CrashPlan) {
+        self.add_trader(name, balance, Some(plan));
+    }
+
+    fn add_trader(&mut self, name: &str, balance: Stroops, crash_plan: Option<CrashPlan>) {
         let mut node = Node::new(self.seed, name, Role::Trader, self.ledger.network());
+        node.store = self.new_store();
+        node.crash_plan = crash_plan;
         self.fund(node.account(), balance);
         node.endowment = balance.get();
         self.nodes.push(node);
@@ -156,6 +176,7 @@ impl World {
         let node = &mut self.nodes[index];
         assert!(node.life.is_none(), "{name} runs already");
         node.generation += 1;
+        node.up_since = millis;
         let mut clock = Clock::new(point, millis);
         let (market, step) = Market::restore(node.setup.clone(), node.rows(), clock.now(millis))
             .unwrap_or_else(|e| panic!("{name} can't start from its store: {e}"));
@@ -163,11 +184,14 @@ impl World {
         node.life = Some(Life { market, clock, seen, processes });
         let address = (index, node.generation);
         self.trace.note(self.millis, name, format_args!("starts"));
+        self.look_for_losses(index);
         self.carry_out(index, step);
         self.deliver(address, Event::Params(params));
         self.deliver(address, Event::Closed(point));
         let first = self.between(1, TICK_EVERY.as_millis() as u64);
-        self.schedule(Duration::from_millis(first), Happening::Tick(address));
+        if self.has_timers(address) {
+            self.schedule(Duration::from_millis(first), Happening::Tick(address));
+        }
         self.meet_everyone(index);
     }
 
@@ -240,6 +264,10 @@ impl World {
         let address = self.address(name);
         self.next_number += 1;
         let id = CommandId(self.next_number);
+        if let Command::Unbind(request) = &command {
+            let request = *request;
+            self.see_that(|| Sight::UnbindTyped { node: address.0, request });
+        }
         if !matches!(command, Command::CallDone { .. }) {
             self.given.push((id, address));
         }
@@ -312,6 +340,7 @@ impl World {
             Happening::Asked(exchange) => self.exchange_arrives(exchange),
             Happening::Replied(exchange, reply) => self.reply_arrives(exchange, reply),
             Happening::GivenUp(exchange) => self.exchange_fails(exchange, "no answer in time"),
+            Happening::StartsAgain(index) => self.start_again(index),
         }
     }
 
@@ -332,8 +361,14 @@ impl World {
     fn close_ledger(&mut self) {
         let point = self.ledger.close(self.millis / 1_000);
         self.trace.note(self.millis, "ledger", format_args!("{} closed at {}", point.sequence, point.close_time));
+        self.sync_late_disks();
+        let included = self.ledger.newest().to_vec();
+        self.see_that(|| Sight::Closed { point, included });
         for index in 0..self.nodes.len() {
             let address = (index, self.nodes[index].generation);
+            if !self.has_timers(address) {
+                continue;
+            }
             self.schedule_between(LEDGER_LATENCY, Happening::Reach(address, Event::Closed(point)));
         }
         self.schedule(CLOSE_EVERY, Happening::LedgerCloses);
@@ -366,16 +401,22 @@ impl World {
         self.carry_out(address.0, step);
     }
 
-    fn carry_out(&mut self, index: usize, step: Step<Effect>) {
+    fn carry_out(&mut self, index: usize, mut step: Step<Effect>) {
+        let stored = !step.batch().is_empty();
         let effects = step.commit_to(&mut self.nodes[index].store).expect("a store in memory takes every batch");
-        if self.springs(index, Moment::BeforeEffects) {
+        if stored {
+            self.nodes[index].commits += 1;
+            self.see_moves(index);
+        }
+        let crashes = |world: &mut Self, moment| world.springs(index, moment) || stored && world.crashes(index, moment);
+        if crashes(self, Moment::BeforeEffects) {
             return;
         }
         for effect in effects {
             self.trace.note(self.millis, &self.nodes[index].name, format_args!("-> {effect:?}"));
             self.perform(index, effect);
         }
-        self.springs(index, Moment::AfterEffects);
+        crashes(self, Moment::AfterEffects);
     }
 
     /// Kills a node whose trap springs now.
@@ -421,9 +462,10 @@ impl World {
 
     fn answer_from_ledger(&mut self, address: Address, question: Question) {
         let event = match question {
-            Question::Read { ask, keys } => {
-                let (at, entries) = self.ledger.read(&keys);
-                Event::Entries { ask, at, asked: keys, entries }
+            Question::Read { ask: what, keys } => {
+                let (at, mut entries) = self.ledger.read(&keys);
+                self.maybe_lie(address, &what, &mut entries);
+                Event::Entries { ask: what, at, asked: keys, entries }
             }
             Question::Submit { hash, envelope } => Event::Submitted { hash, answer: self.ledger.submit(&envelope) },
             Question::Status { hash } => {
@@ -444,9 +486,12 @@ impl World {
         }
         life.processes.insert(binding, Process { number, healthy: false });
         node.started.push(binding);
-        let (after, event) = match &node.script {
-            Script::Runs { after } => (*after, ServiceEvent::Runs),
-            Script::Fails { after, why } => (*after, ServiceEvent::Failed(why.clone())),
+        let script = node.script.clone();
+        let running = life.processes.keys().copied().collect();
+        self.see_that(|| Sight::ServiceTold { node: address.0, binding, running });
+        let (after, event) = match script {
+            Script::Runs { after } => (after, ServiceEvent::Runs),
+            Script::Fails { after, why } => (after, ServiceEvent::Failed(why)),
             Script::Silent => return,
         };
         self.schedule(after, Happening::Service { address, binding, number, event });
@@ -461,6 +506,9 @@ impl World {
             Some(process) if event == ServiceEvent::Runs => process.healthy = true,
             Some(_) => drop(life.processes.remove(&binding)),
             None => return,
+        }
+        if event == ServiceEvent::Runs {
+            self.see_that(|| Sight::ServiceHealthy { binding });
         }
         self.deliver(address, Event::Service { binding, event });
     }

@@ -35,6 +35,22 @@ pub struct WorldLedger {
     balances: BTreeSet<BalanceId>,
     fees: BTreeMap<AccountId, i64>,
     included: Vec<TxHash>,
+    newest: Vec<Included>,
+}
+
+/// A transaction that a ledger included.
+#[derive(Debug, Clone)]
+pub struct Included {
+    /// The account that it is of.
+    pub source: AccountId,
+    /// The sequence number that it used.
+    pub sequence: i64,
+    /// Whether its operations took effect.
+    pub succeeded: bool,
+    /// What it cost, in stroops.
+    pub fee: i64,
+    /// What it does.
+    pub operations: Vec<Operation>,
 }
 
 impl WorldLedger {
@@ -51,6 +67,7 @@ impl WorldLedger {
             balances: BTreeSet::new(),
             fees: BTreeMap::new(),
             included: Vec::new(),
+            newest: Vec::new(),
         }
     }
 
@@ -129,6 +146,7 @@ impl WorldLedger {
     /// Closes the next ledger at this second, and checks that no stroop appeared or vanished.
     pub fn close(&mut self, close_time: u64) -> LedgerPoint {
         let closed = self.ledger.close(close_time).expect("the world's clock goes forward");
+        self.newest.clear();
         for record in &closed.transactions {
             self.take_in(record);
         }
@@ -140,6 +158,13 @@ impl WorldLedger {
         let transaction = SignedTransaction::read(&record.envelope_xdr, &self.network).expect("nobody bumps fees here");
         self.included.push(transaction.hash());
         *self.fees.entry(transaction.source()).or_default() += record.result.fee_charged;
+        self.newest.push(Included {
+            source: transaction.source(),
+            sequence: transaction.sequence(),
+            succeeded: record.succeeded(),
+            fee: record.result.fee_charged,
+            operations: transaction.operations().to_vec(),
+        });
         for (index, operation) in transaction.operations().iter().enumerate() {
             match &operation.body {
                 OperationBody::CreateClaimableBalance(_) => {
@@ -222,6 +247,11 @@ impl WorldLedger {
     /// What an account has paid in fees since the beginning.
     pub fn fees(&self, account: AccountId) -> i64 {
         self.fees.get(&account).copied().unwrap_or(0)
+    }
+
+    /// The transactions of the newest ledger, in their order.
+    pub fn newest(&self) -> &[Included] {
+        &self.newest
     }
 
     /// The transactions that ledgers included, in order.

@@ -189,6 +189,9 @@ impl World {
     }
 
     fn reply(&mut self, token: Token, reply: Reply) {
+        if let Reply::Direct(bytes) = &reply {
+            self.see_answer(bytes);
+        }
         self.schedule_between(LATENCY, Happening::Replied(token.0, reply));
     }
 

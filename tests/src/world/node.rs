@@ -15,13 +15,15 @@ use tradepost_protocol::document::Transport;
 use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::limits::Margins;
 use tradepost_protocol::market::{Keys, Market, Policy, Setup, StoredRow};
-use tradepost_protocol::message::BindingId;
+use tradepost_protocol::message::{BindingId, MessageId};
 use tradepost_protocol::network_id::NetworkId;
 use tradepost_protocol::seal::SealingSecret;
 use tradepost_protocol::stellar::LedgerPoint;
 use tradepost_protocol::step::Space;
 use tradepost_protocol::time::Now;
 use tradepost_store::{Contents, MemoryStore};
+
+use super::{CrashPlan, Standing};
 
 /// What a node's services do once they are told to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,6 +142,14 @@ pub struct Node {
     pub(super) endowment: i64,
     /// Every service that was told to start, in order.
     pub(super) started: Vec<BindingId>,
+    /// How many batches it has stored, over all its lives.
+    pub(super) commits: u64,
+    /// Which of them are its last for a while.
+    pub(super) crash_plan: Option<CrashPlan>,
+    /// When its newest life began, in milliseconds of the world.
+    pub(super) up_since: u64,
+    /// Where its bindings stood at its newest commit.
+    pub(super) standings: BTreeMap<MessageId, Standing>,
 }
 
 impl Node {
@@ -172,6 +182,10 @@ impl Node {
             trap: None,
             endowment: 0,
             started: Vec::new(),
+            commits: 0,
+            crash_plan: None,
+            up_since: 0,
+            standings: BTreeMap::new(),
         }
     }
 

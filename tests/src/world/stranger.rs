@@ -86,12 +86,17 @@ impl Stranger {
 
     /// A funding of these operations, valid until the agreement's `fund_by`.
     pub fn funding(&self, world: &mut World, agreement: &Signed<Agreement>, operations: Vec<Operation>) -> Envelope {
+        self.transaction(world, Bounds::until(agreement.body().terms.fund_by()), operations)
+    }
+
+    /// A transaction of these operations, with the sequence number that is next on the ledger.
+    pub fn transaction(&self, world: &mut World, bounds: Bounds, operations: Vec<Operation>) -> Envelope {
         let account = world.ledger().account(self.account()).expect("the stranger's account");
         let transaction = Unsigned {
             source: self.account(),
             sequence: account.sequence + 1,
             fee: 1_000,
-            bounds: Bounds::until(agreement.body().terms.fund_by()),
+            bounds,
             memo: Memo::None,
             operations,
         };
@@ -106,17 +111,32 @@ impl Stranger {
         agreement: &Signed<Agreement>,
         envelope: &Envelope,
     ) -> Packed {
+        self.try_hand_over(world, provider, agreement, envelope).expect("an answer")
+    }
+
+    /// Hands an envelope over; what the provider answers, where it does.
+    pub fn try_hand_over(
+        &self,
+        world: &mut World,
+        provider: &str,
+        agreement: &Signed<Agreement>,
+        envelope: &Envelope,
+    ) -> Option<Packed> {
         let binding = binding_id(agreement);
         let key = ServingKey::of(&self.signing);
-        self.say(world, provider, Fund { key, binding, envelope: envelope.bytes().to_vec() })
+        self.try_say(world, provider, Fund { key, binding, envelope: envelope.bytes().to_vec() })
     }
 
     /// Sends a frame signed by the key that its request named; what comes back.
     pub fn say<T: Payload>(&self, world: &mut World, provider: &str, body: T) -> Packed {
+        self.try_say(world, provider, body).expect("an answer")
+    }
+
+    fn try_say<T: Payload>(&self, world: &mut World, provider: &str, body: T) -> Option<Packed> {
         let network = world.ledger().network();
         let frame = Signed::sign(body, &network, &self.signing).expect("a frame within its bounds");
         let answer = world.ask_as(&self.peer, provider, frames::to_stream(frame.packed()));
-        frames::from_stream(&network, &answer.expect("an answer")).expect("a frame")
+        frames::from_stream(&network, &answer?).ok()
     }
 }
 

@@ -6,6 +6,7 @@ mod a1_what_is_published_is_signed_and_can_be_taken_apart;
 mod a2_the_same_offering_twice_changes_nothing;
 mod a5_a_free_service_needs_no_escrow;
 mod a6_publishing_needs_every_stroop_of_its_bond;
+mod a_crash_after_any_commit_costs_nobody;
 mod architecture;
 mod b13_only_the_whole_amount_binds;
 mod b14_the_last_place_is_sold_once;

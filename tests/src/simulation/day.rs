@@ -1,0 +1,320 @@
+//! One world's day: four traders who sell to each other, and everything that goes wrong meanwhile, from a seed.
+
+use core::time::Duration;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use tradepost_protocol::amount::{Price, Stroops, Unit};
+use tradepost_protocol::asset::Asset;
+use tradepost_protocol::binding::agreement::Agreement;
+use tradepost_protocol::binding::phase::Side;
+use tradepost_protocol::binding::session::Session;
+use tradepost_protocol::binding::trade::Trade;
+use tradepost_protocol::market::command::{Command, OfferingDraft};
+use tradepost_protocol::market::event::ServiceEvent;
+use tradepost_protocol::message::Signed;
+use tradepost_protocol::time::Now;
+
+use super::judge::Judge;
+use crate::world::{CrashPlan, Published, Script, Stranger, World, draft, escrow_of};
+
+/// The traders. Each is a consumer; the first two are providers, too.
+pub const NODES: [&str; 4] = ["anna", "bert", "cora", "dana"];
+/// How many of them sell.
+const PROVIDERS: usize = 2;
+/// Offerings of each of those.
+const OFFERINGS: usize = 2;
+/// Bindings between them that a day has at least.
+pub const BINDINGS: usize = 20;
+/// What each has at first, in coins.
+const ENDOWMENT: u32 = 1_000;
+/// How long a transaction of the cheat's may wait.
+const TRANSACTION_LIFE: Duration = Duration::from_secs(15);
+/// Between two looks of the judge.
+const GLANCE: Duration = Duration::from_millis(250);
+/// On a day that takes longer than this, something hangs.
+const LONGEST: Duration = Duration::from_secs(1_500);
+
+/// An offering that is out.
+#[derive(Debug, Clone, Copy)]
+struct Offered {
+    provider: usize,
+    published: Published,
+    places: u32,
+    free: bool,
+}
+
+/// Something that is put right later.
+#[derive(Debug)]
+enum Later {
+    Connect(usize),
+    Kill(usize),
+    CallDone(usize, Box<Command>),
+    Refund(Box<Signed<Agreement>>, i64),
+}
+
+/// A day in progress.
+#[derive(Debug)]
+pub struct Day {
+    /// The world that it happens in.
+    pub world: World,
+    /// Who watches.
+    pub judge: Judge,
+    dice: ChaCha20Rng,
+    began: Now,
+    offered: Vec<Offered>,
+    later: Vec<(u64, Later)>,
+    cheat: Stranger,
+}
+
+impl Day {
+    /// The morning: the traders come.
+    pub fn new(mut world: World, seed: u64, plan: impl Fn(usize) -> CrashPlan) -> Self {
+        world.watch();
+        let mut judge = Judge::default();
+        for (node, name) in NODES.into_iter().enumerate() {
+            world.add_crashing_node(name, Stroops::whole(ENDOWMENT), plan(node));
+            judge.follow(&world, name, Stroops::whole(ENDOWMENT).get());
+        }
+        let cheat = Stranger::new(&mut world, "cheat", Stroops::whole(ENDOWMENT));
+        judge.follow_cheat(cheat.account(), Stroops::whole(ENDOWMENT).get());
+        let (dice, began) = (ChaCha20Rng::seed_from_u64(seed), world.now());
+        Self { world, judge, dice, began, offered: Vec::new(), later: Vec::new(), cheat }
+    }
+
+    /// Lives through it.
+    ///
+    /// # Errors
+    /// What was violated, in words.
+    pub fn live(&mut self) -> Result<(), String> {
+        self.publish()?;
+        while self.judge.bindings() < BINDINGS {
+            self.something_happens();
+            let pause = self.between(150, 900);
+            self.pass(pause)?;
+        }
+        for name in NODES {
+            self.world.set_connected(name, true);
+            self.world.set_script(name, Script::default());
+        }
+        while !(self.later.is_empty() && self.judge.all_over(&self.world)) {
+            self.pass(GLANCE)?;
+        }
+        self.judge.close_books(&self.world)
+    }
+
+    fn pass(&mut self, time: Duration) -> Result<(), String> {
+        let until = self.world.now().plus(time);
+        while self.world.now() < until {
+            self.world.run_for(GLANCE.min(until.since(self.world.now())));
+            self.judge.look(&mut self.world)?;
+            self.do_what_is_due();
+        }
+        if self.world.now().since(self.began) > LONGEST {
+            return Err(format!("the day never ends: {} bindings so far", self.judge.bindings()));
+        }
+        Ok(())
+    }
+
+    /// Publishes until everything is out: a node may crash in between, also more than once.
+    fn publish(&mut self) -> Result<(), String> {
+        let drafts: Vec<OfferingDraft> = (0..PROVIDERS * OFFERINGS).map(|n| draft_of(n, &mut self.dice)).collect();
+        let mut open = 0;
+        while open < drafts.len() {
+            open = 0;
+            for (index, name) in NODES.iter().enumerate().take(PROVIDERS) {
+                if !self.world.is_up(name) {
+                    continue;
+                }
+                let offers = self.world.market(name).offers();
+                let all = offers.filter(|(_, offer)| offer.is_open()).count();
+                open += all;
+                if all < OFFERINGS && self.world.unanswered().is_empty() {
+                    let draft = drafts[index * OFFERINGS + all].clone();
+                    self.world.give(name, Command::Publish(Box::new(draft)));
+                }
+            }
+            self.pass(GLANCE)?;
+        }
+        for (provider, name) in NODES.iter().enumerate().take(PROVIDERS) {
+            while !self.world.is_up(name) {
+                self.pass(GLANCE)?;
+            }
+            for (series, offer) in self.world.market(name).offers().filter(|(_, offer)| offer.is_open()) {
+                let body = offer.body();
+                let published = Published { series: *series, offering: offer.id(), bond: body.bond };
+                let (places, free) = (body.max_supply, body.price.amount.is_zero());
+                self.judge.places(*series, places);
+                self.offered.push(Offered { provider, published, places, free });
+            }
+        }
+        Ok(())
+    }
+
+    fn between(&mut self, least: u64, most: u64) -> Duration {
+        Duration::from_millis(least + self.dice.next_u64() % (most - least + 1))
+    }
+
+    fn pick(&mut self, count: usize) -> usize {
+        (self.dice.next_u64() % count as u64) as usize
+    }
+
+    fn put_off(&mut self, by: Duration, what: Later) {
+        self.later.push((self.world.now().plus(by).millis(), what));
+    }
+
+    fn something_happens(&mut self) {
+        let (node, provider) = (self.pick(NODES.len()), self.pick(PROVIDERS));
+        match self.pick(100) {
+            0..45 => {
+                let which = self.pick(self.offered.len());
+                let offered = self.offered[which];
+                self.bind(node, &offered);
+            }
+            45..52 => self.race(),
+            52..62 => self.unbind(node),
+            62..76 => self.call(provider),
+            76..83 => {
+                let cut_off = self.between(500, 9_000);
+                self.world.set_connected(NODES[node], false);
+                self.put_off(cut_off, Later::Connect(node));
+            }
+            83..88 => self.change_script(provider),
+            88..91 => self.service_stops(provider),
+            91..93 if self.world.is_up(NODES[provider]) => {
+                self.world.stop(NODES[provider]);
+                self.put_off(Duration::from_secs(2), Later::Kill(provider));
+            }
+            93..97 => self.cheat(),
+            _ => {}
+        }
+    }
+
+    fn bind(&mut self, node: usize, offered: &Offered) {
+        let units = 1 + self.pick(4) as u64;
+        if node != offered.provider && self.world.is_up(NODES[node]) {
+            let offering = offered.published.offering;
+            self.world.give(NODES[node], Command::Bind { offering, units, dry_run: false });
+        }
+    }
+
+    /// All want the last place at the same time.
+    fn race(&mut self) {
+        let last = self.offered.iter().find(|o| o.places == 1).copied();
+        for (node, last) in (0..NODES.len()).zip(last.iter().cycle()) {
+            self.bind(node, last);
+        }
+    }
+
+    fn trade_of(&mut self, node: usize, which: impl Fn(&Trade) -> bool) -> Option<Trade> {
+        if !self.world.is_up(NODES[node]) {
+            return None;
+        }
+        let all: Vec<Trade> = self.world.market(NODES[node]).trades().filter(|t| which(t)).cloned().collect();
+        (!all.is_empty()).then(|| all[self.pick(all.len())].clone())
+    }
+
+    fn unbind(&mut self, node: usize) {
+        if let Some(trade) = self.trade_of(node, |t| !t.phase().is_final()) {
+            self.world.give(NODES[node], Command::Unbind(trade.request_id()));
+        }
+    }
+
+    fn call(&mut self, provider: usize) {
+        let served = |t: &Trade| t.state.side == Side::Provider && t.state.session == Session::Active;
+        let Some(trade) = self.trade_of(provider, served) else { return };
+        let Some((binding, access)) = trade.binding().zip(trade.state.access) else { return };
+        let failed = self.pick(5) == 0;
+        self.world.give(NODES[provider], Command::AdmitCall { binding, token: access.token });
+        let took = self.between(10, 2_000);
+        self.put_off(took, Later::CallDone(provider, Box::new(Command::CallDone { binding, failed })));
+    }
+
+    fn change_script(&mut self, provider: usize) {
+        let script = match self.pick(5) {
+            0 => Script::Silent,
+            1 => Script::Fails { after: self.between(50, 3_000), why: "out of memory".to_owned() },
+            _ => Script::default(),
+        };
+        self.world.set_script(NODES[provider], script);
+    }
+
+    fn service_stops(&mut self, provider: usize) {
+        let name = NODES[provider];
+        if let Some(binding) = self.world.processes(name).keys().next().copied() {
+            self.world.service_says(name, binding, ServiceEvent::Stopped("it crashed".to_owned()));
+        }
+    }
+
+    /// Somebody without a node asks, hands the right envelope over, and then locks nothing, or a stroop less under the
+    /// same balance's id.
+    fn cheat(&mut self) {
+        let paid: Vec<Offered> = self.offered.iter().filter(|o| !o.free).copied().collect();
+        let offered = paid[self.pick(paid.len())];
+        let provider = NODES[offered.provider];
+        let Ok(agreement) = self.cheat.request(&mut self.world, provider, &offered.published, 2) else { return };
+        let amount = agreement.body().amount;
+        let funding = |amount| vec![escrow_of(&agreement, amount).fund_operation().expect("three claimants")];
+        let short = amount.minus(Stroops::new(1).expect("positive")).expect("more than a stroop");
+        let whole = self.cheat.funding(&mut self.world, &agreement, funding(amount));
+        let short = self.cheat.funding(&mut self.world, &agreement, funding(short));
+        let account = self.world.ledger().account(self.cheat.account()).expect("the cheat's account");
+        self.cheat.try_hand_over(&mut self.world, provider, &agreement, &whole);
+        if self.pick(3) > 0 {
+            self.world.ledger().submit(short.bytes());
+            let after = self.between(20_000, 60_000);
+            self.put_off(after, Later::Refund(Box::new(agreement), account.sequence + 1));
+        }
+    }
+
+    fn do_what_is_due(&mut self) {
+        let now = self.world.now().millis();
+        let (due, later): (Vec<_>, Vec<_>) =
+            core::mem::take(&mut self.later).into_iter().partition(|(at, _)| *at <= now);
+        self.later = later;
+        for (_, what) in due {
+            match what {
+                Later::Connect(node) => self.world.set_connected(NODES[node], true),
+                Later::Kill(node) if self.world.is_up(NODES[node]) => {
+                    let down = self.between(200, 4_000);
+                    self.world.kill_for(NODES[node], down);
+                }
+                Later::CallDone(node, command) if self.world.is_up(NODES[node]) => {
+                    self.world.give(NODES[node], *command);
+                }
+                Later::Kill(_) | Later::CallDone(..) => {}
+                Later::Refund(agreement, sequence) => self.cheat_takes_back(agreement, sequence),
+            }
+        }
+    }
+
+    fn cheat_takes_back(&mut self, agreement: Box<Signed<Agreement>>, sequence: i64) {
+        let terms = escrow_of(&agreement, agreement.body().amount);
+        let balance = terms.balance_at(sequence);
+        if self.world.ledger().balance(balance).is_none() {
+            return;
+        }
+        if self.world.close_time() >= terms.refund_at() {
+            let bounds = terms.refund_bounds(self.world.close_time(), TRANSACTION_LIFE);
+            let refund = self.cheat.transaction(&mut self.world, bounds, terms.refund_operations(balance));
+            self.world.ledger().submit(refund.bytes());
+        }
+        self.put_off(Duration::from_secs(3), Later::Refund(agreement, sequence));
+    }
+}
+
+/// Calls, the last place, seconds, and what costs nothing; each with its own time.
+fn draft_of(number: usize, dice: &mut ChaCha20Rng) -> OfferingDraft {
+    let deliver = Duration::from_secs(4 + dice.next_u64() % 10);
+    let mut price = |unit, most: u64| {
+        let amount = Stroops::new(1 + (dice.next_u64() % most) as i64).expect("positive");
+        Price { asset: Asset::Native, amount, unit }
+    };
+    let (price, max_supply) = match number {
+        0 => (price(Unit::Call, 30_000_000), 3),
+        1 => (price(Unit::Call, 10_000_000), 1),
+        2 => (price(Unit::Second, 5_000_000), 3),
+        _ => (Price { asset: Asset::Native, amount: Stroops::ZERO, unit: Unit::Call }, 2),
+    };
+    OfferingDraft { price, max_supply, deliver, ..draft() }
+}

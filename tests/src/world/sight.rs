@@ -1,0 +1,153 @@
+//! What somebody who sees the whole world sees happen, for those who judge it.
+
+use tradepost_protocol::binding::agreement::Agreement;
+use tradepost_protocol::binding::frames;
+use tradepost_protocol::binding::negotiation::Negotiation;
+use tradepost_protocol::binding::session::Session;
+use tradepost_protocol::binding::trade::Trade;
+use tradepost_protocol::escrow::outcome::EscrowState;
+use tradepost_protocol::kind::Kind;
+use tradepost_protocol::message::{BindingId, MessageId, Signed};
+use tradepost_protocol::stellar::LedgerPoint;
+
+use super::{Included, Moment, Trace, World};
+
+/// Where a binding stands at a node, machine by machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// How far the two agreed.
+    pub negotiation: Negotiation,
+    /// What the ledger showed.
+    pub escrow: EscrowState,
+    /// Where the service is.
+    pub session: Session,
+}
+
+impl Standing {
+    /// Where a binding stands.
+    pub fn of(trade: &Trade) -> Self {
+        Self { negotiation: trade.state.negotiation, escrow: trade.escrow().clone(), session: trade.state.session }
+    }
+}
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Sight {
+    /// A ledger closed.
+    Closed {
+        /// Which.
+        point: LedgerPoint,
+        /// Its transactions, in their order.
+        included: Vec<Included>,
+    },
+    /// A node stored that a binding moved; without `before`, it is new to it.
+    Moved {
+        /// The node's number.
+        node: usize,
+        /// The binding's request.
+        request: MessageId,
+        /// Where it stood.
+        before: Option<Box<Standing>>,
+        /// Where it stands.
+        after: Box<Standing>,
+    },
+    /// A node started again and no longer knows a binding that it had stored.
+    Lost {
+        /// The node's number.
+        node: usize,
+        /// The binding's request.
+        request: MessageId,
+    },
+    /// A node crashed by its plan.
+    Crashed {
+        /// The node's number.
+        node: usize,
+        /// The commit that was its last, counted from 1.
+        commit: u64,
+        /// Before or after what follows from it.
+        moment: Moment,
+    },
+    /// A provider answers with its signed terms.
+    Agreed(Box<Signed<Agreement>>),
+    /// Somebody ended a binding by command.
+    UnbindTyped {
+        /// At this node.
+        node: usize,
+        /// The binding's request.
+        request: MessageId,
+    },
+    /// A service is told to start.
+    ServiceTold {
+        /// By this node.
+        node: usize,
+        /// Its binding.
+        binding: BindingId,
+        /// The bindings whose services run there now, this one among them.
+        running: Vec<BindingId>,
+    },
+    /// A service is healthy.
+    ServiceHealthy {
+        /// Its binding.
+        binding: BindingId,
+    },
+}
+
+impl World {
+    /// Keeps what happens from now on for [`World::take_sights`].
+    pub fn watch(&mut self) {
+        self.sights = Some(Vec::new());
+    }
+
+    /// Stops writing everything down: [`World::trace`] stays empty.
+    pub fn be_silent(&mut self) {
+        self.trace = Trace::silent();
+    }
+
+    /// What happened since this was last asked.
+    pub fn take_sights(&mut self) -> Vec<Sight> {
+        self.sights.as_mut().map(core::mem::take).unwrap_or_default()
+    }
+
+    pub(super) fn see_that(&mut self, sight: impl FnOnce() -> Sight) {
+        if let Some(sights) = &mut self.sights {
+            sights.push(sight());
+        }
+    }
+
+    /// Which bindings a commit of a node moved.
+    pub(super) fn see_moves(&mut self, index: usize) {
+        let Some(sights) = &mut self.sights else { return };
+        let node = &mut self.nodes[index];
+        let Some(life) = &node.life else { return };
+        for trade in life.market.trades() {
+            let (request, after) = (trade.request_id(), Standing::of(trade));
+            if node.standings.get(&request) != Some(&after) {
+                let before = node.standings.insert(request, after.clone()).map(Box::new);
+                let after = Box::new(after);
+                sights.push(Sight::Moved { node: index, request, before, after });
+            }
+        }
+    }
+
+    /// Which bindings a node has forgotten by a restart.
+    pub(super) fn look_for_losses(&mut self, index: usize) {
+        let Some(sights) = &mut self.sights else { return };
+        let node = &self.nodes[index];
+        let Some(life) = &node.life else { return };
+        let lost = node.standings.keys().filter(|request| life.market.trade(request.as_bytes()).is_none());
+        sights.extend(lost.map(|request| Sight::Lost { node: index, request: *request }));
+    }
+
+    pub(super) fn see_answer(&mut self, bytes: &[u8]) {
+        if self.sights.is_none() {
+            return;
+        }
+        let network = self.ledger.network();
+        let Ok(packed) = frames::from_stream(&network, bytes) else { return };
+        if packed.kind() == Kind::Agreement
+            && let Ok(agreement) = packed.open::<Agreement>(&network)
+        {
+            self.see_that(|| Sight::Agreed(Box::new(agreement)));
+        }
+    }
+}
