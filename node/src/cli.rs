@@ -4,11 +4,13 @@ pub mod bind;
 pub mod binding;
 pub mod call;
 pub mod client;
+pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod devnet;
 pub mod failure;
 pub mod init;
+pub mod man;
 pub mod offering;
 pub mod peers;
 pub mod recover;
@@ -30,15 +32,9 @@ use crate::telemetry;
 use crate::terminal::Terminal;
 use failure::{Exit, Failure};
 
-/// What `--help` says below the commands.
-const AFTER_HELP: &str = "\
-Exit codes: 0 done · 1 failed · 2 wrong usage or configuration · 3 refused by a rule or a check before money moves ·
-4 not found · 5 the node, or the ledger's server, can't be reached · 130 interrupted.
-Data goes to standard output, everything else to standard error.";
-
 /// A marketplace node without a middleman.
 #[derive(Debug, Parser)]
-#[command(name = "tradepost", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+#[command(name = "tradepost", version, after_help = after_help(), arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -117,6 +113,10 @@ enum Command {
     /// The configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Prints what a shell needs to complete these commands.
+    Completions(completions::Completions),
+    /// Writes the man pages.
+    Man(man::Man),
 }
 
 impl Global {
@@ -218,11 +218,19 @@ fn execute(cli: Cli) -> Result<(), Failure> {
             Command::Demo(demo) => demo.run(&cli.global).await,
             Command::DemoService(service) => service.run().await,
             Command::Config(config) => config.run(&cli.global),
+            Command::Completions(completions) => completions.run(&cli.global),
+            Command::Man(man) => man.run(&cli.global),
         }
     });
     // A read of standard input that nobody answers must not hold the end up.
     runtime.shutdown_background();
     done
+}
+
+/// What `--help` says below the commands.
+fn after_help() -> String {
+    let codes: Vec<String> = Exit::ALL.iter().map(|exit| format!("{} {}", exit.code(), exit.meaning())).collect();
+    format!("Exit codes: {}.\nData goes to standard output, everything else to standard error.", codes.join(" · "))
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -133,6 +133,19 @@ fn exit_codes_and_errors_are_as_documented() {
 }
 
 #[test]
+fn completions_and_man_pages_need_no_node() {
+    let dir = tempfile::tempdir().unwrap();
+    let bash = run(dir.path(), &["completions", "bash"]);
+    assert!(bash.status.success() && text(&bash.stdout).contains("complete -F _tradepost"));
+    assert_eq!(run(dir.path(), &["completions", "no-such-shell"]).status.code(), Some(2));
+    let pages = dir.path().join("man1");
+    let man = run(dir.path(), &["man", pages.to_str().unwrap()]);
+    assert_eq!((man.status.code(), text(&man.stdout).trim()), (Some(0), pages.to_str().unwrap()));
+    assert!(pages.join("tradepost-wallet-pay.1").exists());
+    assert_eq!(run(dir.path(), &["man", "/dev/null/here"]).status.code(), Some(1));
+}
+
+#[test]
 fn an_empty_passphrase_is_refused_off_the_devnet() {
     let dir = tempfile::tempdir().unwrap();
     let empty = dir.path().join("empty");

@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -45,6 +46,44 @@ impl Running {
 }
 
 impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A process that goes on printing lines of JSON, killed when the test ends.
+struct Lines {
+    child: Child,
+    lines: mpsc::Receiver<Value>,
+}
+
+impl Lines {
+    fn of(owner: &Owner, args: &[&str]) -> Self {
+        let mut command = tradepost(&owner.home, args);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let (tell, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            out.lines().map_while(Result::ok).try_for_each(|line| tell.send(serde_json::from_str(&line).unwrap()))
+        });
+        Self { child, lines }
+    }
+
+    /// Waits for a line like this.
+    fn until(&mut self, is: impl Fn(&Value) -> bool) {
+        let until = Instant::now() + DEADLINE;
+        while !is(&self.lines.recv_timeout(until.saturating_duration_since(Instant::now())).unwrap()) {}
+    }
+
+    /// Ends it as Ctrl-C does.
+    fn interrupt(&mut self) -> Option<i32> {
+        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Lines {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -164,6 +203,12 @@ fn a_trade_by_hand_from_init_to_settlement() {
     let offering = &published["offering"].as_str().unwrap()[..12];
     assert!(consumer.done(&["offering", "list"]).contains(offering));
     assert_eq!(consumer.fails(&["offering", "list", "--from", "2", "--to", "1"]).0, 3);
+    assert_eq!(consumer.fails(&["offering", "search", "weather", "--from", "2", "--to", "1"]).0, 3);
+    assert_eq!(consumer.json(&["offering", "search", "WEATHER", "--unit", "call", "--limit", "1"])["total"], 1);
+    assert_eq!(consumer.json(&["offering", "search", "weather", "tomorrow"])["total"], 0);
+    assert_eq!(consumer.fails(&["offering", "search"]).0, 2);
+    let mut watch = Lines::of(&consumer, &["offering", "watch", offering, "--json"]);
+    watch.until(|line| line["kind"] == "watching");
     assert_eq!(consumer.fails(&["bind", "abcdef", "--yes"]).0, 4);
     assert_eq!(consumer.fails(&["bind", offering, "--units", "9999", "--yes"]).0, 3);
     let (code, question) = consumer.fails(&["bind", offering, "--units", "2"]);
@@ -179,7 +224,14 @@ fn a_trade_by_hand_from_init_to_settlement() {
     assert_eq!(consumer.fails(&["binding", "unbind", binding, "--yes"]).0, 3, "it is over");
     provider.until(&["status"], |status| status["bindings"] == serde_json::json!([]));
     assert!(provider.done(&["status"]).starts_with("status      all is well"));
+    let status = provider.json(&["offering", "status", offering]);
+    assert_eq!((&status["own"]["state"], &status["book"]["live"]), (&"open".into(), &true.into()));
+    assert!(provider.done(&["offering", "status", offering]).contains("4 of 4 free"));
+    assert_eq!(consumer.json(&["offering", "status", offering])["own"], Value::Null);
+    assert_eq!(consumer.fails(&["offering", "status", "abcdef"]).0, 4);
     provider.done(&["offering", "withdraw", offering, "--yes"]);
+    watch.until(|line| line["kind"] == "offering" && line["offering"]["withdrawn"] == true);
+    assert_eq!(watch.interrupt(), Some(0));
     assert_eq!(provider.fails(&["offering", "withdraw", offering, "--yes"]).0, 3);
 
     assert_eq!((selling.drain(), buying.drain()), (Some(0), Some(0)));

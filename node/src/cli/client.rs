@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::failure::{Exit, Failure};
 use crate::api::problem::Problem;
-use crate::api::{COMMAND_TIMEOUT, NOW_HEADER, READ_TIMEOUT};
+use crate::api::{COMMAND_TIMEOUT, Change, NOW_HEADER, READ_TIMEOUT};
 use crate::home::{Home, RunState};
 
 /// How long connecting with a process of this machine may take.
@@ -22,6 +22,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(5);
 /// Largest answer that is read whole, bytes.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
+/// Largest part of a stream of events that is kept until an event is whole, bytes.
+const MAX_EVENT: usize = 64 * 1024;
 
 /// The running node of a home.
 #[derive(Debug)]
@@ -100,7 +102,7 @@ impl Client {
     /// A [`Failure`] with what the node says.
     pub async fn watch(&self) -> Result<Watch, Failure> {
         let response = self.request(Method::GET, "/v1/events").send().await.map_err(|e| unreachable(&e))?;
-        Ok(Watch { response: self.checked(response).await? })
+        Ok(Watch { response: self.checked(response).await?, read: Vec::new() })
     }
 
     /// The node's time as of its last answer; this machine's before there is one.
@@ -146,6 +148,8 @@ impl Client {
 #[derive(Debug)]
 pub struct Watch {
     response: Response,
+    /// What was read and isn't an event yet.
+    read: Vec<u8>,
 }
 
 impl Watch {
@@ -160,6 +164,39 @@ impl Watch {
             Ok(Err(e)) => Err(unreachable(&e)),
         }
     }
+
+    /// The next change, whenever it comes. What a newer node tells and this program doesn't know is passed over.
+    ///
+    /// # Errors
+    /// A [`Failure`] where the node has gone.
+    pub async fn next(&mut self) -> Result<Change, Failure> {
+        loop {
+            while let Some(event) = take_event(&mut self.read) {
+                if let Some(change) = change(&event) {
+                    return Ok(change);
+                }
+            }
+            let stopped = || Failure::new(Exit::Unreachable, "the node has stopped");
+            let chunk = self.response.chunk().await.map_err(|e| unreachable(&e))?.ok_or_else(stopped)?;
+            if self.read.len() + chunk.len() > MAX_EVENT {
+                return Err(Failure::new(Exit::Failed, format!("an event is larger than {MAX_EVENT} bytes")));
+            }
+            self.read.extend_from_slice(&chunk);
+        }
+    }
+}
+
+/// Takes the first whole event out of what was read: an empty line ends it.
+fn take_event(read: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let end = read.windows(2).position(|two| two == b"\n\n")?;
+    Some(read.drain(..end + 2).collect())
+}
+
+/// What an event's data says; nothing for a comment that only keeps the stream alive.
+fn change(event: &[u8]) -> Option<Change> {
+    let text = std::str::from_utf8(event).ok()?;
+    let data = text.lines().find_map(|line| line.strip_prefix("data:"))?;
+    serde_json::from_str(data.trim_start()).ok()
 }
 
 /// The whole body of an answer of bounded size.
@@ -241,6 +278,19 @@ mod tests {
         assert_eq!(of(StatusCode::BAD_GATEWAY).exit, Exit::Failed);
         let failure = of(StatusCode::CONFLICT);
         assert_eq!((failure.code.as_deref(), failure.hint.as_deref()), (Some("c"), Some("r")));
+    }
+
+    #[test]
+    fn events_come_whole_however_they_were_cut() {
+        let stream = b": alive\n\nevent: wallet\ndata: {\"kind\":\"wallet\"}\n\ndata: {\"kind\":\"newer\"}\n\ndata: {";
+        let mut read = Vec::new();
+        let mut seen = Vec::new();
+        for byte in stream {
+            read.push(*byte);
+            seen.extend(take_event(&mut read).map(|event| change(&event)));
+        }
+        assert_eq!(seen, [None, Some(Change::Wallet), None]);
+        assert_eq!(read, b"data: {");
     }
 
     #[test]

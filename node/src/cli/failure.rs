@@ -35,6 +35,23 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every way to end.
+    pub const ALL: [Self; 7] =
+        [Self::Done, Self::Failed, Self::Usage, Self::Refused, Self::NotFound, Self::Unreachable, Self::Interrupted];
+
+    /// What it tells, in a few words.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Usage => "wrong usage or configuration",
+            Self::Refused => "refused by a rule, by a check before money moves, or by you",
+            Self::NotFound => "not found",
+            Self::Unreachable => "the node, or the ledger's server, can't be reached",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
     /// The code for the system.
     pub const fn code(self) -> u8 {
         match self {
@@ -226,6 +243,7 @@ impl From<TelemetryError> for Failure {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -235,6 +253,21 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("the balance is 3")]
     struct Inner;
+
+    #[test]
+    fn the_page_of_exit_codes_has_each_with_its_name_and_meaning() {
+        let page = include_str!("../../../docs/exit-codes.md");
+        let rows: Vec<&str> =
+            page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| Code")).collect();
+        assert_eq!(rows.len(), Exit::ALL.len(), "{rows:?}");
+        for (row, exit) in rows.iter().zip(Exit::ALL) {
+            let name = serde_json::to_value(exit).unwrap();
+            let begins = format!("| {} | `{}` | {} | ", exit.code(), name.as_str().unwrap(), exit.meaning());
+            assert!(row.starts_with(&begins), "{begins} in {row}");
+        }
+        let codes: Vec<u8> = Exit::ALL.map(Exit::code).to_vec();
+        assert!(codes.is_sorted_by(|a, b| a < b), "{codes:?}");
+    }
 
     #[test]
     fn a_failure_says_what_why_and_what_to_do() {

@@ -2,6 +2,8 @@
 
 mod file;
 mod new;
+mod status;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -28,11 +30,17 @@ pub enum OfferingCommand {
     Publish(Publish),
     /// Lists what can be bound now.
     List(List),
+    /// Finds what has all these words in title or description.
+    Search(Search),
     /// Shows one offering.
     Show {
         /// The offering, or the beginning of its id.
         offering: String,
     },
+    /// Says how one does, with this node's open bindings of it.
+    Status(status::Status),
+    /// Prints what changes in the book, until Ctrl-C.
+    Watch(watch::Watch),
     /// Takes an offering of this node back, for good.
     Withdraw(Withdraw),
 }
@@ -54,6 +62,23 @@ pub struct List {
     /// This node's own offerings, with their bonds.
     #[arg(long, conflicts_with_all = ["text", "template", "asset", "unit", "from", "to", "account", "all", "offset"])]
     own: bool,
+    #[command(flatten)]
+    conditions: Conditions,
+}
+
+/// Finds what has all these words in title or description, and can be bound now.
+#[derive(Debug, Args)]
+pub struct Search {
+    /// The words.
+    #[arg(required = true)]
+    words: Vec<String>,
+    #[command(flatten)]
+    conditions: Conditions,
+}
+
+/// Which offerings, and which page of them.
+#[derive(Debug, Args)]
+struct Conditions {
     /// A template: http-api, process, help, or an id.
     #[arg(long)]
     template: Option<String>,
@@ -98,6 +123,9 @@ impl OfferingCommand {
             Self::New(new) => new.run(global),
             Self::Publish(publish) => publish.run(global).await,
             Self::List(list) => list.run(global).await,
+            Self::Search(search) => search.conditions.find(Some(search.words.join(" ")), global).await,
+            Self::Status(status) => status.run(global).await,
+            Self::Watch(watch) => watch.run(global).await,
             Self::Show { offering } => {
                 let client = Client::of(&global.home()?)?;
                 let view: OfferingView = client.get(&format!("/v1/offerings/{}", segment(&offering))).await?;
@@ -140,18 +168,26 @@ impl Publish {
 
 impl List {
     async fn run(self, global: &Global) -> Result<(), Failure> {
+        if !self.own {
+            return self.conditions.find(self.text, global).await;
+        }
         let terminal = global.terminal();
         let client = Client::of(&global.home()?)?;
-        if self.own {
-            let list: OwnOfferingList = client.get("/v1/offerings/own").await?;
-            if list.items.is_empty() && !terminal.json {
-                terminal
-                    .say("none yet: `tradepost offering new` writes a file, `tradepost offering publish` publishes it");
-            }
-            return Ok(terminal.print(&list, |list| own_table(&list.items, client.now()))?);
+        let list: OwnOfferingList = client.get("/v1/offerings/own").await?;
+        if list.items.is_empty() && !terminal.json {
+            terminal.say("none yet: `tradepost offering new` writes a file, `tradepost offering publish` publishes it");
         }
+        Ok(terminal.print(&list, |list| own_table(&list.items, client.now()))?)
+    }
+}
+
+impl Conditions {
+    /// Prints the page of what fits, and says how many there are in all.
+    async fn find(self, text: Option<String>, global: &Global) -> Result<(), Failure> {
+        let terminal = global.terminal();
+        let client = Client::of(&global.home()?)?;
         let filter = OfferingFilter {
-            text: self.text,
+            text,
             template: self.template,
             asset: self.asset,
             unit: self.unit,
