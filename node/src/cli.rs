@@ -44,6 +44,7 @@ pub struct Cli {
 
 /// Flags that every command takes.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Directory of the node [default: $TRADEPOST_HOME, else tradepost in your data directory].
     #[arg(long, global = true, value_name = "DIR")]

@@ -15,7 +15,7 @@ use crate::config::LogFormat;
 const PREFIX: &str = "tradepost";
 
 /// What libraries say that helps nobody who runs a node; a filter that names them says it all the same.
-const QUIET: &str = "libp2p_swarm=warn,libp2p_kad=error,";
+const QUIET: &str = "libp2p_swarm=warn,libp2p_kad=error,libp2p_gossipsub=error,";
 
 /// Why the log can't be written as asked.
 #[derive(Debug, thiserror::Error)]

@@ -44,11 +44,14 @@ impl Terminal {
         self.line(&shown)
     }
 
-    /// Prints one line, or several, of data.
+    /// Prints one line, or several, of data; no data is no line.
     ///
     /// # Errors
     /// As for [`Terminal::print`].
     pub fn line(&self, text: &str) -> io::Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;
         if !text.ends_with('\n') {

@@ -15,6 +15,8 @@ use crate::config::ConfigError;
 
 /// What a problem's type begins with; its code follows.
 const TYPE: &str = "urn:tradepost:problem:";
+/// What to do when an offering isn't found.
+const LIST_ALL: &str = "`tradepost offering list --all` shows them all";
 /// The media type of problem details.
 const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -128,8 +130,8 @@ impl From<FindError> for Problem {
     fn from(error: FindError) -> Self {
         let detail = error.to_string();
         match error {
-            FindError::NotAnId(_) => Self::new(StatusCode::BAD_REQUEST, "not-an-id", detail),
-            FindError::NotFound(_) => Self::not_found(detail).remedy("`tradepost offering list --all` shows them all"),
+            FindError::NotAnId(_) => Self::new(StatusCode::BAD_REQUEST, "not-an-id", detail).remedy(LIST_ALL),
+            FindError::NotFound(_) => Self::not_found(detail).remedy(LIST_ALL),
             FindError::Ambiguous { .. } => Self::new(StatusCode::CONFLICT, "ambiguous-id", detail),
         }
     }

@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use tradepost_protocol::binding::session::End;
+
 use super::client::Client;
 use super::failure::Failure;
 use super::wallet::go_on;
@@ -121,9 +123,10 @@ pub(super) fn table(items: &[BindingView], now: tradepost_protocol::time::Timest
     table.render()
 }
 
-/// Units used of those bought. A consumer's node knows it only at the end: the provider's counts.
+/// Units used of those bought. A consumer's node knows it only when the provider's, which counts, has told it at the end.
 fn used(view: &BindingView) -> String {
-    let unknown = view.is_consumers() && view.used == 0 && !view.is_final;
+    let untold = !view.is_final || view.ended.as_deref() == Some(End::ProviderGone.as_str());
+    let unknown = view.is_consumers() && view.used == 0 && untold;
     let used = if unknown { "?".to_owned() } else { view.used.to_string() };
     format!("{used}/{}", view.units)
 }

@@ -223,6 +223,7 @@ pub(super) fn unreachable(error: &reqwest::Error) -> Failure {
 pub(super) fn failure(problem: Problem) -> Failure {
     let exit = match StatusCode::from_u16(problem.status) {
         Ok(StatusCode::NOT_FOUND) => Exit::NotFound,
+        Ok(StatusCode::BAD_REQUEST) if problem.code == "not-an-id" => Exit::Usage,
         Ok(StatusCode::SERVICE_UNAVAILABLE | StatusCode::UNAUTHORIZED) => Exit::Unreachable,
         Ok(status) if status.is_client_error() => Exit::Refused,
         _ => Exit::Failed,
@@ -238,7 +239,7 @@ pub(super) fn failure(problem: Problem) -> Failure {
 pub(super) fn segment(text: &str) -> String {
     // What isn't plain is no id, and the node says so; it must only not become another path.
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    text.chars().map(|c| if plain(c) { c } else { '_' }).collect()
+    if text.is_empty() { "_".to_owned() } else { text.chars().map(|c| if plain(c) { c } else { '_' }).collect() }
 }
 
 fn encoded(query: &impl Serialize) -> String {

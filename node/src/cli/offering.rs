@@ -142,8 +142,13 @@ impl Publish {
         let new = file::read(&self.file)?;
         let client = Client::of(&global.home()?)?;
         let cost: CostView = client.post("/v1/offerings/quote", &new).await?;
+        // The bond is claimed by whom the offering pays.
+        let bond = match new.recipient {
+            None => "nobody can take it from you:".to_owned(),
+            Some(recipient) => format!("it will be {recipient}'s, whom the offering pays:"),
+        };
         let act = format!(
-            "Publish {:?}: {}, {} to {} units, {} at once. A bond is locked behind it; nobody can take it from you:\n{}",
+            "Publish {:?}: {}, {} to {} units, {} at once. A bond is locked behind it; {bond}\n{}",
             plain(&new.title),
             show::price(&(&new.price).into()),
             new.min_units,

@@ -28,6 +28,11 @@ pub enum PassphraseError {
         /// What the system said.
         source: io::Error,
     },
+    /// Others than its owner may read the file.
+    #[error(
+        "others can read the passphrase file {0}: run `chmod 600` on it, and choose another passphrase if they might have"
+    )]
+    OpenToOthers(PathBuf),
     /// The file, or the environment variable, isn't UTF-8 text.
     #[error("the passphrase from {0} is not UTF-8 text")]
     NotText(String),
@@ -179,6 +184,10 @@ fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
     let bytes = Zeroizing::new(private_file::read(path, MAX_BYTES as u64 + 2).map_err(unreadable)?);
     let text = std::str::from_utf8(&bytes).map_err(|_| PassphraseError::NotText(path.display().to_string()))?;
     let line = text.strip_suffix('\n').map_or(text, |t| t.strip_suffix('\r').unwrap_or(t));
+    // No passphrase is no secret, and a pipe or a terminal is nobody else's.
+    if !line.is_empty() && path.is_file() && private_file::open_to_others(path).map_err(unreadable)? {
+        return Err(PassphraseError::OpenToOthers(path.to_owned()));
+    }
     Passphrase::new(Zeroizing::new(line.to_owned()))
 }
 
@@ -193,6 +202,8 @@ fn ask(prompt: &str) -> Result<Passphrase, PassphraseError> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn text(passphrase: &Passphrase) -> &str {
@@ -207,12 +218,25 @@ mod tests {
         for (content, expected) in
             [("in the file\n", "in the file"), ("two\n\n", "two\n"), ("dos\r\n", "dos"), ("", "")]
         {
-            std::fs::write(&path, content).unwrap();
+            private_file::write(&path, content.as_bytes()).unwrap();
             let source = PassphraseSource::new(Some(path.clone()), variable.clone());
             assert_eq!(text(&source.get("").unwrap()), expected);
         }
         let source = PassphraseSource::new(None, variable);
         assert_eq!(text(&source.get("").unwrap()), "from the variable");
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused_unless_it_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pass");
+        let of = |content: &str| {
+            std::fs::write(&path, content).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+            PassphraseSource::new(Some(path.clone()), None).get("")
+        };
+        assert!(of("\n").unwrap().is_empty());
+        assert!(matches!(of("secret"), Err(PassphraseError::OpenToOthers(named)) if named == path));
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub enum PrecheckFailure {
     PriceOverflow(u64),
     /// 6: above what this node spends in one trade.
     #[error(
-        "the trade costs {cost} {asset}, above this node's limit of {limit}: raise `max_spend_per_trade` or pass --max"
+        "the trade costs {cost} {asset}, above this node's limit of {limit}: raise `max_spend_per_trade` in the configuration and start the node again"
     )]
     AboveLimit {
         /// What it costs, in coins.
@@ -85,7 +85,7 @@ pub enum PrecheckFailure {
         asset: Asset,
     },
     /// 9: a payee that doesn't exist.
-    #[error("the account {0} doesn't exist on this ledger, so it could not be paid: the provider must fund it first")]
+    #[error("the account {0} doesn't exist on this ledger, so it can't be paid: its owner must have it created first")]
     NoSuchAccount(AccountId),
     /// 10: nothing to pay from.
     #[error(

@@ -131,7 +131,7 @@ pub enum ListingError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FindError {
     /// Not an id or the beginning of one.
-    #[error("{0:?} is no id: give at least six of its first lower-case hex digits")]
+    #[error("{0:?} is no id: give at least {MIN_PREFIX} of its first lower-case hex digits")]
     NotAnId(String),
     /// Nothing has such an id.
     #[error("nothing in the book has an id that begins with {0}")]

@@ -17,6 +17,8 @@ use crate::private_file;
 const MAX_FILE: u64 = 64 * 1024;
 /// Seconds of a day.
 const DAY: u64 = 86_400;
+/// Longest that an offering stands, days; the protocol allows no longer.
+const MAX_DAYS: u64 = tradepost_protocol::limits::MAX_OFFERING_LIFE.as_secs() / DAY;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,7 +77,9 @@ fn wrong(path: &Path, why: impl std::fmt::Display) -> Failure {
 
 fn parse(text: &str, dir: &Path) -> Result<NewOffering, String> {
     let file: OfferingFile = toml::from_str(text).map_err(|e| e.to_string())?;
-    let valid = file.valid_days.checked_mul(DAY).ok_or("valid_days is too large")?;
+    if !(1..=MAX_DAYS).contains(&file.valid_days) {
+        return Err(format!("valid_days: {} is out of range; 1 to {MAX_DAYS} are right", file.valid_days));
+    }
     Ok(NewOffering {
         template: file.template,
         title: file.title,
@@ -89,7 +93,7 @@ fn parse(text: &str, dir: &Path) -> Result<NewOffering, String> {
         max_supply: file.max_supply,
         windows: Windows { deliver_secs: file.deliver_secs, collect_secs: file.collect_secs },
         transports: file.transports,
-        life_secs: valid,
+        life_secs: file.valid_days * DAY,
         service: file.service.map(|service| served_by(service, dir)).transpose()?,
     })
 }
