@@ -18,9 +18,11 @@
 //! | `GET`, `POST /v1/wallet/recover` | what the account's key alone finds; look for it, or take it back |
 //! | `GET /v1/peers` | who is connected |
 //! | `GET /v1/events` | what changes, as server-sent events |
+//! | `POST /v1/backup` | the node's state in one file |
 //! | `POST /v1/shutdown` | drain and end, as the first signal does |
 
 pub mod access;
+mod backup;
 mod bindings;
 mod call;
 mod context;
@@ -90,6 +92,7 @@ pub(crate) fn router(context: Context, guard: Guard) -> Router {
         .route("/v1/wallet/pay", post(wallet::pay))
         .route("/v1/wallet/fund", post(wallet::fund))
         .route("/v1/wallet/recover", get(wallet::recovery).post(wallet::recover))
+        .route("/v1/backup", post(backup::make))
         .route("/v1/shutdown", post(status::shutdown))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(within_command));

@@ -1,5 +1,6 @@
 //! The command line: nouns with verbs, data on standard output, talk on standard error.
 
+pub mod backup;
 pub mod bind;
 pub mod binding;
 pub mod call;
@@ -18,6 +19,7 @@ pub mod run;
 pub mod service;
 mod show;
 pub mod status;
+pub mod store;
 pub mod wallet;
 
 use std::path::PathBuf;
@@ -104,6 +106,13 @@ enum Command {
     /// Money.
     #[command(subcommand)]
     Wallet(wallet::WalletCommand),
+    /// Writes the running node's state, its encrypted keys and its configuration to one file.
+    Backup(backup::BackupCommand),
+    /// Makes a new home from a backup.
+    Restore(backup::RestoreCommand),
+    /// The database of a stopped node.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Who is connected.
     Peers(peers::Peers),
     /// Shows a market at work on this machine.
@@ -215,6 +224,9 @@ fn execute(cli: Cli) -> Result<(), Failure> {
             Command::Call(call) => call.run(&cli.global).await,
             Command::Service(service) => service.run(&cli.global).await,
             Command::Wallet(wallet) => wallet.run(&cli.global).await,
+            Command::Backup(backup) => backup.run(&cli.global).await,
+            Command::Restore(restore) => restore.run(&cli.global),
+            Command::Store(store) => store.run(&cli.global),
             Command::Peers(peers) => peers.run(&cli.global).await,
             Command::Demo(demo) => demo.run(&cli.global).await,
             Command::DemoService(service) => service.run().await,

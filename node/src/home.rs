@@ -121,6 +121,11 @@ impl Home {
         self.dir.join("keys.json")
     }
 
+    /// The identity of a node that has no keys.
+    pub fn node_key_file(&self) -> PathBuf {
+        self.dir.join("node-key")
+    }
+
     /// `data/`.
     pub fn data_dir(&self) -> PathBuf {
         self.dir.join("data")
@@ -242,7 +247,7 @@ impl HomeLock {
     /// # Errors
     /// [`HomeError::Io`], or [`HomeError::Malformed`] where the file isn't 64 hex digits.
     pub fn node_seed(&self) -> Result<Zeroizing<[u8; 32]>, HomeError> {
-        let path = self.home.dir.join("node-key");
+        let path = self.home.node_key_file();
         let mut seed = Zeroizing::new([0; 32]);
         match self.home.read_small(&path)? {
             Some(text) => {

@@ -31,7 +31,7 @@ use tradepost_protocol::limits::Margins;
 use tradepost_protocol::market::{Keys, Market, Policy, RestoreError, Setup, StoredRow};
 use tradepost_protocol::network_id::NetworkId;
 use tradepost_protocol::step::Space;
-use tradepost_store::{Contents, Store, StoreError};
+use tradepost_store::{Contents, Export, Store, StoreError};
 use zeroize::Zeroizing;
 
 use crate::call::{CallClient, ProviderCalls};
@@ -153,6 +153,8 @@ pub struct NodeHandle {
     pub facts: Arc<NodeFacts>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// A consistent copy of the store.
+    pub export: Export,
     watch: Arc<LedgerWatch>,
     served: ProviderCalls,
 }
@@ -211,6 +213,7 @@ impl Node {
             supervisor,
             facts,
             metrics,
+            export: store.export(),
             watch: Arc::new(watch),
             served,
         };
@@ -258,6 +261,11 @@ impl Starting {
         let rows = store.clone();
         let restored = move || restore(&rows, setup, now);
         let (market, first) = tokio::task::spawn_blocking(restored).await.map_err(StartError::task)??;
+        if market.is_recovering() {
+            tracing::warn!(
+                "restored from a backup: open trades go on, nothing new begins until all is compared with the ledger; the                  node that the backup was made of must not run any more"
+            );
+        }
         let metrics = MarketMetrics::registered(&handle.metrics);
         let outside = Outside::new(
             handle.market.clone(),

@@ -53,6 +53,7 @@ use command::{CommandError, CommandId};
 use event::{Effect, Event};
 
 pub use offers::{Offer, OfferState};
+pub use recovery::RESTORED_KEY;
 
 /// The keys that a node runs with; any subset, also none.
 #[derive(Debug, Clone, Default)]
@@ -284,6 +285,7 @@ impl Market {
         self.resume(now, rng, step);
         self.tend_book(now, step);
         self.forget_void(now, step);
+        self.tend_restored(now, step);
         self.walk_on(now, step);
         self.tend_offers(now, rng, step);
         let requests: Vec<MessageId> = self

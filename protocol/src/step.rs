@@ -40,6 +40,11 @@ impl Space {
         Space::Found,
     ];
 
+    /// Whether a backup has it. Messages come back from peers.
+    pub const fn is_backed_up(self) -> bool {
+        !matches!(self, Self::Message)
+    }
+
     /// Whether money depends on it: a batch that touches one goes through the journal first.
     pub const fn holds_money(self) -> bool {
         matches!(self, Self::Offer | Self::Binding | Self::Intent | Self::Request | Self::Found)

@@ -57,6 +57,16 @@ impl Journal {
         sync_parent(path)
     }
 
+    /// The network that the journal in a file belongs to.
+    pub(crate) fn network_of(path: &Path) -> Result<NetworkId, StoreError> {
+        let why = "this is no journal, or its header is damaged";
+        let damaged = || StoreError::JournalDamaged { path: path.to_owned(), offset: 0, why };
+        let mut bytes = [0; HEADER_BYTES];
+        let mut file = File::open(path).map_err(StoreError::io("opening", path))?;
+        file.read_exact(&mut bytes).map_err(|_| damaged())?;
+        Ok(Header::from_bytes(&bytes).ok_or_else(damaged)?.network)
+    }
+
     /// Opens a journal and reads its header; `None` where there is no file.
     pub(crate) fn open(path: &Path, network: NetworkId) -> Result<Option<Self>, StoreError> {
         let mut file = match OpenOptions::new().read(true).write(true).open(path) {

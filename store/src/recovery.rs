@@ -53,7 +53,7 @@ pub(crate) fn open(dir: &Path, network: NetworkId, compact_bytes: u64) -> Result
 }
 
 /// Keeps other processes out. The operating system lets go of it when the process ends, however it ends.
-fn lock(dir: &Path) -> Result<File, StoreError> {
+pub(crate) fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
     let file = File::create(&path).map_err(StoreError::io("creating", &path))?;
     match file.try_lock() {

@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 
+use tradepost_protocol::market::StoredRow;
 use tradepost_protocol::network_id::NetworkId;
 use tradepost_protocol::step::{Batch, Commit, Space};
 
@@ -72,9 +73,33 @@ impl Store {
         answer.recv().map_err(|_| StoreError::WriterGone)?
     }
 
+    /// The way to a consistent copy of what a backup needs, which doesn't keep the store open.
+    pub fn export(&self) -> Export {
+        Export { shared: Arc::downgrade(&self.shared) }
+    }
+
     /// What the writer has done since the store was opened.
     pub fn activity(&self) -> Activity {
         self.shared.counters.read()
+    }
+}
+
+/// Reads what a backup needs, as long as the store is open elsewhere.
+#[derive(Debug, Clone)]
+pub struct Export {
+    shared: Weak<Shared>,
+}
+
+impl Export {
+    /// All rows of all spaces that are backed up, as they stood at one moment.
+    ///
+    /// # Errors
+    /// Where the store can't be read, or is closed.
+    pub fn rows(&self) -> Result<Vec<StoredRow>, StoreError> {
+        let shared = self.shared.upgrade().ok_or(StoreError::WriterGone)?;
+        let spaces = Space::ALL.iter().copied().filter(|space| space.is_backed_up());
+        let rows = shared.view.rows(spaces)?;
+        Ok(rows.into_iter().map(|(space, (key, value))| (space, key, value)).collect())
     }
 }
 

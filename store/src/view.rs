@@ -70,13 +70,39 @@ impl View {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
+        self.page_under(&self.cover.read().unwrap_or_else(PoisonError::into_inner), space, prefix, after, limit)
+    }
+
+    /// All rows of these spaces as they stood at one moment. What is written meanwhile waits.
+    pub(crate) fn rows(&self, spaces: impl Iterator<Item = Space>) -> Result<Vec<(Space, Entry)>, StoreError> {
+        let cover = self.cover.read().unwrap_or_else(PoisonError::into_inner);
+        let mut rows = Vec::new();
+        for space in spaces {
+            let mut after: Option<Vec<u8>> = None;
+            loop {
+                let page = self.page_under(&cover, space, b"", after.as_deref(), MAX_PAGE_ENTRIES)?;
+                let Some((last, _)) = page.last() else { break };
+                after = Some(last.clone());
+                rows.extend(page.into_iter().map(|entry| (space, entry)));
+            }
+        }
+        Ok(rows)
+    }
+
+    fn page_under(
+        &self,
+        cover: &Stage,
+        space: Space,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
         let prefix = disk_key(space, prefix);
         let from = match after.map(|after| disk_key(space, after)) {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix.clone()),
         };
         let limit = limit.min(MAX_PAGE_ENTRIES);
-        let cover = self.cover.read().unwrap_or_else(PoisonError::into_inner);
         let bounds = (from, Bound::Unbounded);
         let mut covered = cover.values.range::<Vec<u8>, _>(bounds.clone()).peekable();
         let mut stored = self.tree.range(bounds);

@@ -25,13 +25,13 @@ use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::market::command::{Answer, Command, CommandError, CommandId};
 use tradepost_protocol::market::event::{Ask, Effect, Event, ServiceEvent};
-use tradepost_protocol::market::{Keys, Market};
+use tradepost_protocol::market::{Keys, Market, RESTORED_KEY, StoredRow};
 use tradepost_protocol::message::{BindingId, TxHash};
 use tradepost_protocol::refusal::Refusal;
 use tradepost_protocol::stellar::LedgerPoint;
 use tradepost_protocol::stellar::ledger_key::Key;
 use tradepost_protocol::stellar::operation;
-use tradepost_protocol::step::Step;
+use tradepost_protocol::step::{Batch, Commit as _, Space, Step};
 use tradepost_protocol::time::{Now, Timestamp};
 use tradepost_store::MemoryStore;
 
@@ -211,6 +211,25 @@ impl World {
         self.kill(name);
         let index = self.index(name);
         self.nodes[index].store = MemoryStore::default();
+    }
+
+    /// A node's backup as it would be made now.
+    pub fn back_up(&self, name: &str) -> Vec<StoredRow> {
+        let rows = self.nodes[self.index(name)].rows();
+        rows.into_iter().filter(|(space, ..)| space.is_backed_up()).collect()
+    }
+
+    /// Ends a node for good and starts another one with the same keys from a backup.
+    pub fn restore(&mut self, name: &str, backup: Vec<StoredRow>) {
+        self.lose_disk(name);
+        let mut batch = Batch::new();
+        for (space, key, value) in backup {
+            batch.put(space, key, value);
+        }
+        batch.put(Space::Meta, RESTORED_KEY, []);
+        let index = self.index(name);
+        self.nodes[index].store.commit(batch).expect("a store in memory takes every batch");
+        self.start(name);
     }
 
     /// Tells a node to stop: it ends what it serves, and goes on until it is killed.

@@ -1,5 +1,7 @@
 //! What clients send.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tradepost_protocol::account::{AccountId, ServiceKey};
@@ -112,6 +114,14 @@ pub struct NewRecovery {
     /// Take back what was found, each when it is due; else only look.
     #[serde(default)]
     pub take: bool,
+}
+
+/// Write a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewBackup {
+    /// A new file, from the root on; the node writes it.
+    pub file: PathBuf,
 }
 
 fn native() -> Asset {

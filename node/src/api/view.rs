@@ -58,6 +58,17 @@ pub struct Done {
     pub done: bool,
 }
 
+/// A backup was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupView {
+    /// Where.
+    pub file: String,
+    /// Rows of the store in it.
+    pub rows: u64,
+    /// The moment that it shows.
+    pub made_at: Moment,
+}
+
 #[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]

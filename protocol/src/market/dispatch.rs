@@ -79,6 +79,14 @@ impl Market {
             let error = CommandError::NotNow("this node is stopping".into());
             return Self::answer(step, id, Err(error));
         }
+        let begins = matches!(
+            &command,
+            Command::Publish(_) | Command::Bind { dry_run: false, .. } | Command::Pay { dry_run: false, .. }
+        );
+        if begins && self.is_recovering() {
+            let why = "this node was restored from a backup and still compares it with the ledger; try again shortly";
+            return Self::answer(step, id, Err(CommandError::NotNow(why.into())));
+        }
         match command {
             Command::Publish(draft) => {
                 self.publish(id, *draft, now, step);

@@ -204,6 +204,7 @@ impl Loader {
                 let bytes: [u8; 8] = value.try_into().map_err(|_| bad("time", "it hasn't eight bytes".into()))?;
                 self.alive_at = Now::from_millis(u64::from_be_bytes(bytes));
             }
+            Space::Meta if key == super::RESTORED_KEY => self.recovery.restored = true,
             Space::Found => self.recovery.take(&key, &value)?,
             Space::Meta | Space::Request => {}
         }

@@ -20,6 +20,8 @@ use crate::stellar::result;
 use crate::step::{Space, Step};
 use crate::time::{Now, Timestamp};
 
+/// Where a restored backup leaves its mark, in [`Space::Meta`], until what it says is compared with the ledger.
+pub const RESTORED_KEY: &[u8] = b"restored";
 /// Where the walk's position is stored; balances are stored under their ids, which are longer.
 const WALK_KEY: &[u8] = b"walk";
 /// After this a page that wasn't answered is asked for again.
@@ -37,6 +39,8 @@ pub(super) struct Recovery {
     walk: Option<Walk>,
     /// Whether somebody asked for it since the start: a stored one doesn't go on by itself.
     walking: bool,
+    /// Whether the store is a backup's that isn't compared with the ledger yet.
+    pub(super) restored: bool,
     ask_at: Now,
     found: BTreeMap<BalanceId, Found>,
     failures: BTreeMap<BalanceId, (u32, Now)>,
@@ -84,6 +88,34 @@ impl Market {
     /// How far the walk down the account's sequence numbers is; `None` where none was begun.
     pub fn recovery_progress(&self) -> Option<Progress> {
         self.recovery.progress()
+    }
+
+    /// Whether this node was restored from a backup and still compares what it knows with the ledger. Open trades go on
+    /// meanwhile; nothing new begins.
+    pub fn is_recovering(&self) -> bool {
+        self.recovery.restored
+    }
+
+    /// What a restored node does before anything new: the backup's transactions come to their ends, and what the account
+    /// locked since is found and wanted back.
+    pub(super) fn tend_restored(&mut self, now: Now, step: &mut Step<Effect>) {
+        if !self.recovery.restored {
+            return;
+        }
+        if self.setup.keys.account.is_some() {
+            if !self.recovery.walking {
+                // Without the account, which comes with the next ledger, there is nothing to walk yet.
+                let _ = self.begin_walk(now, step);
+                return;
+            }
+            let walked = self.recovery.progress().is_some_and(Progress::is_done);
+            let undecided = self.queue.as_ref().is_some_and(|q| q.open().next().is_some());
+            if !walked || undecided || self.want_found(now, step).is_err() {
+                return;
+            }
+        }
+        self.recovery.restored = false;
+        step.batch().delete(Space::Meta, RESTORED_KEY);
     }
 
     /// A user wants to know what the account has locked, or wants it back.

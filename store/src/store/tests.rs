@@ -197,6 +197,37 @@ fn a_batch_of_money_alone_takes_no_sync_of_sled() {
 }
 
 #[test]
+fn an_export_is_one_moment_of_all_that_is_backed_up_while_others_write() {
+    let home = Home::new();
+    let store = home.open();
+    let export = store.export();
+    let writer = {
+        let store = store.clone();
+        std::thread::spawn(move || {
+            for n in 0..300u32 {
+                let mut batch = Batch::new();
+                for space in [Space::Offer, Space::Binding, Space::Message, Space::Found] {
+                    batch.put(space, n.to_be_bytes(), [7; 10]);
+                }
+                store.commit(batch).unwrap();
+            }
+        })
+    };
+    let count =
+        |rows: &[tradepost_protocol::market::StoredRow], space| rows.iter().filter(|row| row.0 == space).count();
+    while !writer.is_finished() {
+        let rows = export.rows().unwrap();
+        let offers = count(&rows, Space::Offer);
+        assert_eq!((count(&rows, Space::Binding), count(&rows, Space::Found)), (offers, offers));
+        assert_eq!(count(&rows, Space::Message), 0);
+    }
+    writer.join().unwrap();
+    assert_eq!(count(&export.rows().unwrap(), Space::Found), 300);
+    drop(store);
+    assert!(matches!(export.rows(), Err(StoreError::WriterGone)), "it doesn't keep the store open");
+}
+
+#[test]
 fn what_is_too_large_is_refused_and_the_store_goes_on() {
     let home = Home::new();
     let store = home.open();
