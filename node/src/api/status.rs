@@ -57,6 +57,11 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
         bindings,
     };
     view.troubles = troubles(&view, &context);
+    if context.ask(|market, _| market.is_recovering()).await? {
+        let what = "restored from a backup, and still comparing it with the ledger: nothing new begins meanwhile";
+        let remedy = "wait until the ledger was read; see that the node that it was made of runs no more";
+        view.troubles.push(Trouble::new(what, remedy));
+    }
     view.ok = view.troubles.is_empty();
     Ok(Json(view))
 }
