@@ -263,7 +263,8 @@ impl Starting {
         let (market, first) = tokio::task::spawn_blocking(restored).await.map_err(StartError::task)??;
         if market.is_recovering() {
             tracing::warn!(
-                "restored from a backup: open trades go on, nothing new begins until all is compared with the ledger; the                  node that the backup was made of must not run any more"
+                "restored from a backup: open trades go on, nothing new begins until all is compared with the ledger; the \
+                 node that the backup was made of must not run any more"
             );
         }
         let metrics = MarketMetrics::registered(&handle.metrics);

@@ -309,7 +309,8 @@ impl Market {
 
     /// Ends the sessions that this provider was away from for longer than the grace time: it may not collect them.
     fn end_what_was_missed(&mut self, now: Now, step: &mut Step<Effect>) {
-        if self.alive_at == Now::default() || now.since(self.alive_at) <= self.setup.margins.grace {
+        // Bindings without that time: the database was lost, and with it how long this node was gone.
+        if now.since(self.alive_at) <= self.setup.margins.grace {
             return;
         }
         self.end_what_was_served(step);

@@ -45,7 +45,7 @@ impl BackupCommand {
         let file = std::path::absolute(&self.file)?;
         let made: BackupView = client.post("/v1/backup", &NewBackup { file }).await?;
         Ok(global.terminal().print(&made, |made| {
-            let state = format!("{} rows of the store, as of {}", made.rows, show::moment(&made.made_at, client.now()));
+            let state = format!("{} rows of the store, as of {}", made.rows, made.made_at.text);
             show::fields([("backup", made.file.clone()), ("state", state)])
         })?)
     }

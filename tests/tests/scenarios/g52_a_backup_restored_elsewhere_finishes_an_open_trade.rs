@@ -74,3 +74,14 @@ fn g52_a_backup_from_before_an_end_that_came_learns_it_from_the_ledger() {
     let again = world.bind("consumer", published.offering, 1);
     assert!(again.is_ok(), "and trade goes on: {again:?}");
 }
+
+#[test]
+fn a_provider_that_lost_all_but_its_journal_collects_nothing_that_it_may_not_have_served() {
+    let (mut world, published) = World::with_offering(524);
+    let bound = world.bind("consumer", published.offering, 5).unwrap();
+    world.wait_phase("consumer", bound.request, Phase::Active);
+    let journal = world.back_up("provider").into_iter().filter(|(space, ..)| space.holds_money()).collect();
+    world.restore("provider", journal);
+    world.wait_phase("consumer", bound.request, Phase::Closed);
+    assert_eq!(world.gain("consumer"), 0, "all of it is back");
+}
