@@ -11,7 +11,7 @@ use crate::limits::MAX_KEYS_PER_READ;
 use crate::market::Market;
 use crate::market::event::{Ask, Effect};
 use crate::message::{BalanceId, BindingId, MessageId};
-use crate::stellar::entry::Entry;
+use crate::stellar::entry::{BalanceState, Entry};
 use crate::stellar::ledger_key::Key;
 use crate::stellar::{LedgerPoint, result};
 use crate::step::Step;
@@ -56,11 +56,13 @@ impl Market {
             .filter_map(|t| t.state.balance.filter(|b| asked.contains(b)).map(|b| (t.request_id(), b)))
             .collect();
         for (request, balance) in concerned {
-            let found = entries.iter().find_map(|e| match e {
+            let there = entries.iter().find_map(|e| match e {
                 Entry::Balance(state) if state.id == balance => Some(state),
                 _ => None,
             });
             self.with_trade(request, step, |market, trade, _| {
+                // An id follows from a sequence number: where this funding died, it is the next binding's.
+                let found = there.filter(|state| trade.binding().is_some_and(|b| commits_to(state, b)));
                 let observation = match (found, trade.escrow_terms()) {
                     (Some(state), Some(terms)) => Observation::Present(at, terms.verify(state)),
                     // One's own transaction tells exactly what became of it, and that is on its way.
@@ -170,4 +172,9 @@ impl Market {
         });
         self.drive(request, now, rng, step);
     }
+}
+
+/// Whether a balance's hash claimant is this binding: whose escrow it is, whatever else is right or wrong about it.
+fn commits_to(state: &BalanceState, binding: BindingId) -> bool {
+    state.claimants.iter().any(|c| c.account.as_bytes() == binding.as_bytes())
 }

@@ -199,10 +199,10 @@ impl Judge {
                 let right = match trade.escrow() {
                     EscrowState::Paid => holder == Some(Holder::Recipient),
                     EscrowState::Refunded => holder == Some(Holder::Consumer),
-                    EscrowState::Free | EscrowState::None => holder.is_none(),
+                    EscrowState::Free => holder.is_none(),
                     // A funding that was handed over and never submitted is none. A provider that was away from then
-                    // until the money was taken back can't tell.
-                    EscrowState::Intended => match trade.state.side {
+                    // until the money was taken back can't tell the two apart.
+                    EscrowState::Intended | EscrowState::None => match trade.state.side {
                         Side::Provider => holder != Some(Holder::Recipient),
                         Side::Consumer => holder.is_none(),
                     },
