@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::pair::{CONSUMER, PROVIDER, Pair, draft};
+use crate::account::AccountId;
 use crate::amount::{Price, Stroops};
 use crate::asset::Asset;
 use crate::binding::phase::Phase;
@@ -11,7 +12,8 @@ use crate::binding::session::End;
 use crate::escrow::outcome::EscrowState;
 use crate::kind::Kind;
 use crate::market::command::{Answer, Command, CommandError, OfferingDraft};
-use crate::stellar::entry::BalanceState;
+use crate::stellar::entry::{BalanceClaimant, BalanceState};
+use crate::stellar::predicate::Predicate;
 
 #[test]
 fn a_bind_is_answered_where_the_provider_never_takes_the_funding() {
@@ -63,7 +65,9 @@ fn an_escrow_other_than_agreed_starts_nothing_and_holds_no_place() {
     let id = pair.trade(PROVIDER, request).state.balance.unwrap();
     pair.ledger.pending.clear();
     let (amount, asset) = (Stroops::new(1).unwrap(), Asset::Native);
-    let other = BalanceState { id, asset, amount, claimants: vec![], clawback_enabled: false, sponsor: None };
+    let account = AccountId::from_bytes(*pair.trade(PROVIDER, request).binding().unwrap().as_bytes());
+    let claimants = vec![BalanceClaimant { account, predicate: Predicate::Never }];
+    let other = BalanceState { id, asset, amount, claimants, clawback_enabled: false, sponsor: None };
     pair.ledger.balances.insert(id, other);
     pair.run(3);
     assert_eq!(pair.phase(PROVIDER, request), Phase::Refused);
