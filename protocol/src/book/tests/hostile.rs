@@ -180,7 +180,8 @@ proptest! {
         let mut desk = Desk::new();
         for &kind in Kind::ALL {
             let admission = desk.book.admit_bytes(kind, payload.clone(), Some(&peer(1)), at(0), random);
-            prop_assert!(matches!(admission.verdict, Verdict::Reject(_)));
+            // By chance the bytes are a frame of a key and series that nobody has; then it is the relayer's no fault.
+            prop_assert!(matches!(admission.verdict, Verdict::Reject(_) | Verdict::Ignore(_)));
             desk.settle(admission.step);
         }
         prop_assert!(desk.store.0.is_empty() && desk.book.waiting() == 0);
