@@ -18,15 +18,16 @@ mod set_options;
 mod set_trust_line_flags;
 
 use stellar_xdr::{
-    AccountEntry, AccountId, AccountMergeResult, BeginSponsoringFutureReservesResult, BumpSequenceResult,
+    AccountEntry, AccountId, AccountMergeResult, Asset, BeginSponsoringFutureReservesResult, BumpSequenceResult,
     ChangeTrustResult, ClaimClaimableBalanceResult, ClaimableBalanceId, ClawbackClaimableBalanceResult, ClawbackResult,
-    CreateAccountResult, CreateClaimableBalanceResult, EndSponsoringFutureReservesResult, Hash, LedgerEntryData,
-    ManageDataResult, OperationBody, OperationResult, OperationResultTr, PaymentResult, RevokeSponsorshipResult,
-    SetOptionsResult, SetTrustLineFlagsResult,
+    ContractEvent, CreateAccountResult, CreateClaimableBalanceResult, EndSponsoringFutureReservesResult, Hash,
+    LedgerEntryData, ManageDataResult, OperationBody, OperationResult, OperationResultTr, PaymentResult,
+    RevokeSponsorshipResult, SetOptionsResult, SetTrustLineFlagsResult,
 };
 
 use crate::account::ReserveError;
 use crate::context::Context;
+use crate::events::{self, Party};
 use crate::execute::HighestSequences;
 use crate::frame::Inner;
 use crate::sponsorship::{self, Sandwiches};
@@ -46,9 +47,34 @@ pub(crate) struct Scope<'a> {
     pub(crate) highest: &'a HighestSequences,
     /// Who sponsors what the transaction makes.
     pub(crate) sandwiches: &'a mut Sandwiches,
+    /// What others are told of the operation, if it and all others succeed.
+    pub(crate) events: Vec<ContractEvent>,
 }
 
 impl Scope<'_> {
+    /// Returns the source as the transaction names it, muxed or not.
+    fn source_party(&self) -> Party {
+        let index = usize::try_from(self.op_index).expect("at most 100 operations");
+        let named = self.inner.tx.operations[index].source_account.as_ref();
+        Party::Account(named.unwrap_or(&self.inner.tx.source_account).clone())
+    }
+
+    /// Tells that an amount went from one to another.
+    fn tell_moved(&mut self, asset: &Asset, from: &Party, to: &Party, amount: i64) {
+        let memo = &self.inner.tx.memo;
+        self.events.push(events::moved(&self.context.network_id, asset, from, to, amount, memo));
+    }
+
+    /// Tells that the issuer took an amount back.
+    fn tell_clawed_back(&mut self, asset: &Asset, from: &Party, amount: i64) {
+        self.events.push(events::clawed_back(&self.context.network_id, asset, from, amount));
+    }
+
+    /// Tells that the issuer authorised a trustline, or no longer does.
+    fn tell_authorized(&mut self, asset: &Asset, trustor: &AccountId, now: bool) {
+        self.events.push(events::authorized(&self.context.network_id, asset, trustor, now));
+    }
+
     /// Returns a copy of the source account, to be changed and put back.
     fn source_account(&self) -> Result<AccountEntry, OperationResult> {
         self.state.account(&self.source).cloned().ok_or(OperationResult::OpNoAccount)

@@ -49,6 +49,11 @@ pub(crate) fn issuer(asset: &Asset) -> Option<&AccountId> {
     }
 }
 
+/// Whether a trustline with these flags is fully authorised.
+pub(crate) fn authorized(flags: u32) -> bool {
+    flags & TrustLineFlags::AuthorizedFlag as u32 != 0
+}
+
 /// Whether a trustline with these flags is authorised at least to maintain
 /// liabilities.
 pub(crate) fn maintains(flags: u32) -> bool {
@@ -136,7 +141,7 @@ pub(crate) fn line_liabilities(line: &TrustLineEntry) -> Liabilities {
 
 fn authorized_line(state: &State, owner: &AccountId, asset: &Asset) -> Result<TrustLineEntry, HoldingError> {
     let line = state.trustline(owner, asset).ok_or(HoldingError::NoTrust)?;
-    if line.flags & TrustLineFlags::AuthorizedFlag as u32 == 0 {
+    if !authorized(line.flags) {
         return Err(HoldingError::NotAuthorized);
     }
     Ok(line.clone())

@@ -3,19 +3,24 @@
 use std::sync::Arc;
 
 use stellar_xdr::{
-    GeneralizedTransactionSet, Hash, LedgerHeader, LedgerHeaderExt, StellarValue, StellarValueExt, TimePoint,
-    TransactionPhase, TransactionResultPair, TransactionResultSet, TransactionSetV1, TxSetComponent,
-    TxSetComponentTxsMaybeDiscountedFee, VecM,
+    Hash, LedgerHeader, LedgerHeaderExt, StellarValue, StellarValueExt, TimePoint, TransactionResultPair,
+    TransactionResultSet, VecM,
 };
 
+use crate::close_meta;
 use crate::context::Context;
+use crate::events;
 use crate::execute::{self, HighestSequences};
 use crate::fee;
 use crate::frame::Frame;
 use crate::genesis::{BASE_FEE, BASE_RESERVE, FIRST_LEDGER, MAX_OPERATIONS_PER_LEDGER, PROTOCOL_VERSION, TOTAL_COINS};
 use crate::hash;
 use crate::history::TransactionRecord;
+use crate::meta::{self, bounded};
 use crate::state::State;
+
+/// How many ledgers apart the four entries of a header's skip list are.
+const SKIPS: [u32; 4] = [50, 5_000, 50_000, 500_000];
 
 /// What executing a transaction set left.
 #[derive(Debug)]
@@ -46,38 +51,37 @@ pub(crate) fn genesis_header(state: &State, close_time: u64) -> LedgerHeader {
 }
 
 /// Executes transactions as the ledger after `last`: first all fees are
-/// taken, then each runs, in an order that nobody chooses.
-pub(crate) fn execute(mut frames: Vec<Frame>, last: &LedgerHeader, state: &mut State, context: &Context) -> Executed {
+/// taken, at most `base_fee` stroops for each operation, then each runs, in an
+/// order that nobody chooses.
+pub(crate) fn execute(
+    frames: Vec<Frame>,
+    base_fee: i64,
+    last: &LedgerHeader,
+    state: &mut State,
+    context: &Context,
+) -> Executed {
     state.begin(context.sequence);
     let previous = header_hash(last);
-    let set_hash = set_hash(&mut frames, &previous);
-    frames.sort_by_cached_key(|frame| hash::sha256(&[&set_hash, &frame.hash()]));
+    let (set_hash, frames) = in_order(frames, base_fee, &previous);
 
     let mut fee_pool = last.fee_pool;
     let mut highest = HighestSequences::new();
     let mut fees = Vec::with_capacity(frames.len());
     for frame in &frames {
-        let taken = fee::charge(state, frame.fee_source(), fee::due(frame, context));
+        let before = state.mark();
+        let taken = fee::charge(state, frame.fee_source(), fee::due(frame, base_fee));
         fee_pool += taken;
-        fees.push(taken);
+        fees.push((taken, meta::changes(state, before)));
         highest.insert(frame.inner.source.clone(), frame.inner.tx.seq_num.0);
     }
     let mut records = Vec::with_capacity(frames.len());
-    for (order, (frame, fee)) in frames.iter().zip(fees).enumerate() {
-        let result = execute::execute(frame, fee, state, context, &highest);
-        records.push(Arc::new(TransactionRecord {
-            hash: frame.hash(),
-            inner_hash: frame.bump.as_ref().map(|_| frame.inner.signed.hash),
-            ledger: context.sequence,
-            close_time: context.close_time,
-            order: u32::try_from(order + 1).expect("bounded by the ledger's limit"),
-            envelope_xdr: hash::xdr(&frame.envelope),
-            fee_rate: u64::try_from(fee / frame.paid_operations()).unwrap_or(0),
-            result_xdr: hash::xdr(&result),
-            result,
-        }));
+    for (order, (frame, (fee, fee_changes))) in (1..).zip(frames.into_iter().zip(fees)) {
+        let (result, meta) = execute::execute(&frame, fee, state, context, &highest);
+        let events = events::fee(&context.network_id, frame.fee_source(), fee);
+        let meta = meta.finish(events.into_iter().collect());
+        records.push(Arc::new(TransactionRecord::new(frame, order, context, result, fee_changes, meta)));
     }
-    let header = LedgerHeader {
+    let mut header = LedgerHeader {
         previous_ledger_hash: Hash(previous),
         scp_value: value(set_hash, context.close_time),
         tx_set_result_hash: Hash(results_hash(&records)),
@@ -86,6 +90,7 @@ pub(crate) fn execute(mut frames: Vec<Frame>, last: &LedgerHeader, state: &mut S
         fee_pool,
         ..last.clone()
     };
+    skip(&mut header);
     Executed { header, records }
 }
 
@@ -94,19 +99,16 @@ pub(crate) fn header_hash(header: &LedgerHeader) -> [u8; 32] {
     hash::sha256(&[&hash::xdr(header)])
 }
 
-/// The hash of the set doesn't depend on the order of submission.
-fn set_hash(frames: &mut [Frame], previous: &[u8; 32]) -> [u8; 32] {
-    frames.sort_by_key(Frame::hash);
-    let txs: Vec<_> = frames.iter().map(|frame| frame.envelope.clone()).collect();
-    let component = TxSetComponent::TxsetCompTxsMaybeDiscountedFee(TxSetComponentTxsMaybeDiscountedFee {
-        base_fee: Some(i64::from(BASE_FEE)),
-        txs: bounded(txs),
-    });
-    let set = GeneralizedTransactionSet::V1(TransactionSetV1 {
-        previous_ledger_hash: Hash(*previous),
-        phases: bounded(vec![TransactionPhase::V0(bounded(vec![component]))]),
-    });
-    hash::sha256(&[&hash::xdr(&set)])
+/// Returns the hash of the set of transactions, which doesn't depend on the
+/// order of submission, and the transactions in the order of execution: by
+/// their hashes, each exclusive-or that of the set.
+fn in_order(frames: Vec<Frame>, base_fee: i64, previous: &[u8; 32]) -> ([u8; 32], Vec<Frame>) {
+    let mut hashed: Vec<_> = frames.into_iter().map(|frame| (frame.full_hash(), frame)).collect();
+    hashed.sort_by_key(|(full_hash, _)| *full_hash);
+    let envelopes: Vec<&[u8]> = hashed.iter().map(|(_, frame)| frame.bytes.as_slice()).collect();
+    let set_hash = hash::sha256(&[&close_meta::transaction_set(previous, base_fee, &envelopes)]);
+    hashed.sort_by_key(|(full_hash, _)| -> [u8; 32] { std::array::from_fn(|i| full_hash[i] ^ set_hash[i]) });
+    (set_hash, hashed.into_iter().map(|(_, frame)| frame).collect())
 }
 
 fn results_hash(records: &[Arc<TransactionRecord>]) -> [u8; 32] {
@@ -135,6 +137,26 @@ fn entries_hash(previous: &[u8; 32], state: &State) -> [u8; 32] {
     hash::sha256(&[&bytes])
 }
 
+/// Every fiftieth header remembers its own hash of entries, and moves what it
+/// remembered further back where that is due.
+fn skip(header: &mut LedgerHeader) {
+    let mut due = 0;
+    let mut from = i64::from(header.ledger_seq);
+    for apart in SKIPS {
+        if from <= 0 || from % i64::from(apart) != 0 {
+            break;
+        }
+        due += 1;
+        from -= i64::from(apart);
+    }
+    for place in (1..due).rev() {
+        header.skip_list[place] = header.skip_list[place - 1].clone();
+    }
+    if due > 0 {
+        header.skip_list[0] = header.bucket_list_hash.clone();
+    }
+}
+
 fn value(tx_set_hash: [u8; 32], close_time: u64) -> StellarValue {
     StellarValue {
         tx_set_hash: Hash(tx_set_hash),
@@ -144,6 +166,26 @@ fn value(tx_set_hash: [u8; 32], close_time: u64) -> StellarValue {
     }
 }
 
-fn bounded<T>(values: Vec<T>) -> VecM<T> {
-    values.try_into().expect("far fewer than 2^32")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_skip_list_remembers_fifty_and_five_thousand_ledgers_apart() {
+        let mut state = State::default();
+        state.begin(1);
+        let mut header = genesis_header(&state, 0);
+        let entries = |n: u32| Hash(hash::sha256(&[&n.to_be_bytes()]));
+        for sequence in 2..=10_100 {
+            header.ledger_seq = sequence;
+            header.bucket_list_hash = entries(sequence);
+            skip(&mut header);
+            let last = sequence / 50 * 50;
+            let expected = if last == 0 { Hash([0; 32]) } else { entries(last) };
+            assert_eq!(header.skip_list[0], expected, "{sequence}");
+        }
+        // What the first place held fifty ledgers after each five thousandth.
+        assert_eq!(header.skip_list[1], entries(10_000));
+        assert_eq!(header.skip_list[2], Hash([0; 32]));
+    }
 }

@@ -1,6 +1,6 @@
 //! The ledger in which a transaction is judged.
 
-/// The numbers of a ledger that validity and execution depend on.
+/// What validity and execution depend on besides the entries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context {
     /// The ledger's number.
@@ -11,4 +11,6 @@ pub(crate) struct Context {
     pub(crate) base_fee: u32,
     /// Stroops per reserve.
     pub(crate) base_reserve: u32,
+    /// The network, of which the ids of contracts depend.
+    pub(crate) network_id: [u8; 32],
 }

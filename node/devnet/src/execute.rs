@@ -4,13 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stellar_xdr::{
-    AccountId, OperationResult, SequenceNumber, SignerKey, TransactionResult, TransactionResultResult as Code, Uint256,
+    AccountId, OperationMetaV2, OperationResult, SequenceNumber, SignerKey, TransactionResult,
+    TransactionResultResult as Code, Uint256,
 };
 
 use crate::account;
 use crate::apply::{self, Scope};
 use crate::context::Context;
 use crate::frame::{Frame, Inner};
+use crate::meta::{self, Meta};
 use crate::signatures::SignatureCheck;
 use crate::sponsorship::{self, Sandwiches};
 use crate::state::State;
@@ -26,17 +28,20 @@ pub(crate) fn execute(
     state: &mut State,
     context: &Context,
     highest: &HighestSequences,
-) -> TransactionResult {
+) -> (TransactionResult, Meta) {
     let inner = &frame.inner;
+    let mut meta = Meta::default();
     let code = match &frame.bump {
-        None => execute_inner(inner, state, context, highest, Stage::Execution),
+        None => execute_inner(inner, state, context, highest, Stage::Execution, &mut meta),
         Some(bump) => {
+            let start = state.mark();
             remove_one_time_signer(state, &bump.source, bump.signed.hash);
-            let code = execute_inner(inner, state, context, highest, Stage::BumpedExecution);
+            meta.before.extend(meta::changes(state, start));
+            let code = execute_inner(inner, state, context, highest, Stage::BumpedExecution, &mut meta);
             validity::wrap(inner, code)
         }
     };
-    validity::result(fee_charged, code)
+    (validity::result(fee_charged, code), meta)
 }
 
 fn execute_inner(
@@ -45,7 +50,9 @@ fn execute_inner(
     context: &Context,
     highest: &HighestSequences,
     stage: Stage,
+    meta: &mut Meta,
 ) -> Code {
+    let start = state.mark();
     let mut check = SignatureCheck::new(&inner.signed);
     let verdict = validity::common(inner, &mut check, state, context, stage);
     let reached = match &verdict {
@@ -60,8 +67,9 @@ fn execute_inner(
     for source in sources(inner) {
         remove_one_time_signer(state, &source, inner.signed.hash);
     }
+    meta.before.extend(meta::changes(state, start));
     match signed {
-        Ok(()) => run_operations(inner, state, context, highest),
+        Ok(()) => run_operations(inner, state, context, highest, meta),
         Err(code) => code,
     }
 }
@@ -86,10 +94,17 @@ fn operations_signed(inner: &Inner, check: &mut SignatureCheck<'_>, state: &Stat
 
 /// Runs every operation, also past one that failed, for its result; nothing
 /// of it stays unless all succeed.
-fn run_operations(inner: &Inner, state: &mut State, context: &Context, highest: &HighestSequences) -> Code {
+fn run_operations(
+    inner: &Inner,
+    state: &mut State,
+    context: &Context,
+    highest: &HighestSequences,
+    meta: &mut Meta,
+) -> Code {
     let before_all = state.mark();
     let mut sandwiches = Sandwiches::default();
     let mut results = Vec::with_capacity(inner.tx.operations.len());
+    let mut done: Vec<OperationMetaV2> = Vec::with_capacity(inner.tx.operations.len());
     let mut all_succeeded = true;
     for (index, operation) in inner.tx.operations.iter().enumerate() {
         let before = state.mark();
@@ -101,6 +116,7 @@ fn run_operations(inner: &Inner, state: &mut State, context: &Context, highest: 
             op_index: u32::try_from(index).expect("at most 100 operations"),
             highest,
             sandwiches: &mut sandwiches,
+            events: Vec::new(),
         };
         let outcome = match scope.state.account(&scope.source) {
             None => Err(OperationResult::OpNoAccount),
@@ -108,21 +124,25 @@ fn run_operations(inner: &Inner, state: &mut State, context: &Context, highest: 
                 apply::check(&operation.body, &scope.source).and_then(|()| apply::run(&operation.body, &mut scope))
             }
         };
-        results.push(outcome.unwrap_or_else(|failure| {
-            all_succeeded = false;
-            state.rollback(before);
-            failure
-        }));
+        let events = scope.events;
+        match outcome {
+            Ok(success) => {
+                done.push(meta::operation(meta::changes(state, before), events));
+                results.push(success);
+            }
+            Err(failure) => {
+                all_succeeded = false;
+                state.rollback(before);
+                results.push(failure);
+            }
+        }
     }
-    if all_succeeded && !sandwiches.all_closed() {
-        state.rollback(before_all);
-        Code::TxBadSponsorship
-    } else if all_succeeded {
-        Code::TxSuccess(results.try_into().expect("at most 100 operations"))
-    } else {
-        state.rollback(before_all);
-        validity::failed(results)
+    if all_succeeded && sandwiches.all_closed() {
+        meta.operations = done;
+        return Code::TxSuccess(results.try_into().expect("at most 100 operations"));
     }
+    state.rollback(before_all);
+    if all_succeeded { Code::TxBadSponsorship } else { validity::failed(results) }
 }
 
 fn use_sequence(inner: &Inner, state: &mut State, context: &Context) {

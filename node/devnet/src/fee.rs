@@ -17,8 +17,8 @@ pub(crate) fn minimum(operations: i64, context: &Context) -> i64 {
 }
 
 /// Returns what an included transaction is charged: no more than it bid.
-pub(crate) fn due(frame: &Frame, context: &Context) -> i64 {
-    frame.bid().min(minimum(frame.paid_operations(), context))
+pub(crate) fn due(frame: &Frame, base_fee: i64) -> i64 {
+    frame.bid().min(base_fee.saturating_mul(frame.paid_operations()))
 }
 
 /// Takes the fee from its source and returns what was taken; never more than

@@ -29,7 +29,8 @@ pub struct InvalidXdr {
 /// A transaction as it was submitted: one on its own, or one in a fee bump.
 #[derive(Debug)]
 pub(crate) struct Frame {
-    pub(crate) envelope: TransactionEnvelope,
+    /// The envelope as it came: XDR has one encoding of a value only.
+    pub(crate) bytes: Vec<u8>,
     pub(crate) inner: Inner,
     pub(crate) bump: Option<Bump>,
 }
@@ -73,33 +74,32 @@ impl Frame {
         let limits = Limits { depth: MAX_XDR_DEPTH, len: MAX_ENVELOPE_BYTES };
         let envelope =
             TransactionEnvelope::from_xdr(bytes, limits).map_err(|e| InvalidXdr { reason: e.to_string() })?;
-        Ok(Self::new(envelope, network_id))
-    }
-
-    /// Computes the hashes of an envelope on a network.
-    pub(crate) fn new(envelope: TransactionEnvelope, network_id: &[u8; 32]) -> Self {
-        match &envelope {
+        let bytes = bytes.to_vec();
+        Ok(match envelope {
             TransactionEnvelope::TxV0(v0) => {
-                let mut inner = Inner::new(as_v1(v0.tx.clone()), v0.signatures.to_vec(), network_id);
+                let mut inner = Inner::new(as_v1(v0.tx), v0.signatures.into(), network_id);
                 inner.version0 = true;
-                Self { inner, bump: None, envelope }
+                Self { bytes, inner, bump: None }
             }
             TransactionEnvelope::Tx(v1) => {
-                Self { inner: Inner::new(v1.tx.clone(), v1.signatures.to_vec(), network_id), bump: None, envelope }
+                Self { bytes, inner: Inner::new(v1.tx, v1.signatures.into(), network_id), bump: None }
             }
             TransactionEnvelope::TxFeeBump(outer) => {
-                let FeeBumpTransactionInnerTx::Tx(v1) = &outer.tx.inner_tx;
+                let signed = Signed::new(hash::fee_bump(network_id, &outer.tx), outer.signatures.into());
+                let FeeBumpTransactionInnerTx::Tx(v1) = outer.tx.inner_tx;
                 Self {
-                    inner: Inner::new(v1.tx.clone(), v1.signatures.to_vec(), network_id),
-                    bump: Some(Bump {
-                        source: outer.tx.fee_source.clone().account_id(),
-                        fee: outer.tx.fee,
-                        signed: Signed::new(hash::fee_bump(network_id, &outer.tx), outer.signatures.to_vec()),
-                    }),
-                    envelope,
+                    bytes,
+                    inner: Inner::new(v1.tx, v1.signatures.into(), network_id),
+                    bump: Some(Bump { source: outer.tx.fee_source.account_id(), fee: outer.tx.fee, signed }),
                 }
             }
-        }
+        })
+    }
+
+    /// Returns the hash of the envelope with its signatures, by which the
+    /// transactions of a ledger are sorted.
+    pub(crate) fn full_hash(&self) -> [u8; 32] {
+        hash::sha256(&[&self.bytes])
     }
 
     /// Returns the hash of the whole: the outer one of a fee bump.

@@ -4,7 +4,7 @@
 //! readings of the protocol check each other, so nothing here may be shared.
 
 use sha2::{Digest, Sha256};
-use stellar_xdr::{AccountId, FeeBumpTransaction, Limits, PublicKey, Transaction, WriteXdr};
+use stellar_xdr::{AccountId, Asset, FeeBumpTransaction, Limits, PublicKey, Transaction, WriteXdr};
 
 /// `ENVELOPE_TYPE_TX`: the tag in front of a transaction's signature payload.
 const ENVELOPE_TYPE_TX: u32 = 2;
@@ -12,6 +12,10 @@ const ENVELOPE_TYPE_TX: u32 = 2;
 const ENVELOPE_TYPE_TX_FEE_BUMP: u32 = 5;
 /// `ENVELOPE_TYPE_OP_ID`: the tag in front of a claimable balance's preimage.
 const ENVELOPE_TYPE_OP_ID: u32 = 6;
+/// `ENVELOPE_TYPE_CONTRACT_ID`: the tag in front of a contract's preimage.
+const ENVELOPE_TYPE_CONTRACT_ID: u32 = 8;
+/// `CONTRACT_ID_PREIMAGE_FROM_ASSET`: the contract of an asset.
+const CONTRACT_ID_PREIMAGE_FROM_ASSET: u32 = 1;
 /// `PUBLIC_KEY_TYPE_ED25519`: the only kind of account there is.
 const PUBLIC_KEY_TYPE_ED25519: u32 = 0;
 
@@ -49,6 +53,17 @@ pub(crate) fn balance_id(tx_source: &AccountId, sequence: i64, op_index: u32) ->
         key_bytes(tx_source),
         &sequence.to_be_bytes(),
         &op_index.to_be_bytes(),
+    ])
+}
+
+/// Returns the id of the contract that an asset has on a network, deployed or
+/// not: what events of the asset come from.
+pub(crate) fn contract_id(network_id: &[u8; 32], asset: &Asset) -> [u8; 32] {
+    sha256(&[
+        &ENVELOPE_TYPE_CONTRACT_ID.to_be_bytes(),
+        network_id,
+        &CONTRACT_ID_PREIMAGE_FROM_ASSET.to_be_bytes(),
+        &xdr(asset),
     ])
 }
 

@@ -136,7 +136,7 @@ impl Ledger {
         let header = close::genesis_header(&state, close_time);
         let hash = close::header_hash(&header);
         let mut history = History::default();
-        history.push(header.clone(), hash, &[]);
+        history.push(PastLedger::new(header.clone(), hash, i64::from(header.base_fee), Vec::new()));
         Self {
             passphrase: passphrase.to_owned(),
             network_id,
@@ -185,16 +185,18 @@ impl Ledger {
             Submissions::Stuck => Taken::default(),
             _ => self.queue.take(&self.state, &context),
         };
-        let executed = close::execute(taken.included, &self.header, &mut self.state, &context);
+        let base_fee = i64::from(context.base_fee);
+        let executed = close::execute(taken.included, base_fee, &self.header, &mut self.state, &context);
         self.header = executed.header;
         self.hash = close::header_hash(&self.header);
-        self.history.push(self.header.clone(), self.hash, &executed.records);
+        let records = executed.records;
+        self.history.push(PastLedger::new(self.header.clone(), self.hash, base_fee, records.clone()));
         debug_assert!(self.totals().conserved(), "{:?}", self.totals());
         Ok(LedgerClosed {
             sequence: context.sequence,
             close_time,
             hash: self.hash,
-            transactions: executed.records,
+            transactions: records,
             dropped: taken.dropped,
         })
     }
@@ -316,6 +318,7 @@ impl Ledger {
             close_time,
             base_fee: self.header.base_fee,
             base_reserve: self.header.base_reserve,
+            network_id: self.network_id,
         }
     }
 }

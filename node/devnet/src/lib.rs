@@ -18,7 +18,9 @@ mod apply;
 mod asset;
 mod client;
 mod close;
+mod close_meta;
 mod context;
+mod events;
 mod execute;
 pub mod faults;
 mod fee;
@@ -27,6 +29,7 @@ mod genesis;
 mod hash;
 mod history;
 mod ledger;
+mod meta;
 mod pool;
 mod predicate;
 mod queue;
@@ -47,7 +50,8 @@ pub use history::{MAX_HISTORY_BYTES, RETENTION_LEDGERS, TransactionRecord};
 pub use ledger::{CloseError, Ledger, LedgerClosed, Submitted, Totals};
 pub use queue::{Admission, MAX_PENDING_OPERATIONS};
 pub use rpc::{
-    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, MAX_ENTRY_KEYS, METHOD_NOT_FOUND, PARSE_ERROR, RpcError,
+    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, MAX_ENTRY_KEYS, MAX_EVENTS, MAX_PAGE, MAX_PAGE_BYTES,
+    MAX_SCANNED_LEDGERS, METHOD_NOT_FOUND, PARSE_ERROR, RpcError,
 };
 pub use server::{
     Close, Config, FRIENDBOT_AMOUNT, MAX_BODY_BYTES, MAX_CLOCK_OFFSET, MAX_CONCURRENT_REQUESTS, MAX_CONNECTIONS,

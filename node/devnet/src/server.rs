@@ -302,7 +302,7 @@ fn random_passphrase() -> Result<String, ServerError> {
 fn router(shared: Arc<Shared>) -> Router {
     let public = Router::new()
         .route("/", post(json_rpc::answer))
-        .route("/friendbot", get(friendbot::fund))
+        .route("/friendbot", get(friendbot::fund).post(friendbot::fund))
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), faulty));
     public
         .route("/devnet/faults", get(control::faults).post(control::set_faults))

@@ -194,6 +194,19 @@ impl State {
         }
     }
 
+    /// Returns what changed since a mark, by key: the entry as it stood then,
+    /// and as it stands now; nothing where there was none, or is none.
+    pub(crate) fn changed_since(
+        &self,
+        mark: Mark,
+    ) -> BTreeMap<&LedgerKey, (Option<&LedgerEntry>, Option<&LedgerEntry>)> {
+        let mut changed = BTreeMap::new();
+        for (key, before) in &self.journal[mark.0..] {
+            changed.entry(key).or_insert_with(|| (before.as_ref(), self.entries.get(key)));
+        }
+        changed
+    }
+
     /// Returns what changed since the ledger began, by key: the entry as it
     /// stands now, or nothing where it was removed.
     pub(crate) fn changed(&self) -> BTreeMap<&LedgerKey, Option<&LedgerEntry>> {

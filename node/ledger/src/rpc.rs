@@ -216,7 +216,8 @@ impl RpcLedger {
             Err(error) => return Err(error),
         };
         let Some(info) = answer.ledgers.into_iter().next() else { return Ok(None) };
-        let head = read::head(&self.endpoint, method, &info.into())?;
+        let then = info.into_latest().map_err(|why| self.endpoint.garbled(method, why))?;
+        let head = read::head(&self.endpoint, method, &then)?;
         if head.ledger.sequence != sequence {
             let what = format!("asked for ledger {sequence}, it answers with {}", head.ledger.sequence);
             return Err(self.endpoint.contradiction(what));

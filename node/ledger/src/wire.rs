@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde_json::Value;
-use stellar_xdr::{Limits, ReadXdr, WriteXdr};
+use stellar_xdr::{LedgerHeaderHistoryEntry, Limits, ReadXdr, WriteXdr};
 
 /// The deepest nesting of XDR that is read; what this node deals with nests less than 30 deep.
 const MAX_XDR_DEPTH: u32 = 100;
@@ -104,7 +104,8 @@ pub(crate) struct Ledgers {
     pub ledgers: Vec<LedgerInfo>,
 }
 
-/// One ledger of `getLedgers`.
+/// One ledger of `getLedgers`. Its header comes behind its hash, a `LedgerHeaderHistoryEntry`, unlike that of
+/// `getLatestLedger`.
 #[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LedgerInfo {
@@ -114,9 +115,16 @@ pub(crate) struct LedgerInfo {
     pub header_xdr: String,
 }
 
-impl From<LedgerInfo> for LatestLedger {
-    fn from(info: LedgerInfo) -> Self {
-        Self { id: info.hash, sequence: info.sequence, close_time: info.ledger_close_time, header_xdr: info.header_xdr }
+impl LedgerInfo {
+    /// Says the same as `getLatestLedger` would have said when the ledger was the newest.
+    pub(crate) fn into_latest(self) -> Result<LatestLedger, String> {
+        let entry: LedgerHeaderHistoryEntry = xdr64(&self.header_xdr).map_err(|e| format!("headerXdr is {e}"))?;
+        Ok(LatestLedger {
+            id: self.hash,
+            sequence: self.sequence,
+            close_time: self.ledger_close_time,
+            header_xdr: to_xdr64(&entry.header)?,
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use stellar_xdr::{AccountFlags, AccountId, AccountMergeResult, Asset, MuxedAccou
 use super::{Coded, Scope};
 use crate::account;
 use crate::asset;
+use crate::events::Party;
 use crate::sponsorship;
 use crate::state::account_key;
 
@@ -15,8 +16,8 @@ pub(super) fn check(destination: &MuxedAccount, source: &AccountId) -> Result<()
     Ok(())
 }
 
-pub(super) fn apply(destination: &MuxedAccount, scope: &mut Scope<'_>) -> Result<AccountMergeResult, OperationResult> {
-    let destination = destination.clone().account_id();
+pub(super) fn apply(named: &MuxedAccount, scope: &mut Scope<'_>) -> Result<AccountMergeResult, OperationResult> {
+    let destination = named.clone().account_id();
     if scope.state.account(&destination).is_none() {
         return Err(AccountMergeResult::NoAccount.op());
     }
@@ -43,5 +44,7 @@ pub(super) fn apply(destination: &MuxedAccount, scope: &mut Scope<'_>) -> Result
     let balance = source.balance;
     asset::credit(scope.state, &destination, &Asset::Native, balance).map_err(|_| AccountMergeResult::DestFull.op())?;
     sponsorship::remove(scope.state, &account_key(&scope.source));
+    let from = scope.source_party();
+    scope.tell_moved(&Asset::Native, &from, &Party::Account(named.clone()), balance);
     Ok(AccountMergeResult::Success(balance))
 }

@@ -4,6 +4,7 @@ use stellar_xdr::{ClaimClaimableBalanceOp, ClaimClaimableBalanceResult, Claimant
 
 use super::{Coded, Scope};
 use crate::asset::{self, HoldingError};
+use crate::events::Party;
 use crate::predicate;
 use crate::sponsorship;
 use crate::state::balance_key;
@@ -33,5 +34,7 @@ pub(super) fn apply(
         .op()
     })?;
     sponsorship::remove(scope.state, &balance_key(&op.balance_id));
+    let (from, to) = (Party::Balance(op.balance_id.clone()), scope.source_party());
+    scope.tell_moved(&balance.asset, &from, &to, balance.amount);
     Ok(ClaimClaimableBalanceResult::Success)
 }

@@ -7,6 +7,7 @@ use stellar_xdr::{
 
 use super::{Coded, Scope};
 use crate::asset;
+use crate::events::Party;
 use crate::hash;
 
 pub(super) fn check(op: &ClawbackOp, source: &AccountId) -> Result<(), OperationResult> {
@@ -37,5 +38,6 @@ pub(super) fn apply(op: &ClawbackOp, scope: &mut Scope<'_>) -> Result<ClawbackRe
     }
     line.balance -= op.amount;
     scope.state.put(LedgerEntryData::Trustline(line));
+    scope.tell_clawed_back(&op.asset, &Party::Account(op.from.clone()), op.amount);
     Ok(ClawbackResult::Success)
 }

@@ -7,6 +7,7 @@ use stellar_xdr::{
 
 use super::{Coded, Scope};
 use crate::asset;
+use crate::events::Party;
 use crate::sponsorship;
 use crate::state::balance_key;
 
@@ -15,16 +16,17 @@ pub(super) fn apply(
     op: &ClawbackClaimableBalanceOp,
     scope: &mut Scope<'_>,
 ) -> Result<ClawbackClaimableBalanceResult, OperationResult> {
-    let Some(balance) = scope.state.balance(&op.balance_id) else {
+    let Some(balance) = scope.state.balance(&op.balance_id).cloned() else {
         return Err(ClawbackClaimableBalanceResult::DoesNotExist.op());
     };
     if asset::issuer(&balance.asset) != Some(&scope.source) {
         return Err(ClawbackClaimableBalanceResult::NotIssuer.op());
     }
-    if !clawback_enabled(balance) {
+    if !clawback_enabled(&balance) {
         return Err(ClawbackClaimableBalanceResult::NotClawbackEnabled.op());
     }
     sponsorship::remove(scope.state, &balance_key(&op.balance_id));
+    scope.tell_clawed_back(&balance.asset, &Party::Balance(op.balance_id.clone()), balance.amount);
     Ok(ClawbackClaimableBalanceResult::Success)
 }
 

@@ -1,9 +1,10 @@
 //! CreateAccount.
 
-use stellar_xdr::{AccountId, CreateAccountOp, CreateAccountResult, LedgerEntryData, OperationResult};
+use stellar_xdr::{AccountId, Asset, CreateAccountOp, CreateAccountResult, LedgerEntryData, OperationResult};
 
 use super::{Coded, Scope, reserve_failure};
 use crate::account;
+use crate::events::Party;
 
 pub(super) fn check(op: &CreateAccountOp, source: &AccountId) -> Result<(), OperationResult> {
     if op.starting_balance < 0 || op.destination == *source {
@@ -24,5 +25,7 @@ pub(super) fn apply(op: &CreateAccountOp, scope: &mut Scope<'_>) -> Result<Creat
         return Err(CreateAccountResult::Underfunded.op());
     }
     scope.state.put_account(source);
+    let (from, to) = (scope.source_party(), Party::of(&op.destination));
+    scope.tell_moved(&Asset::Native, &from, &to, op.starting_balance);
     Ok(CreateAccountResult::Success)
 }

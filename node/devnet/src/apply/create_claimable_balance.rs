@@ -10,6 +10,7 @@ use stellar_xdr::{
 
 use super::{Coded, Scope, reserve_failure};
 use crate::asset::{self, HoldingError};
+use crate::events::Party;
 use crate::hash;
 use crate::predicate;
 
@@ -64,6 +65,8 @@ pub(super) fn apply(
     scope
         .create(LedgerEntryData::ClaimableBalance(balance))
         .map_err(|e| reserve_failure(e, CreateClaimableBalanceResult::LowReserve))?;
+    let from = scope.source_party();
+    scope.tell_moved(&op.asset, &from, &Party::Balance(id.clone()), op.amount);
     Ok(CreateClaimableBalanceResult::Success(id))
 }
 

@@ -4,6 +4,7 @@ use stellar_xdr::{Asset, OperationResult, PaymentOp, PaymentResult};
 
 use super::{Coded, Scope};
 use crate::asset::{self, HoldingError};
+use crate::events::Party;
 
 pub(super) fn check(op: &PaymentOp) -> Result<(), OperationResult> {
     if op.amount <= 0 || !asset::well_formed(&op.asset) {
@@ -16,7 +17,9 @@ pub(super) fn check(op: &PaymentOp) -> Result<(), OperationResult> {
 /// where both fail, the destination's code is reported.
 pub(super) fn apply(op: &PaymentOp, scope: &mut Scope<'_>) -> Result<PaymentResult, OperationResult> {
     let destination = op.destination.clone().account_id();
+    let (from, to) = (scope.source_party(), Party::Account(op.destination.clone()));
     if op.asset == Asset::Native && destination == scope.source {
+        scope.tell_moved(&op.asset, &from, &to, op.amount);
         return Ok(PaymentResult::Success);
     }
     // What is sent to its issuer is burnt, whether or not the issuer exists.
@@ -40,5 +43,6 @@ pub(super) fn apply(op: &PaymentOp, scope: &mut Scope<'_>) -> Result<PaymentResu
         }
         .op()
     })?;
+    scope.tell_moved(&op.asset, &from, &to, op.amount);
     Ok(PaymentResult::Success)
 }

@@ -45,12 +45,15 @@ pub(super) fn apply(
     let Some(mut line) = scope.state.trustline(&op.trustor, &op.asset).cloned() else {
         return Err(SetTrustLineFlagsResult::NoTrustLine.op());
     };
-    let maintained = asset::maintains(line.flags);
+    let (maintained, authorized) = (asset::maintains(line.flags), asset::authorized(line.flags));
     line.flags = line.flags & !op.clear_flags | op.set_flags;
     if line.flags & AUTHORIZATION == AUTHORIZATION {
         return Err(SetTrustLineFlagsResult::InvalidState.op());
     }
     let revoked = maintained && !asset::maintains(line.flags);
+    if asset::authorized(line.flags) != authorized {
+        scope.tell_authorized(&op.asset, &op.trustor, !authorized);
+    }
     scope.state.put(LedgerEntryData::Trustline(line));
     if revoked {
         pool::leave_all(scope.state, &op.trustor, &op.asset);

@@ -65,8 +65,8 @@ pub(super) struct Wish {
     addr: String,
 }
 
-/// `GET /friendbot?addr=G…`: makes the account, and answers once a ledger has
-/// it.
+/// `GET` or `POST /friendbot?addr=G…`: makes the account, and answers once a
+/// ledger has it.
 pub(super) async fn fund(State(shared): State<Arc<Shared>>, Query(wish): Query<Wish>) -> Response {
     let Ok(address) = Address::from_string(&wish.addr) else {
         return problem(StatusCode::BAD_REQUEST, "addr must be an account's address (G…)");
@@ -84,7 +84,7 @@ pub(super) async fn fund(State(shared): State<Arc<Shared>>, Query(wish): Query<W
             "successful": true,
         }))
         .into_response(),
-        Outcome::Exists => problem(StatusCode::BAD_REQUEST, "the account exists already"),
+        Outcome::Exists => problem(StatusCode::BAD_REQUEST, "the account exists already (createAccountAlreadyExist)"),
         Outcome::Unavailable => {
             problem(StatusCode::SERVICE_UNAVAILABLE, "the friendbot couldn't make the account: see GET /devnet/status")
         }

@@ -2,22 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use reqwest::{Client as Http, StatusCode};
 use serde_json::{Value, json};
 use stellar_xdr::*;
 use tradepost_devnet::{Client, Close, CloseError, Config, Faults, INVALID_REQUEST, Server, Submissions};
 
+use crate::asking::*;
 use crate::world::*;
-
-fn b64<T: WriteXdr>(value: &T) -> String {
-    STANDARD.encode(value.to_xdr(Limits::none()).unwrap())
-}
-
-fn rpc(world: &mut World, method: &str, params: Value) -> Value {
-    world.ledger.rpc(method, &params).unwrap()
-}
 
 fn send(world: &mut World, envelope: &TransactionEnvelope) -> Value {
     rpc(world, "sendTransaction", json!({ "transaction": b64(envelope) }))["status"].clone()
@@ -156,38 +147,6 @@ fn a_halted_network_closes_no_ledger_and_goes_on_afterwards() {
     assert_eq!(world.ledger.sequence(), 1);
     set(&mut world, Faults::NONE);
     world.ledger.close(START + 100).unwrap();
-}
-
-#[test]
-fn ledgers_come_in_pages_with_the_headers_that_hash_to_their_ids() {
-    let mut world = World::new();
-    for _ in 0..5 {
-        world.close();
-    }
-    let page = rpc(&mut world, "getLedgers", json!({ "startLedger": 2, "pagination": { "limit": 3 } }));
-    let sequences = |page: &Value| -> Vec<u64> {
-        page["ledgers"].as_array().unwrap().iter().map(|l| l["sequence"].as_u64().unwrap()).collect()
-    };
-    assert_eq!(sequences(&page), [2, 3, 4]);
-    for ledger in page["ledgers"].as_array().unwrap() {
-        let header = STANDARD.decode(ledger["headerXdr"].as_str().unwrap()).unwrap();
-        assert_eq!(ledger["hash"], hex::encode(sha256(&header)));
-    }
-    let next = rpc(&mut world, "getLedgers", json!({ "pagination": { "cursor": page["cursor"] } }));
-    assert_eq!(sequences(&next), [5, 6]);
-    let end = rpc(&mut world, "getLedgers", json!({ "pagination": { "cursor": next["cursor"] } }));
-    assert_eq!(sequences(&end), [0_u64; 0]);
-    for wrong in [
-        json!({}),
-        json!({ "startLedger": 7 }),
-        json!({ "startLedger": 0 }),
-        json!({ "startLedger": u64::MAX }),
-        json!({ "startLedger": 2, "pagination": { "cursor": "2" } }),
-        json!({ "startLedger": 2, "pagination": { "limit": 201 } }),
-        json!({ "pagination": { "cursor": "x" } }),
-    ] {
-        assert!(world.ledger.rpc("getLedgers", &wrong).is_err(), "{wrong}");
-    }
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! The development ledger against the rules of the network.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod asking;
 mod attacks;
+mod audit;
 mod claimable_balances;
 mod clawback;
 mod closing;
 mod escrow_shapes;
+mod events;
 mod faults;
 mod fee_bumps;
+mod history;
 mod operations;
 mod pool_shares;
 mod random;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use stellar_xdr::*;
 use tradepost_devnet::Admission;
 
+use crate::audit::Audit;
 use crate::world::*;
 
 const ACCOUNTS: usize = 8;
@@ -37,6 +38,7 @@ impl Dice {
 
 struct Play {
     world: World,
+    audit: Audit,
     dice: Dice,
     keys: Vec<Key>,
     assets: Vec<Asset>,
@@ -47,11 +49,12 @@ struct Play {
 impl Play {
     fn new(seed: u64) -> Self {
         let mut world = World::new();
+        let audit = Audit::new(&mut world);
         let keys: Vec<Key> = (0..ACCOUNTS).map(|n| world.account(&format!("k{n}"), 60 * XLM)).collect();
         let assets = vec![Asset::Native, keys[0].asset("USD"), keys[1].asset("EUR")];
         let flags = AccountFlags::RevocableFlag as u32 | AccountFlags::ClawbackEnabledFlag as u32;
         world.must(&keys[0], options(|o| o.set_flags = Some(flags)));
-        Self { world, dice: Dice(seed), keys, assets, balances: BTreeSet::new() }
+        Self { world, audit, dice: Dice(seed), keys, assets, balances: BTreeSet::new() }
     }
 
     fn body(&mut self) -> OperationBody {
@@ -281,10 +284,11 @@ fn share_key(owner: &Key, asset: &Asset) -> LedgerKey {
 }
 
 #[test]
-fn after_every_ledger_balances_reserves_and_sponsors_add_up() {
+fn after_every_ledger_balances_reserves_and_sponsors_add_up_and_its_account_of_itself_is_true() {
     let mut included = 0;
     let mut succeeded = 0;
     let mut sponsored = 0;
+    let mut movements = 0;
     for seed in 0..40 {
         let mut play = Play::new(seed);
         for _ in 0..12 {
@@ -298,10 +302,13 @@ fn after_every_ledger_balances_reserves_and_sponsors_add_up() {
             let keys = play.keys.iter().filter(|key| play.world.entry(key).is_some());
             sponsored += keys.filter(|key| play.world.counters(key).1 > 0).count();
         }
+        play.audit.catch_up(&mut play.world);
+        movements += play.audit.movements;
     }
     // The dice must not have lost all sense.
     assert!(succeeded > 300 && included - succeeded > 300, "{succeeded} of {included}");
     assert!(sponsored > 100, "{sponsored} sponsored accounts");
+    assert!(movements > 300, "{movements} movements told");
 }
 
 #[test]

@@ -6,21 +6,8 @@ use serde_json::{Value, json};
 use stellar_xdr::*;
 use tradepost_devnet::{INVALID_PARAMS, METHOD_NOT_FOUND};
 
+use crate::asking::*;
 use crate::world::*;
-
-fn b64<T: WriteXdr>(value: &T) -> String {
-    STANDARD.encode(value.to_xdr(Limits::none()).unwrap())
-}
-
-fn from_b64<T: ReadXdr>(value: &Value) -> T {
-    let bytes = STANDARD.decode(value.as_str().unwrap()).unwrap();
-    T::from_xdr(bytes, Limits::none()).unwrap()
-}
-
-fn fault(world: &mut World, method: &str, params: Value) -> (i64, String) {
-    let error = world.ledger.rpc(method, &params).unwrap_err();
-    (error.code, error.message)
-}
 
 #[test]
 fn health_network_and_latest_ledger_have_their_shapes() {
@@ -40,6 +27,12 @@ fn health_network_and_latest_ledger_have_their_shapes() {
     );
     let network = world.ledger.rpc("getNetwork", &Value::Null).unwrap();
     assert_eq!(network, json!({ "passphrase": "Test network ; of a test", "protocolVersion": 27 }));
+    let version = world.ledger.rpc("getVersionInfo", &Value::Null).unwrap();
+    assert!(version["version"].as_str().unwrap().starts_with("tradepost-devnet "));
+    assert_eq!(version["protocolVersion"], 27);
+    for text in ["commitHash", "buildTimestamp", "captiveCoreVersion"] {
+        assert!(version[text].is_string(), "{text}");
+    }
     let latest = world.ledger.rpc("getLatestLedger", &json!({})).unwrap();
     assert_eq!(latest["sequence"], 2);
     assert_eq!(latest["protocolVersion"], 27);
@@ -56,11 +49,11 @@ fn params_must_be_an_object_and_methods_must_exist() {
     let mut world = World::new();
     let (code, _) = fault(&mut world, "getHealth", json!([]));
     assert_eq!(code, INVALID_PARAMS);
-    let (code, _) = fault(&mut world, "getEvents", json!({}));
+    let (code, _) = fault(&mut world, "simulateTransaction", json!({}));
     assert_eq!(code, METHOD_NOT_FOUND);
     let (code, message) = fault(&mut world, "getLatestLedger", json!({ "xdrFormat": "json" }));
     assert_eq!(code, INVALID_PARAMS);
-    assert!(message.contains("base64 only"), "{message}");
+    assert!(message.contains("\"base64\" only"), "{message}");
 }
 
 #[test]
@@ -107,7 +100,7 @@ fn entries_are_asked_for_by_at_most_two_hundred_valid_keys() {
     let (code, message) = fault(&mut world, "getLedgerEntries", many(201));
     assert_eq!(code, INVALID_PARAMS);
     assert!(message.contains("201") && message.contains("200"), "{message}");
-    for bad in [json!({}), json!({ "keys": "x" }), json!({ "keys": ["AAAA"] }), json!({ "keys": [7] })] {
+    for bad in [json!({ "keys": "x" }), json!({ "keys": ["AAAA"] }), json!({ "keys": [7] })] {
         assert_eq!(fault(&mut world, "getLedgerEntries", bad).0, INVALID_PARAMS);
     }
 }
@@ -225,5 +218,5 @@ fn fee_statistics_count_what_was_charged_in_the_last_ten_ledgers() {
     }
     let stats = world.ledger.rpc("getFeeStats", &json!({})).unwrap();
     assert_eq!(stats["inclusionFee"]["transactionCount"], "0");
-    assert_eq!(stats["inclusionFee"]["ledgerCount"], 10);
+    assert_eq!(stats["inclusionFee"]["ledgerCount"], 0, "as stellar-rpc has it where nobody paid");
 }

@@ -122,6 +122,10 @@ async fn the_friendbot_makes_an_account_once() {
     let (status, refused) = friendbot(&server, &address(&key)).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(refused["detail"].as_str().unwrap().contains("exists"));
+    // SDKs post, and know the reason by this word.
+    let url = format!("{}/friendbot?addr={}", server.url(), address(&key));
+    let refused: Value = Http::new().post(url).send().await.unwrap().json().await.unwrap();
+    assert!(refused["detail"].as_str().unwrap().contains("createAccountAlreadyExist"));
     let (status, _) = friendbot(&server, "GABC").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
 }
