@@ -56,7 +56,7 @@ pub use context::{Context, Parts, p2p_addresses};
 pub use events::Change;
 pub use health::Health;
 use problem::Problem;
-pub use server::{Api, ApiError};
+pub use server::{Api, ApiError, Bound};
 
 /// Header of every answer that names the node's time, seconds since 1970: the ledger's, which isn't always this machine's.
 pub const NOW_HEADER: HeaderName = HeaderName::from_static("x-tradepost-now");

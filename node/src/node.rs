@@ -178,11 +178,12 @@ impl Node {
         let NodeSettings { config, keys, home, ledger: LedgerAccess { ledger, passphrase }, metrics } = settings;
         let network_id = NetworkId::of_passphrase(&passphrase);
         let margins = margins(config.network);
+        // First of all, for whatever keeps this node from starting: nobody is served by what a crashed one left running.
+        let (supervisor, services) = Supervisor::new(home.home()).await.map_err(StartError::system("a supervisor"))?;
         let store = open_store(home.home(), network_id).await?;
         let head = ledger.head().await?;
         first_ledger::check(&store, &ledger, head.ledger).await?;
         let clock = Arc::new(LedgerClock::new(head.ledger, wall_clock(config.network, &margins)));
-        let (supervisor, services) = Supervisor::new(home.home()).map_err(StartError::system("a supervisor"))?;
         let (market, mailbox) = MarketHandle::new();
         let served = ProviderCalls::new(market.clone(), supervisor.clone());
         let seed = match keys.node_seed() {

@@ -6,9 +6,9 @@
 //! accepting connections is not enough. To stop it the whole group is asked (SIGTERM) and, after a deadline, killed.
 //! It isn't started again by itself: its exit is an event, and what follows is the trade's to decide.
 //!
-//! **After a crash of the node** its services may live on. Each has a record in the home; [`Supervisor::new`] kills what
-//! it finds there. (The kernel's own way, a signal at the parent's death, is tied to the parent's *thread* and to the
-//! first process alone, and asks for unsafe code here.)
+//! **After a crash of the node** its services may live on. Each has a record in the home from before its process starts
+//! until that has ended; [`Supervisor::new`] kills what it finds by them. (The kernel's own way, a signal at the parent's
+//! death, is tied to the parent's *thread* and to the first process alone, and asks for unsafe code here.)
 
 mod health;
 mod log;
@@ -155,6 +155,8 @@ struct Shared {
     state: Mutex<State>,
     tasks: TaskTracker,
     closing: CancellationToken,
+    /// Cancelled once nothing may take its time any more.
+    killing: CancellationToken,
 }
 
 #[derive(Default)]
@@ -172,14 +174,14 @@ struct Run {
 }
 
 impl Supervisor {
-    /// A supervisor for this home, which must be locked by this process: what an earlier run left behind is killed.
-    /// Runs its tasks on the current tokio runtime.
+    /// A supervisor for this home, which must be locked by this process: what an earlier run left behind is killed, and
+    /// gone when this returns. Runs its tasks on the current tokio runtime.
     ///
     /// # Errors
     /// The system's, where the records can't be read or the HTTP client can't be made.
-    pub fn new(home: &Home) -> io::Result<(Self, mpsc::Receiver<ServiceEvent>)> {
+    pub async fn new(home: &Home) -> io::Result<(Self, mpsc::Receiver<ServiceEvent>)> {
         let records = home.services_dir();
-        let killed = record::kill_left_behind(&records)?;
+        let killed = record::kill_left_behind(&records).await?;
         if killed > 0 {
             tracing::warn!(killed, "services of an earlier run still ran and were killed");
         }
@@ -191,6 +193,7 @@ impl Supervisor {
             state: Mutex::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
+            killing: CancellationToken::new(),
         };
         Ok((Self { shared: Arc::new(shared) }, received))
     }
@@ -271,6 +274,12 @@ impl Supervisor {
             self.shared.tasks.close();
         }
         self.shared.tasks.wait().await;
+    }
+
+    /// As [`Supervisor::close`], but no service is given time to end by itself.
+    pub async fn kill(&self) {
+        self.shared.killing.cancel();
+        self.close().await;
     }
 }
 

@@ -322,7 +322,7 @@ mod tests {
         let home = Home::at(dir.path());
         home.create().unwrap();
         let (market, mut mailbox) = MarketHandle::new();
-        let calls = ProviderCalls::new(market, Supervisor::new(&home).unwrap().0);
+        let calls = ProviderCalls::new(market, Supervisor::new(&home).await.unwrap().0);
         let mut request = Request::get("/").body(empty_body()).unwrap();
         let id = BindingId::from_bytes([1; 32]);
         headers::for_stream(request.headers_mut(), &id, &[2; 32]);

@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::failure::{Exit, Failure};
 use super::{Global, show, start_log};
-use crate::api::{self, Api, ApiError};
+use crate::api::{self, Api, ApiError, Bound};
 use crate::config::Config;
 use crate::home::{Home, LedgerInfo, RunInfo};
 use crate::keystore::{Keystore, PassphraseSource, Role};
@@ -48,10 +49,18 @@ impl Run {
         let terminal = global.terminal();
         let keys = unlock(&home, &config, terminal)?;
         let shutdown = Shutdown::on_signals()?;
-        let starting = start(&home, config, keys, shutdown.clone());
-        let (node, api, run) = tokio::select! {
-            started = starting => started?,
+        let begun = tokio::select! {
+            begun = begin(&home, config, keys) => begun?,
             () = shutdown.drain().cancelled() => return Err(Failure::new(Exit::Interrupted, "stopped while starting")),
+        };
+        // From here on services may run, which an orderly end alone stops.
+        let (node, reached) = begun.reachable(shutdown.clone()).await;
+        let (api, run) = match reached {
+            Ok(reached) => reached,
+            Err(failure) => {
+                node.shutdown(Duration::ZERO, shutdown.force()).await;
+                return Err(failure);
+            }
         };
         terminal.print(&run, |run| text(run, &node))?;
         if node.handle().facts.config.bootstrap.is_empty() && !terminal.json {
@@ -64,15 +73,19 @@ impl Run {
     }
 }
 
-/// Starts everything; whatever fails leaves nothing behind.
-async fn start(
-    home: &Home,
-    config: Config,
-    keys: Keystore,
-    shutdown: Shutdown,
-) -> Result<(Node, Api, RunInfo), Failure> {
+/// A node that works, and doesn't say yet where it is reached.
+struct Begun {
+    node: Node,
+    api: Bound,
+    service_keys: Keystore,
+    token: Zeroizing<String>,
+    ledger: LedgerInfo,
+}
+
+/// Starts the node; whatever fails leaves nothing behind.
+async fn begin(home: &Home, config: Config, keys: Keystore) -> Result<Begun, Failure> {
     let lock = home.lock()?;
-    let bound = Api::bind(config.api_listen).await?;
+    let api = Api::bind(config.api_listen).await?;
     let ledger = ledger_access::connect(&config).await?;
     let token = lock.new_api_token()?;
     let service_keys = keys.only(&[Role::Service]);
@@ -83,20 +96,31 @@ async fn start(
     };
     let metrics = Arc::new(Metrics::new());
     let node = Node::start(NodeSettings { config, keys, home: lock, ledger, metrics }).await?;
-    let handle = node.handle();
-    let p2p = listening(&handle).await?;
-    let api = bound.serve(api::Parts { node: handle.clone(), service_keys, token, shutdown });
-    let run = RunInfo {
-        process: ProcessId::current(),
-        api: api.url(),
-        peer_id: handle.peer_id.to_string(),
-        p2p,
-        ledger: info,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-    };
-    node.announce(&run)?;
-    Ok((node, api, run))
+    Ok(Begun { node, api, service_keys, token, ledger: info })
+}
+
+impl Begun {
+    /// Opens the API, and says in the home where all of it is reached.
+    async fn reachable(self, shutdown: Shutdown) -> (Node, Result<(Api, RunInfo), Failure>) {
+        let Self { node, api, service_keys, token, ledger } = self;
+        let handle = node.handle();
+        let p2p = match listening(&handle).await {
+            Ok(p2p) => p2p,
+            Err(failure) => return (node, Err(failure)),
+        };
+        let api = api.serve(api::Parts { node: handle.clone(), service_keys, token, shutdown });
+        let run = RunInfo {
+            process: ProcessId::current(),
+            api: api.url(),
+            peer_id: handle.peer_id.to_string(),
+            p2p,
+            ledger,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        };
+        let announced = node.announce(&run);
+        (node, announced.map(|()| (api, run)).map_err(Failure::from))
+    }
 }
 
 /// The node's addresses, once it listens on all that the configuration names.

@@ -357,7 +357,7 @@ mod tests {
         tokio::spawn(actor);
         let home = Home::at(home.path());
         home.create().unwrap();
-        let (supervisor, _) = Supervisor::new(&home).unwrap();
+        let (supervisor, _) = Supervisor::new(&home).await.unwrap();
         let (handle, mailbox) = MarketHandle::new();
         let setup = Setup {
             network: NetworkId::of_passphrase(PASSPHRASE),

@@ -16,6 +16,8 @@ use crate::market::Ended;
 pub const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long the network may take to close its connections.
 pub const NETWORK_CLOSE: Duration = Duration::from_secs(2);
+/// How long services that are killed may take to be gone.
+const KILLED: Duration = Duration::from_secs(2);
 /// How often it is looked whether everything is said; news make it sooner.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -26,7 +28,12 @@ impl Node {
         let handle = self.handle.clone();
         tokio::select! {
             () = Self::drain(&handle, drain) => {}
-            () = force.cancelled() => tracing::warn!("forced: what runs is cut off"),
+            () = force.cancelled() => {
+                tracing::warn!("forced: what runs is cut off");
+                if timeout(KILLED, handle.supervisor.kill()).await.is_err() {
+                    tracing::warn!("a service doesn't end though it was killed; the next start looks for it again");
+                }
+            }
         }
         handle.network.close(if force.is_cancelled() { Duration::ZERO } else { NETWORK_CLOSE }).await;
         handle.market.stop();

@@ -12,8 +12,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::log::{Log, Stream};
+use super::record;
 
 /// What a service gets of the node's own environment; nothing else there is its business.
 const INHERITED: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
@@ -26,6 +28,7 @@ pub(super) struct Start<'a> {
     pub(super) env: &'a [&'a BTreeMap<String, String>],
     pub(super) dir: &'a Path,
     pub(super) binding: &'a str,
+    pub(super) record: &'a Path,
     pub(super) port: u16,
 }
 
@@ -47,7 +50,7 @@ impl Process {
         for env in start.env {
             command.envs(*env);
         }
-        command.env("PORT", &port).env("TRADEPOST_BINDING", start.binding);
+        command.env("PORT", &port).env("TRADEPOST_BINDING", start.binding).env(record::VARIABLE, start.record);
         if !start.dir.as_os_str().is_empty() {
             command.current_dir(start.dir);
         }
@@ -82,10 +85,20 @@ impl Process {
         status.ok().as_ref().and_then(ExitStatus::code)
     }
 
-    /// Asks the group to end, and kills it when the deadline has passed.
-    pub(super) async fn stop(&mut self, deadline: Duration) {
+    /// Asks the group to end, and kills it when the deadline has passed, or at once when `now` is cancelled.
+    pub(super) async fn stop(&mut self, deadline: Duration, now: &CancellationToken) {
         self.signal(Signal::TERM);
-        if tokio::time::timeout(deadline, self.child.wait()).await.is_err() {
+        let patience = async {
+            tokio::select! {
+                () = tokio::time::sleep(deadline) => {}
+                () = now.cancelled() => {}
+            }
+        };
+        let ended = tokio::select! {
+            _ = self.child.wait() => true,
+            () = patience => false,
+        };
+        if !ended {
             self.signal(Signal::KILL);
             // After SIGKILL the end is the kernel's work; where it can't be waited for, it is no longer our child.
             let _ = self.child.wait().await;

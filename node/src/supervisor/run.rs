@@ -73,15 +73,20 @@ impl OneRun<'_> {
     async fn process(&self, own: &Own<'_>, log: &Arc<Log>) -> Result<ServiceEvent, StartFailure> {
         let binding = self.binding;
         let machine = |e: io::Error| StartFailure::Machine(e.kind());
+        // Before the process is there: a node that is killed in between must find it again.
+        let record = Record::ahead(&self.shared.records, &binding).map_err(machine)?;
         let port = free_port().await.map_err(machine)?;
+        if self.stop.is_cancelled() {
+            return Ok(ServiceEvent::Stopped { binding });
+        }
         let base_url = format!("http://127.0.0.1:{port}");
         let id = binding.to_string();
-        let start = Start { command: own.command, env: &own.env, dir: own.dir, binding: &id, port };
+        let (command, env, dir) = (own.command, &own.env, own.dir);
+        let start = Start { command, env, dir, binding: &id, record: record.path(), port };
         let mut process = Process::start(&start, log).map_err(|e| StartFailure::Command(e.kind()))?;
-        let record = self.record(process.pid()).await;
-        if let Err(e) = &record {
-            process.stop(own.stop_timeout).await;
-            return Err(StartFailure::Machine(e.kind()));
+        if let Err(e) = process.pid().map_or(Ok(()), |pid| record.running(pid)) {
+            self.end(&mut process, own).await;
+            return Err(machine(e));
         }
         self.shared.update(&binding, |run| run.pid = process.pid());
 
@@ -90,7 +95,7 @@ impl OneRun<'_> {
             health = self.healthy(&base_url) => health,
         };
         if let Health::Stopped | Health::Failed(_) = health {
-            process.stop(own.stop_timeout).await;
+            self.end(&mut process, own).await;
         }
         match health {
             Health::Stopped => return Ok(ServiceEvent::Stopped { binding }),
@@ -100,17 +105,14 @@ impl OneRun<'_> {
         tokio::select! {
             code = process.ended() => Ok(ServiceEvent::Exited { binding, code }),
             () = self.stop.cancelled() => {
-                process.stop(own.stop_timeout).await;
+                self.end(&mut process, own).await;
                 Ok(ServiceEvent::Stopped { binding })
             }
         }
     }
 
-    /// Writing is synced, so it is done where waiting harms nobody.
-    async fn record(&self, pid: Option<u32>) -> io::Result<Record> {
-        let pid = pid.ok_or(io::ErrorKind::NotFound)?;
-        let (dir, binding) = (self.shared.records.clone(), self.binding);
-        tokio::task::spawn_blocking(move || Record::write(&dir, &binding, pid)).await.map_err(io::Error::other)?
+    async fn end(&self, process: &mut Process, own: &Own<'_>) {
+        process.stop(own.stop_timeout, &self.shared.killing).await;
     }
 
     async fn healthy(&self, base_url: &str) -> Health {

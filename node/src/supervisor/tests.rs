@@ -64,9 +64,9 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    async fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
-        let (supervisor, events) = Supervisor::new(&Home::at(home.path())).unwrap();
+        let (supervisor, events) = Supervisor::new(&Home::at(home.path())).await.unwrap();
         Self { supervisor, events, home }
     }
 
@@ -123,7 +123,7 @@ async fn get(url: &str) -> Option<String> {
 
 #[tokio::test]
 async fn a_service_starts_when_bound_and_is_gone_when_unbound() {
-    let mut world = World::new();
+    let mut world = World::new().await;
     world.supervisor.start(id(1), service_spec(&[])).unwrap();
     let url = world.started().await;
     assert_eq!(get(&url).await.unwrap(), id(1).to_string());
@@ -139,7 +139,7 @@ async fn a_service_starts_when_bound_and_is_gone_when_unbound() {
 
 #[tokio::test]
 async fn each_binding_has_its_own_process_up_to_the_bound() {
-    let mut world = World::new();
+    let mut world = World::new().await;
     world.supervisor.start(id(1), service_spec(&[])).unwrap();
     world.supervisor.start(id(2), service_spec(&[])).unwrap();
     assert!(matches!(world.supervisor.start(id(3), service_spec(&[])), Err(SupervisorError::Full { max: 2, .. })));
@@ -156,7 +156,7 @@ async fn each_binding_has_its_own_process_up_to_the_bound() {
 
 #[tokio::test]
 async fn b18_a_command_that_is_missing_or_fails_says_why() {
-    let mut world = World::new();
+    let mut world = World::new().await;
     world.supervisor.start(id(1), command(&["/nowhere/weather"])).unwrap();
     let why = StartFailure::Command(io::ErrorKind::NotFound);
     assert_eq!(world.event().await, ServiceEvent::StartFailed { binding: id(1), why });
@@ -171,7 +171,7 @@ async fn b18_a_command_that_is_missing_or_fails_says_why() {
 
 #[tokio::test]
 async fn b19_a_service_that_connects_but_never_answers_is_not_healthy() {
-    let mut world = World::new();
+    let mut world = World::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let holding = tokio::spawn(async move {
@@ -190,7 +190,7 @@ async fn b19_a_service_that_connects_but_never_answers_is_not_healthy() {
 
 #[tokio::test]
 async fn b19_a_service_that_answers_with_an_error_is_not_healthy() {
-    let mut world = World::new();
+    let mut world = World::new().await;
     let mut broken = service_spec(&[("STATUS", "503")]);
     broken.config.start_timeout = Duration::from_secs(3);
     world.supervisor.start(id(1), broken).unwrap();
@@ -201,7 +201,7 @@ async fn b19_a_service_that_answers_with_an_error_is_not_healthy() {
 
 #[tokio::test]
 async fn a_service_that_already_runs_is_looked_at_and_left_alone() {
-    let mut world = World::new();
+    let mut world = World::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let answering = tokio::spawn(async move {
@@ -219,7 +219,7 @@ async fn a_service_that_already_runs_is_looked_at_and_left_alone() {
 
 #[tokio::test]
 async fn a_service_that_ends_by_itself_is_reported_with_its_code() {
-    let mut world = World::new();
+    let mut world = World::new().await;
     let short = service_spec(&[("EXIT_AFTER_ONE", "yes")]);
     world.supervisor.start(id(1), short).unwrap();
     world.started().await;
@@ -228,7 +228,7 @@ async fn a_service_that_ends_by_itself_is_reported_with_its_code() {
 
 #[tokio::test]
 async fn what_ignores_the_request_to_end_is_killed_with_its_children() {
-    let mut world = World::new();
+    let mut world = World::new().await;
     let mut spec = service_spec(&[("STUBBORN", "yes")]);
     let ServiceSource::Started { stop_timeout, .. } = &mut spec.config.source else { unreachable!() };
     *stop_timeout = Duration::from_millis(200);
@@ -243,35 +243,173 @@ async fn what_ignores_the_request_to_end_is_killed_with_its_children() {
     assert!(!child.is_alive());
 }
 
+/// Starts a process in a group of its own, as a supervisor would for this record.
+fn left_running(command: &str, record: &Path) -> std::process::Child {
+    let mut left = std::process::Command::new("sh");
+    left.args(["-c", command]).env("TRADEPOST_RECORD", record);
+    std::os::unix::process::CommandExt::process_group(&mut left, 0).spawn().unwrap()
+}
+
+/// A record before its process runs.
+fn record_ahead(home: &Home) -> record::Record {
+    std::fs::create_dir_all(home.services_dir()).unwrap();
+    record::Record::ahead(&home.services_dir(), &id(1)).unwrap()
+}
+
+/// How many processes have this record's path in their environment.
+fn named(record: &Path) -> usize {
+    let path = record.as_os_str().as_encoded_bytes();
+    crate::process_id::all().filter(|process| process.variable("TRADEPOST_RECORD").as_deref() == Some(path)).count()
+}
+
+async fn next_start(home: &Home) {
+    Supervisor::new(home).await.unwrap();
+    assert_eq!(std::fs::read_dir(home.services_dir()).unwrap().count(), 0);
+}
+
 #[tokio::test]
 async fn a_service_that_a_crashed_node_left_running_is_killed_at_the_next_start() {
-    let home = tempfile::tempdir().unwrap();
-    let mut left = std::process::Command::new("sh");
-    left.args(["-c", "sleep 600 & wait"]);
-    let mut left = std::os::unix::process::CommandExt::process_group(&mut left, 0).spawn().unwrap();
-    let dir = Home::at(home.path()).services_dir();
-    std::fs::create_dir_all(&dir).unwrap();
-    std::mem::forget(record::Record::write(&dir, &id(1), left.id()).unwrap());
-    Supervisor::new(&Home::at(home.path())).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::at(dir.path());
+    let record = record_ahead(&home);
+    // Its environment tells nothing: it is found by its number.
+    let mut left = left_running("exec env -u TRADEPOST_RECORD sh -c 'sleep 600 & wait'", record.path());
+    record.running(left.id()).unwrap();
+    std::mem::forget(record);
+    next_start(&home).await;
     // Its end is a signal's, or it would sleep for minutes.
     assert_eq!(left.wait().unwrap().code(), None);
-    assert_eq!(std::fs::read_dir(dir).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_service_whose_node_was_killed_before_it_noted_the_number_is_killed_with_all_that_it_started() {
+    for half_written in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        let record = record_ahead(&home);
+        let path = record.path().to_owned();
+        std::mem::forget(record);
+        if half_written {
+            std::fs::write(&path, b"{\"pid\":4").unwrap();
+        }
+        // Its first process is gone already, and what that left is in a group of its own.
+        left_running("setsid sleep 600 & exit", &path).wait().unwrap();
+        let others = path.with_file_name("another.json");
+        let mut other = left_running("exec sleep 600", &others);
+        assert_eq!((named(&path), named(&others)), (1, 1));
+        next_start(&home).await;
+        assert_eq!((named(&path), named(&others)), (0, 1), "all of it, and nothing else");
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
 }
 
 #[tokio::test]
 async fn a_record_whose_number_another_process_has_now_kills_nobody() {
-    let home = tempfile::tempdir().unwrap();
-    let mut other = std::process::Command::new("sleep");
-    let mut other = std::os::unix::process::CommandExt::process_group(other.arg("600"), 0).spawn().unwrap();
-    let dir = Home::at(home.path()).services_dir();
-    std::fs::create_dir_all(&dir).unwrap();
-    std::mem::forget(record::Record::write(&dir, &id(1), other.id()).unwrap());
-    let path = dir.join(format!("{}.json", id(1)));
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::at(dir.path());
+    let record = record_ahead(&home);
+    let path = record.path().to_owned();
+    let mut other = left_running("exec sleep 600", &path.with_file_name("another.json"));
+    record.running(other.id()).unwrap();
+    std::mem::forget(record);
     let mut record: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     record["started"] = serde_json::json!(1);
     std::fs::write(&path, record.to_string()).unwrap();
-    Supervisor::new(&Home::at(home.path())).unwrap();
+    next_start(&home).await;
     assert!(ProcessId::of(other.id()).is_alive());
     other.kill().unwrap();
     other.wait().unwrap();
+}
+
+/// Where the process below supervises.
+const SUPERVISING: &str = "SUPERVISING_HOME";
+
+/// Not a test, but a supervisor that a test kills: it starts services that never get healthy, and stops each at once.
+#[tokio::test]
+#[ignore = "it is the process that another test starts"]
+async fn supervising() {
+    let Ok(home) = std::env::var(SUPERVISING) else { return };
+    let (supervisor, mut events) = Supervisor::new(&Home::at(home)).await.unwrap();
+    for round in 0u8.. {
+        let mut spec = command(&["sh", "-c", "sleep 600 & sleep 600"]);
+        spec.env.insert(SUPERVISED.to_owned(), std::env::var(SUPERVISED).unwrap());
+        supervisor.start(id(round), spec).unwrap();
+        if round % 2 == 0 {
+            while supervisor.running().iter().all(|run| run.pid.is_none()) {
+                tokio::task::yield_now().await;
+            }
+        }
+        supervisor.stop(&id(round));
+        events.recv().await.unwrap();
+    }
+}
+
+/// Stands in the environment of everything that the process above starts.
+const SUPERVISED: &str = "SUPERVISED_BY";
+
+#[tokio::test]
+async fn wherever_a_node_is_killed_while_services_start_and_stop_the_next_one_finds_all_of_them() {
+    for round in 0..12 {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path());
+        let mark = dir.path().to_str().unwrap().to_owned();
+        let mut node = std::process::Command::new(std::env::current_exe().unwrap());
+        node.args(["--exact", "supervisor::tests::supervising", "--ignored"]).stdout(std::process::Stdio::null());
+        let mut node = node.env(SUPERVISING, dir.path()).env(SUPERVISED, &mark).spawn().unwrap();
+        let records = || std::fs::read_dir(home.services_dir()).is_ok_and(|mut dir| dir.next().is_some());
+        let seen = async {
+            while !records() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, seen).await.unwrap();
+        // It goes round in a few milliseconds; each of these catches it elsewhere.
+        tokio::time::sleep(Duration::from_micros(700 * round)).await;
+        node.kill().unwrap();
+        node.wait().unwrap();
+        next_start(&home).await;
+        let marked =
+            |process: &crate::process_id::Seen| process.variable(SUPERVISED) == Some(mark.clone().into_bytes());
+        let left: Vec<_> = crate::process_id::all().filter(marked).collect();
+        assert!(left.is_empty(), "round {round}: {left:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_at_any_moment_of_a_start_leaves_nothing() {
+    let mut world = World::new().await;
+    for moment in 0..60u8 {
+        world.supervisor.start(id(moment), service_spec(&[])).unwrap();
+        for _ in 0..moment {
+            tokio::task::yield_now().await;
+        }
+        if moment >= 40 {
+            while world.supervisor.running()[0].pid.is_none() {
+                tokio::task::yield_now().await;
+            }
+        }
+        world.supervisor.stop(&id(moment));
+        let mut last = world.event().await;
+        if let ServiceEvent::Started { .. } = last {
+            last = world.event().await;
+        }
+        assert_eq!(last, ServiceEvent::Stopped { binding: id(moment) });
+        assert!(world.supervisor.running().is_empty() && world.records() == 0);
+        let record = Home::at(world.home.path()).services_dir().join(format!("{}.json", id(moment)));
+        assert_eq!(named(&record), 0, "moment {moment}");
+    }
+}
+
+#[tokio::test]
+async fn a_forced_end_waits_for_no_service_and_leaves_none() {
+    let mut world = World::new().await;
+    let mut spec = service_spec(&[("STUBBORN", "yes")]);
+    let ServiceSource::Started { stop_timeout, .. } = &mut spec.config.source else { unreachable!() };
+    *stop_timeout = Duration::from_secs(3_600);
+    world.supervisor.start(id(1), spec).unwrap();
+    world.started().await;
+    let process = ProcessId::of(world.supervisor.running()[0].pid.unwrap());
+    tokio::time::timeout(DEADLINE, world.supervisor.kill()).await.unwrap();
+    assert!(!process.is_alive() && world.records() == 0);
 }

@@ -344,11 +344,12 @@ impl Market {
             }
             trade.volatile.heard_at = now;
         }
-        self.start_service(trade, step);
         self.count_package(trade, now, step);
         if now.timestamp() >= terms.deliver_by() {
             self.move_session(trade, SessionEvent::DeliverByPassed, "", step);
         }
+        // Last, so that a node that comes back too late starts nothing.
+        self.start_service(trade, step);
         self.settle(trade, now);
     }
 
