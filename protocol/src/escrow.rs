@@ -1,6 +1,10 @@
 //! Escrow: money locked for one binding in one claimable balance.
 
+pub mod arbitrated;
+pub mod controller;
+pub mod funding;
 pub mod outcome;
+pub mod settlement;
 pub mod shape;
 pub mod timed;
 
@@ -9,12 +13,19 @@ use core::fmt;
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use crate::account::{AccountId, ServingKey};
+use crate::amount::Stroops;
+use crate::limits::MAX_ARBITERS;
+use crate::message::BindingId;
+
 /// How a binding's money is held, and thereby whom it protects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
 pub enum EscrowKind {
     /// Paid in advance, refunded unless the recipient collects before T.
     Timed,
+    /// Held by a controller until both parties, or one and a majority of arbiters, say who is paid.
+    Arbitrated,
 }
 
 impl EscrowKind {
@@ -22,6 +33,7 @@ impl EscrowKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Timed => "timed",
+            Self::Arbitrated => "arbitrated",
         }
     }
 
@@ -32,6 +44,10 @@ impl EscrowKind {
                 "against a provider that disappears, not against one that cheats: \
                  paid in advance, refunded unless collected before the deadline"
             }
+            Self::Arbitrated => {
+                "both sides against one that cheats: paid when both agree, or one and a majority of the arbiters that \
+                 both chose; neither side alone and no arbiters alone can take it"
+            }
         }
     }
 }
@@ -39,5 +55,44 @@ impl EscrowKind {
 impl fmt::Display for EscrowKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// Terms that can't be an escrow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TermsError {
+    /// Nothing to lock.
+    #[error("an amount of 0 needs no escrow")]
+    NothingToHold,
+    /// The ledger refuses the same claimant twice.
+    #[error("consumer and recipient are the same account; an escrow needs two")]
+    SameParty,
+    /// Money can't be locked in favour of a key that is the binding's id.
+    #[error("a party's account equals the binding's id")]
+    PartyIsHash,
+    /// An even number of arbiters can stand still; more than the most don't fit.
+    #[error("{0} arbiters; expected an odd number from 1 to {MAX_ARBITERS}")]
+    ArbiterCount(usize),
+    /// A key would count twice.
+    #[error("{0} signs in two roles; provider, consumer and each arbiter need a key of their own")]
+    SameSigner(ServingKey),
+    /// Nothing would be left to divide.
+    #[error("the arbiters' fees take up the whole amount")]
+    FeesTakeAll,
+}
+
+impl TermsError {
+    /// What every kind of escrow needs.
+    fn check(binding: BindingId, consumer: AccountId, recipient: AccountId, amount: Stroops) -> Result<(), TermsError> {
+        if amount.is_zero() {
+            return Err(Self::NothingToHold);
+        }
+        if consumer == recipient {
+            return Err(Self::SameParty);
+        }
+        if [consumer, recipient].iter().any(|party| party.as_bytes() == binding.as_bytes()) {
+            return Err(Self::PartyIsHash);
+        }
+        Ok(())
     }
 }

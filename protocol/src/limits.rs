@@ -32,6 +32,8 @@ pub const MAX_REPOSITORY_CHARS: usize = 256;
 pub const MAX_PEER_IDS: usize = 8;
 /// The most escrow kinds in an offering or request.
 pub const MAX_ESCROW_KINDS: usize = 4;
+/// The most arbiters of a binding; there is always an odd number of them.
+pub const MAX_ARBITERS: usize = 9;
 /// The longest of an offering's windows.
 pub const MAX_WINDOW: Duration = Duration::from_secs(30 * 86_400);
 
@@ -119,6 +121,8 @@ pub struct Margins {
     pub heartbeat_every: Duration,
     /// Without a heartbeat for so long, the other side is gone.
     pub grace: Duration,
+    /// A funding that makes a controller must be in one of so many ledgers.
+    pub funding_ledgers: u32,
     /// From submission to the maxTime of an ordinary transaction.
     pub transaction_life: Duration,
     /// How often an open question to the ledger is asked again.
@@ -147,6 +151,7 @@ impl Margins {
         claim_margin: secs(3),
         heartbeat_every: secs(1),
         grace: secs(5),
+        funding_ledgers: 40,
         transaction_life: secs(15),
         poll_every: Duration::from_millis(300),
         clock_behind: secs(30),
@@ -166,6 +171,7 @@ impl Margins {
         claim_margin: secs(60),
         heartbeat_every: secs(15),
         grace: secs(120),
+        funding_ledgers: 100,
         transaction_life: secs(120),
         poll_every: secs(3),
         clock_behind: secs(30),

@@ -6,8 +6,7 @@
 
 use bincode::{Decode, Encode};
 
-use crate::escrow::shape::EscrowMismatch;
-use crate::escrow::timed::VerifiedEscrow;
+use crate::escrow::shape::{EscrowMismatch, VerifiedEscrow};
 use crate::stellar::LedgerPoint;
 use crate::time::Timestamp;
 

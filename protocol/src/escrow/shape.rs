@@ -8,6 +8,8 @@ use bincode::{Decode, Encode};
 use crate::account::AccountId;
 use crate::amount::Stroops;
 use crate::asset::Asset;
+use crate::escrow::controller::ControllerMismatch;
+use crate::message::BalanceId;
 use crate::stellar::Operation;
 use crate::stellar::entry::{BalanceClaimant, BalanceState};
 use crate::stellar::operation;
@@ -48,7 +50,7 @@ pub enum Role {
 impl core::fmt::Display for Role {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::Controller => "recipient",
+            Self::Controller => "controller",
             Self::Beneficiary => "timeout beneficiary",
             Self::Hash => "hash claimant",
         })
@@ -109,12 +111,40 @@ pub enum EscrowMismatch {
         /// Who holds it.
         found: Option<AccountId>,
     },
+    /// Whoever decides before the deadline isn't who was agreed.
+    #[error(transparent)]
+    Controller(#[from] ControllerMismatch),
+}
+
+/// An escrow on the ledger that is as agreed in every field. Only verifying an escrow's terms makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifiedEscrow {
+    balance: BalanceId,
+    amount: Stroops,
+    deadline: Timestamp,
+}
+
+impl VerifiedEscrow {
+    /// The balance that holds it.
+    pub const fn balance(&self) -> BalanceId {
+        self.balance
+    }
+
+    /// How much it holds.
+    pub const fn amount(&self) -> Stroops {
+        self.amount
+    }
+
+    /// T: the controller decides before, the timeout beneficiary takes it from then on.
+    pub const fn deadline(&self) -> Timestamp {
+        self.deadline
+    }
 }
 
 impl EscrowMismatch {
     /// Whether the balance can still leave the ledger only as agreed, so that the time of its absence tells who has it.
     pub const fn keeps_deadline(&self) -> bool {
-        matches!(self, Self::Asset { .. } | Self::Amount { .. } | Self::Sponsor { .. })
+        matches!(self, Self::Asset { .. } | Self::Amount { .. } | Self::Sponsor { .. } | Self::Controller(_))
     }
 }
 
@@ -178,7 +208,7 @@ impl Shape {
     ///
     /// # Errors
     /// The first difference, claimants and clawback first.
-    pub fn verify(&self, found: &BalanceState) -> Result<(), EscrowMismatch> {
+    pub(super) fn verify(&self, found: &BalanceState) -> Result<VerifiedEscrow, EscrowMismatch> {
         self.check_claimants(&found.claimants)?;
         if found.clawback_enabled {
             return Err(EscrowMismatch::Clawback);
@@ -187,6 +217,6 @@ impl Shape {
         if found.sponsor != Some(self.funder) {
             return Err(EscrowMismatch::Sponsor { expected: self.funder, found: found.sponsor });
         }
-        Ok(())
+        Ok(VerifiedEscrow { balance: found.id, amount: found.amount, deadline: self.deadline })
     }
 }

@@ -501,7 +501,7 @@ impl AccountQueue {
             let taken = match SignedTransaction::read(&intent.envelope, &self.network) {
                 Ok(transaction) => {
                     let fee = Stroops::new(i64::from(transaction.fee())).filter(|_| asset.is_native());
-                    params.outflow(transaction.operations(), asset).plus(fee.unwrap_or_default())
+                    params.outflow(self.account, transaction.operations(), asset).plus(fee.unwrap_or_default())
                 }
                 // Unreadable, so nobody can say: nothing more is spent until it has ended.
                 Err(_) => None,

@@ -260,11 +260,11 @@ impl Market {
             Purpose::ReclaimBond { series } => {
                 let offer = self.offers.get(&series).filter(|o| o.is_reclaimable(self.close_time()))?;
                 let release = offer.body().bond_release();
-                (vec![operation::claim(offer.body().bond)], Bounds { from: release, until: soon }, false)
+                (vec![operation::claim(offer.body().bond)], Bounds { from: release, ..Bounds::until(soon) }, false)
             }
             Purpose::Reclaim { balance } => {
                 let from = self.reclaimable(&balance)?.due;
-                (vec![operation::claim(balance)], Bounds { from, until: soon }, false)
+                (vec![operation::claim(balance)], Bounds { from, ..Bounds::until(soon) }, false)
             }
             Purpose::Pay { id } => {
                 let payment = self.payments.values().find(|p| p.id == id)?;

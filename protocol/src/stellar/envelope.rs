@@ -1,11 +1,15 @@
 //! A signed transaction from outside, read and checked.
 
 use ed25519_dalek::Signature;
-use stellar_xdr::{DecoratedSignature, Memo, Operation, Preconditions, Transaction, TransactionEnvelope};
+use stellar_xdr::{
+    DecoratedSignature, FeeBumpTransactionInnerTx, LedgerBounds, Memo, Operation, Preconditions, PreconditionsV2,
+    TimeBounds, Transaction, TransactionEnvelope, TransactionV1Envelope,
+};
 
 use crate::account::AccountId;
 use crate::message::TxHash;
 use crate::network_id::NetworkId;
+use crate::stellar::transaction::Bounds;
 use crate::stellar::xdr::{self, XdrError};
 use crate::time::Timestamp;
 
@@ -53,17 +57,29 @@ impl SignedTransaction {
         match xdr::read::<TransactionEnvelope>("transaction envelope", envelope)? {
             TransactionEnvelope::TxV0(_) => Err(EnvelopeError::VersionZero),
             TransactionEnvelope::TxFeeBump(_) => Err(EnvelopeError::FeeBump),
-            TransactionEnvelope::Tx(v1) => {
-                let source = xdr::read_plain(&v1.tx.source_account).ok_or(EnvelopeError::Multiplexed)?;
-                let hash = v1.tx.hash(*network.as_bytes()).map_err(|e| XdrError::DoesNotFit(e.to_string()))?;
-                Ok(Self {
-                    source,
-                    signatures: v1.signatures.to_vec(),
-                    transaction: v1.tx,
-                    hash: TxHash::from_bytes(hash),
-                })
-            }
+            TransactionEnvelope::Tx(v1) => Self::of(v1, network),
         }
+    }
+
+    /// Reads an envelope that a ledger included: a plain transaction, or the one inside of a fee bump.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`].
+    pub fn read_included(envelope: &[u8], network: &NetworkId) -> Result<Self, EnvelopeError> {
+        match xdr::read::<TransactionEnvelope>("transaction envelope", envelope)? {
+            TransactionEnvelope::TxV0(_) => Err(EnvelopeError::VersionZero),
+            TransactionEnvelope::TxFeeBump(bump) => {
+                let FeeBumpTransactionInnerTx::Tx(v1) = bump.tx.inner_tx;
+                Self::of(v1, network)
+            }
+            TransactionEnvelope::Tx(v1) => Self::of(v1, network),
+        }
+    }
+
+    fn of(v1: TransactionV1Envelope, network: &NetworkId) -> Result<Self, EnvelopeError> {
+        let source = xdr::read_plain(&v1.tx.source_account).ok_or(EnvelopeError::Multiplexed)?;
+        let hash = v1.tx.hash(*network.as_bytes()).map_err(|e| XdrError::DoesNotFit(e.to_string()))?;
+        Ok(Self { source, signatures: v1.signatures.to_vec(), transaction: v1.tx, hash: TxHash::from_bytes(hash) })
     }
 
     /// Its source account.
@@ -109,6 +125,30 @@ impl SignedTransaction {
             Preconditions::None => Some((None, None)),
             Preconditions::Time(bounds) => Some((open(bounds.min_time.0), open(bounds.max_time.0))),
             Preconditions::V2(_) => None,
+        }
+    }
+
+    /// When it may be included, where nothing but time and perhaps a latest ledger bounds it, written as
+    /// [`Unsigned`](crate::stellar::transaction::Unsigned) writes that; `None` otherwise.
+    pub fn bounds(&self) -> Option<Bounds> {
+        let times = |bounds: &TimeBounds| Bounds {
+            from: Timestamp::from_secs(bounds.min_time.0),
+            ..Bounds::until(Timestamp::from_secs(bounds.max_time.0))
+        };
+        match &self.transaction.cond {
+            Preconditions::None => Some(Bounds::from_on(Timestamp::from_secs(0))),
+            Preconditions::Time(bounds) => Some(times(bounds)),
+            Preconditions::V2(v2) => {
+                let bare = PreconditionsV2 { time_bounds: None, ledger_bounds: None, ..v2.clone() };
+                match (&v2.time_bounds, &v2.ledger_bounds) {
+                    (Some(time), Some(LedgerBounds { min_ledger: 0, max_ledger: max @ 1.. }))
+                        if bare == PreconditionsV2::default() =>
+                    {
+                        Some(Bounds { before_ledger: Some(*max), ..times(time) })
+                    }
+                    _ => None,
+                }
+            }
         }
     }
 

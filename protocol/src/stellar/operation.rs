@@ -1,8 +1,9 @@
 //! The operations that this program sends.
 
 use stellar_xdr::{
-    ClaimClaimableBalanceOp, Claimant, ClaimantV0, CreateAccountOp, CreateClaimableBalanceOp, Operation, OperationBody,
-    PaymentOp,
+    BumpSequenceOp, ChangeTrustAsset, ChangeTrustOp, ClaimClaimableBalanceOp, Claimant, ClaimantV0, CreateAccountOp,
+    CreateClaimableBalanceOp, Operation, OperationBody, PaymentOp, SequenceNumber, SetOptionsOp, Signer, SignerKey,
+    TrustLineAsset,
 };
 
 use crate::account::AccountId;
@@ -16,6 +17,11 @@ use crate::stellar::xdr::{self, XdrError};
 /// An operation whose source is the transaction's.
 fn plain(body: OperationBody) -> Operation {
     Operation { source_account: None, body }
+}
+
+/// An operation of another account than the transaction's source, which that account signs too.
+pub fn by(source: AccountId, operation: Operation) -> Operation {
+    Operation { source_account: Some(xdr::muxed(source)), ..operation }
 }
 
 /// Pays `amount` of an asset to an account that exists.
@@ -53,4 +59,51 @@ pub fn create_balance(asset: &Asset, amount: Stroops, claimants: &[BalanceClaima
 pub fn claim(balance: BalanceId) -> Operation {
     let claim = ClaimClaimableBalanceOp { balance_id: balance_id::to_xdr(balance) };
     plain(OperationBody::ClaimClaimableBalance(claim))
+}
+
+/// Sets the source's sequence number, where it isn't higher already.
+pub fn bump_sequence(to: i64) -> Operation {
+    plain(OperationBody::BumpSequence(BumpSequenceOp { bump_to: SequenceNumber(to) }))
+}
+
+/// Lets the source hold an issued asset up to `limit`; 0 ends that.
+///
+/// # Errors
+/// [`XdrError::Invalid`] for the native coin, which every account holds.
+pub fn change_trust(asset: &Asset, limit: Stroops) -> Result<Operation, XdrError> {
+    let line = match xdr::trustline_asset(asset) {
+        TrustLineAsset::CreditAlphanum4(a) => ChangeTrustAsset::CreditAlphanum4(a),
+        TrustLineAsset::CreditAlphanum12(a) => ChangeTrustAsset::CreditAlphanum12(a),
+        TrustLineAsset::Native | TrustLineAsset::PoolShare(_) => return Err(XdrError::Invalid("trustline's asset")),
+    };
+    Ok(plain(OperationBody::ChangeTrust(ChangeTrustOp { line, limit: limit.get() })))
+}
+
+/// Gives another key a say over the source, with this weight.
+pub fn add_signer(key: SignerKey, weight: u8) -> Operation {
+    let signer = Some(Signer { key, weight: u32::from(weight) });
+    plain(OperationBody::SetOptions(SetOptionsOp { signer, ..SetOptionsOp::default() }))
+}
+
+/// Hands the source over to its signers: one more of them, the master key without weight, one threshold for all.
+pub fn hand_over(key: SignerKey, threshold: u8) -> Operation {
+    let weight = Some(u32::from(threshold));
+    plain(OperationBody::SetOptions(SetOptionsOp {
+        master_weight: Some(0),
+        low_threshold: weight,
+        med_threshold: weight,
+        high_threshold: weight,
+        signer: Some(Signer { key, weight: u32::from(threshold) }),
+        ..SetOptionsOp::default()
+    }))
+}
+
+/// Gives the source's master key this weight.
+pub fn set_master_weight(weight: u8) -> Operation {
+    plain(OperationBody::SetOptions(SetOptionsOp { master_weight: Some(u32::from(weight)), ..SetOptionsOp::default() }))
+}
+
+/// Ends the source; its native coins go to `to`.
+pub fn merge(to: AccountId) -> Operation {
+    plain(OperationBody::AccountMerge(xdr::muxed(to)))
 }

@@ -1,7 +1,8 @@
 //! Reserves and fees: what an account can really spend.
 
-use stellar_xdr::{Operation, OperationBody};
+use stellar_xdr::{Asset as XdrAsset, Operation, OperationBody};
 
+use crate::account::AccountId;
 use crate::amount::Stroops;
 use crate::asset::Asset;
 use crate::stellar::entry::AccountState;
@@ -47,26 +48,39 @@ impl LedgerParams {
         spendable.and_then(|left| left.minus(account.selling)).unwrap_or_default()
     }
 
-    /// What operations take out of their source account in `asset`: payments, claimable balances with their reserves,
-    /// accounts created. Fees are not among them.
-    pub fn outflow(&self, operations: &[Operation], asset: &Asset) -> Stroops {
+    /// What operations take out of `source` in `asset` at their deepest: payments, claimable balances with their
+    /// reserves, accounts created; less what other accounts' payments brought before. Fees are not among them.
+    pub fn outflow(&self, source: AccountId, operations: &[Operation], asset: &Asset) -> Stroops {
         let wanted = xdr::asset(asset);
-        let native = asset.is_native();
-        let mut sum = Stroops::ZERO;
+        let (mut level, mut lowest) = (0i128, 0i128);
         for operation in operations {
-            let taken = match &operation.body {
-                OperationBody::Payment(op) if op.asset == wanted => Stroops::new(op.amount),
-                OperationBody::CreateAccount(op) if native => Stroops::new(op.starting_balance),
-                OperationBody::CreateClaimableBalance(op) => {
-                    let reserve = if native { self.reserves(op.claimants.len() as u32) } else { Stroops::ZERO };
-                    let amount = if op.asset == wanted { Stroops::new(op.amount) } else { None };
-                    amount.unwrap_or_default().plus(reserve)
+            let own = operation.source_account.as_ref().is_none_or(|by| xdr::read_plain(by) == Some(source));
+            match &operation.body {
+                OperationBody::Payment(op)
+                    if !own && op.asset == wanted && xdr::read_plain(&op.destination) == Some(source) =>
+                {
+                    level += i128::from(op.amount);
                 }
-                _ => None,
-            };
-            sum = sum.plus(taken.unwrap_or_default()).unwrap_or(Stroops::MAX);
+                body if own => level -= self.taken_by(body, &wanted),
+                _ => {}
+            }
+            lowest = lowest.min(level);
         }
-        sum
+        i64::try_from(-lowest).ok().and_then(Stroops::new).unwrap_or(Stroops::MAX)
+    }
+
+    fn taken_by(&self, body: &OperationBody, asset: &XdrAsset) -> i128 {
+        let native = *asset == XdrAsset::Native;
+        match body {
+            OperationBody::Payment(op) if op.asset == *asset => i128::from(op.amount),
+            OperationBody::CreateAccount(op) if native => i128::from(op.starting_balance),
+            OperationBody::CreateClaimableBalance(op) => {
+                let reserve = if native { self.reserves(op.claimants.len() as u32) } else { Stroops::ZERO };
+                let amount = if op.asset == *asset { op.amount } else { 0 };
+                i128::from(amount) + i128::from(reserve.get())
+            }
+            _ => 0,
+        }
     }
 }
 
@@ -74,7 +88,6 @@ impl LedgerParams {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::account::AccountId;
     use crate::message::BalanceId;
     use crate::stellar::entry::{BalanceClaimant, Thresholds};
     use crate::stellar::operation;
@@ -129,10 +142,29 @@ mod tests {
             operation::create_balance(&hexa, Stroops::whole(50_000), &claimants).unwrap(),
             operation::claim(BalanceId::from_bytes([4; 32])),
         ];
-        assert_eq!(params.outflow(&operations, &Asset::Native), Stroops::whole(4_301 + 2));
-        assert_eq!(params.outflow(&operations, &hexa), Stroops::whole(50_020));
+        let me = AccountId::from_bytes([1; 32]);
+        assert_eq!(params.outflow(me, &operations, &Asset::Native), Stroops::whole(4_301 + 2));
+        assert_eq!(params.outflow(me, &operations, &hexa), Stroops::whole(50_020));
         let too_much = [operation::pay(to, &hexa, Stroops::MAX), operation::pay(to, &hexa, Stroops::MAX)];
-        assert_eq!(params.outflow(&too_much, &hexa), Stroops::MAX);
+        assert_eq!(params.outflow(me, &too_much, &hexa), Stroops::MAX);
         assert_eq!((params.fee(0), params.fee(3)), (Stroops::new(100).unwrap(), Stroops::new(300).unwrap()));
+    }
+
+    #[test]
+    fn what_another_account_pays_in_first_is_not_taken_out_of_this_one() {
+        let params = LedgerParams::USUAL;
+        let [me, other, third] = [1, 2, 3].map(|n| AccountId::from_bytes([n; 32]));
+        let pay = |to, coins| operation::pay(to, &Asset::Native, Stroops::whole(coins));
+        let settlement = [
+            operation::by(other, operation::claim(BalanceId::from_bytes([4; 32]))),
+            operation::by(other, pay(me, 20)),
+            pay(third, 14),
+            pay(third, 6),
+        ];
+        assert_eq!(params.outflow(me, &settlement, &Asset::Native), Stroops::ZERO);
+        let more = [settlement.to_vec(), vec![pay(third, 3), operation::by(other, pay(me, 3))]].concat();
+        assert_eq!(params.outflow(me, &more, &Asset::Native), Stroops::whole(3));
+        assert_eq!(params.outflow(me, &[operation::by(other, pay(third, 9))], &Asset::Native), Stroops::ZERO);
+        assert_eq!(params.outflow(me, &[operation::by(me, pay(third, 9))], &Asset::Native), Stroops::whole(9));
     }
 }

@@ -3,8 +3,9 @@
 use ed25519_dalek::{Signer, SigningKey};
 use stellar_xdr::{
     DecoratedSignature, FeeBumpTransaction, FeeBumpTransactionEnvelope, FeeBumpTransactionExt,
-    FeeBumpTransactionInnerTx, Memo, Operation, Preconditions, SequenceNumber, Signature, SignatureHint, TimeBounds,
-    TimePoint, Transaction, TransactionEnvelope, TransactionExt, TransactionV1Envelope,
+    FeeBumpTransactionInnerTx, LedgerBounds, Memo, Operation, Preconditions, PreconditionsV2, SequenceNumber,
+    Signature, SignatureHint, TimeBounds, TimePoint, Transaction, TransactionEnvelope, TransactionExt,
+    TransactionV1Envelope,
 };
 
 use crate::account::AccountId;
@@ -13,26 +14,45 @@ use crate::network_id::NetworkId;
 use crate::stellar::xdr::{self, XdrError};
 use crate::time::Timestamp;
 
-/// When a transaction may be included: from `from` on, and not after `until`, which is never left open.
+/// When a transaction may be included: from `from` on, and not after `until`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// The earliest close time of its ledger.
     pub from: Timestamp,
-    /// The latest close time of its ledger.
+    /// The latest close time of its ledger; 0 leaves it open, which only an UNLOCK does: it must never be too late.
     pub until: Timestamp,
+    /// Only ledgers with a lower number than this.
+    pub before_ledger: Option<u32>,
 }
 
 impl Bounds {
     /// Any ledger that closes at `until` or before.
     pub const fn until(until: Timestamp) -> Self {
-        Self { from: Timestamp::from_secs(0), until }
+        Self { from: Timestamp::from_secs(0), until, before_ledger: None }
+    }
+
+    /// Any ledger that closes at `from` or later, for ever.
+    pub const fn from_on(from: Timestamp) -> Self {
+        Self { from, until: Timestamp::from_secs(0), before_ledger: None }
+    }
+
+    fn to_xdr(self) -> Preconditions {
+        let time = TimeBounds { min_time: TimePoint(self.from.secs()), max_time: TimePoint(self.until.secs()) };
+        match self.before_ledger {
+            None => Preconditions::Time(time),
+            Some(max_ledger) => Preconditions::V2(PreconditionsV2 {
+                time_bounds: Some(time),
+                ledger_bounds: Some(LedgerBounds { min_ledger: 0, max_ledger }),
+                ..PreconditionsV2::default()
+            }),
+        }
     }
 }
 
-/// A transaction before it is signed. Every operation's source is the transaction's.
+/// A transaction before it is signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsigned {
-    /// Who pays the fee, uses a sequence number, and is the operations' source.
+    /// Who pays the fee, uses a sequence number, and is the source of every operation that names none of its own.
     pub source: AccountId,
     /// The sequence number that it uses: the account's last one + 1.
     pub sequence: i64,
@@ -56,10 +76,7 @@ impl Unsigned {
             source_account: xdr::muxed(self.source),
             fee: self.fee,
             seq_num: SequenceNumber(self.sequence),
-            cond: Preconditions::Time(TimeBounds {
-                min_time: TimePoint(self.bounds.from.secs()),
-                max_time: TimePoint(self.bounds.until.secs()),
-            }),
+            cond: self.bounds.to_xdr(),
             memo: self.memo.clone(),
             operations: operations.map_err(|_| XdrError::DoesNotFit("more than 100 operations".into()))?,
             ext: TransactionExt::V0,
@@ -80,25 +97,34 @@ impl Unsigned {
     /// # Errors
     /// [`XdrError::DoesNotFit`] without operations, with more than 100, or with more than 20 keys.
     pub fn sign(&self, keys: &[&SigningKey], network: &NetworkId) -> Result<Envelope, XdrError> {
+        let hash = self.hash(network)?;
+        let signed: Vec<_> =
+            keys.iter().map(|key| (key.verifying_key().to_bytes(), key.sign(hash.as_bytes()).to_bytes())).collect();
+        self.assemble(&signed, network)
+    }
+
+    /// Puts signatures that were made elsewhere under it, in order: each the signer's public key and what it signed the
+    /// hash with. Whether they are right is for the caller to know.
+    ///
+    /// # Errors
+    /// [`XdrError::DoesNotFit`] without operations, with more than 100, or with more than 20 signatures.
+    pub fn assemble(&self, signed: &[([u8; 32], [u8; 64])], network: &NetworkId) -> Result<Envelope, XdrError> {
         let tx = self.to_xdr()?;
         let hash = tx.hash(*network.as_bytes()).map_err(|e| XdrError::DoesNotFit(e.to_string()))?;
-        let signatures = signatures(keys, &hash)?;
-        let envelope = TransactionEnvelope::Tx(TransactionV1Envelope { tx, signatures });
+        let envelope = TransactionEnvelope::Tx(TransactionV1Envelope { tx, signatures: signatures(signed)? });
         Ok(Envelope { bytes: xdr::write(&envelope)?, hash: TxHash::from_bytes(hash) })
     }
 }
 
-fn signatures(keys: &[&SigningKey], hash: &[u8; 32]) -> Result<stellar_xdr::VecM<DecoratedSignature, 20>, XdrError> {
-    let all: Vec<DecoratedSignature> = keys.iter().map(|key| decorated(key, hash)).collect();
+fn signatures(signed: &[([u8; 32], [u8; 64])]) -> Result<stellar_xdr::VecM<DecoratedSignature, 20>, XdrError> {
+    let all: Vec<DecoratedSignature> = signed.iter().map(decorated).collect();
     all.try_into().map_err(|_| XdrError::DoesNotFit("more than 20 signatures".into()))
 }
 
-fn decorated(key: &SigningKey, hash: &[u8; 32]) -> DecoratedSignature {
-    let [.., a, b, c, d] = key.verifying_key().to_bytes();
-    let signature = key.sign(hash).to_bytes().to_vec();
+fn decorated(([.., a, b, c, d], signature): &([u8; 32], [u8; 64])) -> DecoratedSignature {
     DecoratedSignature {
-        hint: SignatureHint([a, b, c, d]),
-        signature: Signature(signature.try_into().expect("an ed25519 signature has 64 bytes")),
+        hint: SignatureHint([*a, *b, *c, *d]),
+        signature: Signature(signature.to_vec().try_into().expect("an ed25519 signature has 64 bytes")),
     }
 }
 
@@ -141,7 +167,7 @@ impl Envelope {
             ext: FeeBumpTransactionExt::V0,
         };
         let hash = tx.hash(*network.as_bytes()).map_err(|e| XdrError::DoesNotFit(e.to_string()))?;
-        let signatures = signatures(&[key], &hash)?;
+        let signatures = signatures(&[(key.verifying_key().to_bytes(), key.sign(&hash).to_bytes())])?;
         let envelope = TransactionEnvelope::TxFeeBump(FeeBumpTransactionEnvelope { tx, signatures });
         Ok(Self { bytes: xdr::write(&envelope)?, hash: TxHash::from_bytes(hash) })
     }
@@ -175,7 +201,7 @@ mod tests {
             source: AccountId::of(&key()),
             sequence: 5,
             fee: 100,
-            bounds: Bounds { from: Timestamp::from_secs(10), until: Timestamp::from_secs(20) },
+            bounds: Bounds { from: Timestamp::from_secs(10), ..Bounds::until(Timestamp::from_secs(20)) },
             memo: Memo::None,
             operations: vec![operation::pay(AccountId::from_bytes([2; 32]), &Asset::Native, Stroops::whole(1))],
         }
@@ -205,6 +231,33 @@ mod tests {
         let body = format!("00000000{me}{:08x}{:016x}{bounds}00000000{:08x}{payment}00000000", 100, 5, 1);
         let head = format!("00000002{body}{:08x}{}00000040", 1, &me[56..]);
         assert_eq!(hex::encode(&bytes[..bytes.len() - 64]), head);
+    }
+
+    #[test]
+    fn a_bound_on_the_ledgers_number_has_the_published_layout() {
+        let network = NetworkId::of_passphrase("a test");
+        let bounded = Unsigned { bounds: Bounds { before_ledger: Some(77), ..unsigned().bounds }, ..unsigned() };
+        let bytes = bounded.sign(&[], &network).unwrap().into_bytes();
+        let me = hex::encode(unsigned().source.as_bytes());
+        let times = format!("00000001{:016x}{:016x}", 10, 20);
+        let v2 = format!("00000002{times}00000001{:08x}{:08x}{:08x}{:016x}{:08x}{:08x}", 0, 77, 0, 0, 0, 0);
+        let head = format!("0000000200000000{me}{:08x}{:016x}{v2}", 100, 5);
+        assert_eq!(hex::encode(&bytes[..head.len() / 2]), head);
+        let read = SignedTransaction::read(&bytes, &network).unwrap();
+        assert_eq!((read.time_bounds(), read.signature_count()), (None, 0));
+        assert_eq!(read.bounds(), Some(bounded.bounds));
+        let open = Unsigned { bounds: Bounds::from_on(Timestamp::from_secs(10)), ..unsigned() };
+        let read = SignedTransaction::read(open.sign(&[], &network).unwrap().bytes(), &network).unwrap();
+        assert_eq!(read.time_bounds(), Some((Some(Timestamp::from_secs(10)), None)));
+    }
+
+    #[test]
+    fn signatures_made_elsewhere_give_the_same_envelope() {
+        let network = NetworkId::of_passphrase("a test");
+        let hash = unsigned().hash(&network).unwrap();
+        let signed = (key().verifying_key().to_bytes(), key().sign(hash.as_bytes()).to_bytes());
+        assert_eq!(unsigned().assemble(&[signed], &network), unsigned().sign(&[&key()], &network));
+        assert!(unsigned().assemble(&[signed; 21], &network).is_err());
     }
 
     #[test]

@@ -2,14 +2,15 @@
 
 use ed25519_dalek::SigningKey;
 use stellar_xdr::{
-    AccountId as XdrAccount, ClaimPredicate, Claimant, ClaimantV0, CreateClaimableBalanceOp, MuxedAccount,
-    MuxedAccountMed25519, Preconditions, PreconditionsV2, SequenceNumber, TimeBounds, TimePoint, TransactionEnvelope,
-    TransactionV1Envelope, Uint256, WriteXdr,
+    AccountId as XdrAccount, ClaimPredicate, Claimant, ClaimantV0, CreateClaimableBalanceOp, LedgerBounds,
+    MuxedAccount, MuxedAccountMed25519, Preconditions, PreconditionsV2, SequenceNumber, TimeBounds, TimePoint,
+    TransactionEnvelope, TransactionV1Envelope, Uint256, WriteXdr,
 };
 
 use super::*;
 use crate::escrow::shape::Role;
-use crate::stellar::entry::BalanceClaimant;
+use crate::stellar::Memo;
+use crate::stellar::entry::{BalanceClaimant, read_claimants};
 use crate::stellar::predicate::Predicate;
 use crate::stellar::transaction::{Envelope, Unsigned};
 
@@ -147,7 +148,7 @@ fn wrong_predicates(right: &Predicate) -> Vec<Predicate> {
 }
 
 /// Every list of claimants that differs from `right` in one thing, with the error that it must give.
-fn wrong_claimants(right: &[BalanceClaimant]) -> Vec<(Vec<BalanceClaimant>, EscrowMismatch)> {
+pub(in crate::escrow) fn wrong_claimants(right: &[BalanceClaimant]) -> Vec<(Vec<BalanceClaimant>, EscrowMismatch)> {
     let mut all = Vec::new();
     for (i, role) in [Role::Controller, Role::Beneficiary, Role::Hash].into_iter().enumerate() {
         for predicate in wrong_predicates(&right[i].predicate) {
@@ -175,7 +176,7 @@ fn wrong_claimants(right: &[BalanceClaimant]) -> Vec<(Vec<BalanceClaimant>, Escr
     all
 }
 
-fn other_assets(right: &Asset) -> Vec<Asset> {
+pub(in crate::escrow) fn other_assets(right: &Asset) -> Vec<Asset> {
     let all = [
         Asset::Native,
         Asset::issued("HEXA", other()).unwrap(),
@@ -186,7 +187,7 @@ fn other_assets(right: &Asset) -> Vec<Asset> {
     all.into_iter().filter(|a| a != right).collect()
 }
 
-const AMOUNTS: [i64; 5] = [0, 1, 199_999_999, 200_000_001, i64::MAX];
+pub(in crate::escrow) const AMOUNTS: [i64; 5] = [0, 1, 199_999_999, 200_000_001, i64::MAX];
 
 #[test]
 fn an_escrow_with_any_one_field_changed_is_refused_for_that_field() {
@@ -298,6 +299,7 @@ fn a_funding_that_may_not_reach_the_ledger_in_time_is_refused() {
         (v2(|_| {}), FundingRefused::Preconditions),
         (v2(|v| v.min_seq_num = Some(SequenceNumber(1))), FundingRefused::Preconditions),
         (v2(|v| v.min_seq_ledger_gap = 9), FundingRefused::Preconditions),
+        (v2(|v| v.ledger_bounds = Some(LedgerBounds { min_ledger: 0, max_ledger: 9 })), FundingRefused::Preconditions),
     ];
     for (cond, expected) in cases {
         assert_eq!(check(&resigned(|e| e.tx.cond = cond.clone())), Err(expected), "{cond:?}");
@@ -320,9 +322,15 @@ fn a_funding_of_another_form_or_source_is_refused() {
     let operations =
         |operations: Vec<Operation>| check(&resigned(|e| e.tx.operations = operations.try_into().unwrap()));
     let (fund, pay) = (terms().fund_operation().unwrap(), operation::pay(other(), &Asset::Native, Stroops::whole(1)));
-    assert_eq!(operations(vec![fund.clone(), pay.clone()]), Err(FundingRefused::OperationCount { found: 2 }));
-    assert_eq!(operations(vec![pay.clone(), fund.clone()]), Err(FundingRefused::OperationCount { found: 2 }));
-    assert_eq!(operations(Vec::new()), Err(FundingRefused::OperationCount { found: 0 }));
+    assert_eq!(
+        operations(vec![fund.clone(), pay.clone()]),
+        Err(FundingRefused::OperationCount { expected: 1, found: 2 })
+    );
+    assert_eq!(
+        operations(vec![pay.clone(), fund.clone()]),
+        Err(FundingRefused::OperationCount { expected: 1, found: 2 })
+    );
+    assert_eq!(operations(Vec::new()), Err(FundingRefused::OperationCount { expected: 1, found: 0 }));
     assert_eq!(operations(vec![pay]), Err(FundingRefused::Operation { found: "Payment" }));
     for source in [consumer(), other()] {
         let sourced = Operation { source_account: Some(xdr::muxed(source)), ..fund.clone() };
@@ -338,15 +346,15 @@ fn a_funding_of_another_form_or_source_is_refused() {
 fn a_funding_without_exactly_the_consumers_signature_is_refused() {
     let stranger = SigningKey::from_bytes(&[13; 32]);
     let by = |keys: &[&SigningKey]| check(unsigned().sign(keys, &network()).unwrap().bytes());
-    assert_eq!(by(&[]), Err(FundingRefused::SignatureCount { found: 0 }));
-    assert_eq!(by(&[&consumer_key(), &stranger]), Err(FundingRefused::SignatureCount { found: 2 }));
-    assert_eq!(by(&[&stranger]), Err(FundingRefused::Signature));
+    assert_eq!(by(&[]), Err(FundingRefused::SignatureCount { expected: 1, found: 0 }));
+    assert_eq!(by(&[&consumer_key(), &stranger]), Err(FundingRefused::SignatureCount { expected: 1, found: 2 }));
+    assert_eq!(by(&[&stranger]), Err(FundingRefused::Signature("the consumer")));
     let elsewhere = unsigned().sign(&[&consumer_key()], &NetworkId::of_passphrase("elsewhere")).unwrap();
-    assert_eq!(check(elsewhere.bytes()), Err(FundingRefused::Signature));
+    assert_eq!(check(elsewhere.bytes()), Err(FundingRefused::Signature("the consumer")));
     let bytes = signed().into_bytes();
     let mut changed = bytes.clone();
     *changed.last_mut().unwrap() ^= 1;
-    assert_eq!(check(&changed), Err(FundingRefused::Signature));
+    assert_eq!(check(&changed), Err(FundingRefused::Signature("the consumer")));
 }
 
 #[test]
@@ -395,9 +403,9 @@ fn claims_end_before_the_deadline_and_refunds_begin_with_it() {
     let margin = Duration::from_secs(60);
     assert_eq!(terms().collect_bounds(margin), Bounds::until(Timestamp::from_secs(940)));
     let before = terms().refund_bounds(Timestamp::from_secs(900), margin);
-    assert_eq!(before, Bounds { from: T, until: Timestamp::from_secs(1_060) });
+    assert_eq!(before, Bounds { from: T, ..Bounds::until(Timestamp::from_secs(1_060)) });
     let after = terms().refund_bounds(Timestamp::from_secs(2_000), margin);
-    assert_eq!(after, Bounds { from: T, until: Timestamp::from_secs(2_060) });
+    assert_eq!(after, Bounds { from: T, ..Bounds::until(Timestamp::from_secs(2_060)) });
 }
 
 #[test]
