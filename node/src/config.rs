@@ -2,6 +2,7 @@
 //!
 //! Every error names the key, the value, and what would be right.
 
+mod endpoint;
 pub mod keys;
 mod layers;
 mod network;
@@ -27,6 +28,7 @@ use url::Url;
 
 use crate::home::Home;
 use crate::private_file;
+pub use endpoint::Endpoint;
 use layers::Layers;
 pub use layers::{Origin, PREFIX};
 pub use network::Network;
@@ -182,8 +184,8 @@ pub struct Config {
     pub network: Network,
     /// The network's passphrase; `None` on a devnet means to ask its RPC server.
     pub network_passphrase: Option<String>,
-    /// The Stellar RPC server.
-    pub rpc_url: Url,
+    /// The Stellar RPC servers, in the order in which they are asked; one at least.
+    pub endpoints: Vec<Endpoint>,
     /// Who gives test money; `None` means to ask the RPC server, or that there is nobody.
     pub friendbot_url: Option<Url>,
     /// Addresses to listen on for peers.
@@ -279,7 +281,7 @@ impl Reader {
         let network = self.or("network", values::word, Network::default())?;
         let network_passphrase = self.network_passphrase(network)?;
         self.consent(network)?;
-        let rpc_url = self.rpc_url(network)?;
+        let endpoints = self.endpoints(network)?;
         let friendbot = (network == Network::Testnet).then(|| known_url("https://friendbot.stellar.org/"));
         let friendbot_url = self.or_maybe("friendbot_url", values::http_url, friendbot)?;
         let listen = self.or("listen", |v| values::items(v, values::multiaddr), default_listen(network))?;
@@ -306,7 +308,7 @@ impl Reader {
         Ok(Config {
             network,
             network_passphrase,
-            rpc_url,
+            endpoints,
             friendbot_url,
             listen,
             external,
@@ -362,18 +364,36 @@ impl Reader {
         }
     }
 
-    fn rpc_url(&mut self, network: Network) -> Result<Url, ConfigError> {
+    /// The servers of `ledger.endpoints`, or the one of `rpc_url`: whichever of the two keys the higher layer has.
+    fn endpoints(&mut self, network: Network) -> Result<Vec<Endpoint>, ConfigError> {
+        const ONE: &str = "rpc_url";
+        const SEVERAL: &str = "ledger.endpoints";
         let default = match network {
             Network::Devnet => Some(known_url(&format!("http://127.0.0.1:{DEVNET_PORT}/"))),
             Network::Testnet => Some(known_url("https://soroban-testnet.stellar.org/")),
             Network::Public => None,
         };
-        self.or_maybe("rpc_url", values::http_url, default)?.ok_or_else(|| ConfigError::Missing {
-            key: "rpc_url",
+        let rank = |layers: &Layers, key| layers.get(key).map(|(_, origin)| origin.rank());
+        let (one, several) = (rank(&self.layers, ONE), rank(&self.layers, SEVERAL));
+        if let (true, Some((value, origin))) = (one == several, self.layers.get(SEVERAL)) {
+            let why = "rpc_url is set at the same place, and only one of the two can rule";
+            return Err(invalid(SEVERAL, value, origin, why, "all servers in ledger.endpoints, and no rpc_url"));
+        }
+        if several > one {
+            self.show::<Url>(ONE, None);
+            let endpoints = self.value(SEVERAL, endpoint::list)?.unwrap_or_default();
+            self.show(SEVERAL, Some(&endpoints));
+            return Ok(endpoints);
+        }
+        let url = self.or_maybe(ONE, values::http_url, default)?.ok_or_else(|| ConfigError::Missing {
+            key: ONE,
             why: "no server is the obvious one for the public network".to_owned(),
-            right: "the URL of a Stellar RPC server that you trust, such as rpc_url = \"https://rpc.example\""
+            right: "the URL of a Stellar RPC server that you trust, such as rpc_url = \"https://rpc.example\", or \
+                    several in ledger.endpoints"
                 .to_owned(),
-        })
+        })?;
+        self.show::<Vec<Endpoint>>(SEVERAL, None);
+        Ok(vec![Endpoint { url, operator: None }])
     }
 
     /// An amount, shown in units as people write it.

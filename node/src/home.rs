@@ -325,7 +325,7 @@ pub struct LedgerInfo {
     pub network: String,
     /// The network's passphrase.
     pub passphrase: String,
-    /// The RPC endpoint.
+    /// The RPC endpoint that is asked first.
     pub rpc_url: String,
 }
 

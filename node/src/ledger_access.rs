@@ -1,6 +1,6 @@
 //! The ledger that a configuration means: asked for its name, and refused where it is another.
 
-use tradepost_ledger::{LedgerError, RpcConfig, RpcLedger};
+use tradepost_ledger::{EndpointConfig, LedgerError, RpcConfig, RpcLedger};
 
 use crate::config::{Config, Network};
 
@@ -12,12 +12,12 @@ pub enum AccessError {
     Ledger(#[from] LedgerError),
     /// `network = "devnet"`, and the server is on a network that isn't one.
     #[error(
-        "network = \"devnet\", but {rpc_url} is on {passphrase:?}: set network = {network:?} if you mean that, or \
+        "network = \"devnet\", but {servers} is on {passphrase:?}: set network = {network:?} if you mean that, or \
          another rpc_url"
     )]
     NoDevnet {
-        /// The server.
-        rpc_url: String,
+        /// The servers.
+        servers: String,
         /// What it says.
         passphrase: String,
         /// What that is called in a configuration.
@@ -39,18 +39,23 @@ pub struct LedgerAccess {
 /// # Errors
 /// [`AccessError`] where the server can't be asked or is on another network.
 pub async fn connect(config: &Config) -> Result<LedgerAccess, AccessError> {
-    let mut rpc = RpcConfig::new(config.rpc_url.as_str());
+    let endpoints = config.endpoints.iter().map(|endpoint| EndpointConfig {
+        operator: endpoint.operator.clone(),
+        // The configuration has already refused plain http beyond this machine and private networks.
+        allow_http: true,
+        ..EndpointConfig::new(endpoint.url.as_str())
+    });
+    let mut rpc = RpcConfig::of(endpoints);
     rpc.friendbot = config.friendbot_url.as_ref().map(ToString::to_string);
-    // The configuration has already refused plain http beyond this machine and private networks.
-    rpc.allow_http = true;
+    rpc.real_time = config.network != Network::Devnet;
     let passphrase = match &config.network_passphrase {
         Some(passphrase) => passphrase.clone(),
         None => RpcLedger::ask_network(&rpc).await?.passphrase,
     };
     let known = Network::ALL.into_iter().find(|network| network.passphrase() == Some(passphrase.as_str()));
     if let (Network::Devnet, Some(network)) = (config.network, known) {
-        let rpc_url = config.rpc_url.to_string();
-        return Err(AccessError::NoDevnet { rpc_url, passphrase, network: network.name() });
+        let servers = config.endpoints.iter().map(|endpoint| endpoint.url.to_string()).collect::<Vec<_>>().join(", ");
+        return Err(AccessError::NoDevnet { servers, passphrase, network: network.name() });
     }
     let ledger = RpcLedger::connect(rpc, &passphrase).await?;
     Ok(LedgerAccess { ledger, passphrase })

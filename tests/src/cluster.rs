@@ -4,6 +4,7 @@
 //! when the value is dropped, whatever the test came to; their logs stay where it failed, and the test's output names
 //! them.
 
+pub mod endpoint;
 pub mod market;
 
 use std::ops::{Deref, DerefMut};

@@ -1,6 +1,6 @@
-//! One HTTP endpoint: bounded answers, deadlines, back-off.
+//! One HTTP endpoint, asked once: bounded answers, deadlines.
 //!
-//! Everything here concerns one address and knows no ledger; what compares endpoints with each other belongs above.
+//! Everything here concerns one address and one try and knows no ledger; [`crate::endpoints`] tries again, and others.
 
 pub(crate) mod address;
 
@@ -13,7 +13,6 @@ use reqwest::{Client, RequestBuilder, StatusCode, redirect};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use url::Url;
 
 use self::address::Address;
@@ -31,7 +30,6 @@ pub(crate) struct Endpoint {
     address: Address,
     auth: Option<(HeaderName, HeaderValue)>,
     http: Client,
-    patience: Patience,
     next_id: AtomicU64,
     in_flight: Semaphore,
 }
@@ -46,14 +44,6 @@ impl fmt::Debug for Endpoint {
 pub(crate) struct Reply {
     pub status: StatusCode,
     pub body: Vec<u8>,
-}
-
-/// Why one try gave no reply.
-enum Failed {
-    /// Another try may help, not before this time where the endpoint asks for it.
-    Passing(LedgerError, Option<Duration>),
-    /// Another try is in vain.
-    Final(LedgerError),
 }
 
 impl Endpoint {
@@ -85,15 +75,8 @@ impl Endpoint {
             // A proxy from the environment is for the world outside.
             builder = builder.no_proxy();
         }
-        let http = builder.build().map_err(|e| unreachable(&address.name, &e, 0))?;
-        Ok(Self {
-            address,
-            auth,
-            http,
-            patience: patience.clone(),
-            next_id: AtomicU64::new(1),
-            in_flight: Semaphore::new(MAX_IN_FLIGHT),
-        })
+        let http = builder.build().map_err(|e| unreachable(&address.name, &e))?;
+        Ok(Self { address, auth, http, next_id: AtomicU64::new(1), in_flight: Semaphore::new(MAX_IN_FLIGHT) })
     }
 
     /// How it is called in errors and logs.
@@ -101,25 +84,17 @@ impl Endpoint {
         &self.address.name
     }
 
-    /// Asks by JSON-RPC.
+    /// Asks by JSON-RPC, once.
     pub async fn call<T: DeserializeOwned>(&self, method: &'static str, params: &Value) -> Result<T, LedgerError> {
-        let started = Instant::now();
-        let mut tries = 0;
-        loop {
-            let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-            let question = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
-            let make = || self.http.post(self.address.url.clone()).json(&question);
-            let reply = self.exchange(&make, started, &mut tries).await?;
-            match self.parse(method, id, &reply) {
-                Err(error) if error.is_passing() => self.pause_or_give_up(error, None, started, tries).await?,
-                answered => return answered,
-            }
-        }
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let question = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        let reply = self.exchange(self.http.post(self.address.url.clone()).json(&question)).await?;
+        self.parse(method, id, &reply)
     }
 
-    /// Fetches an address of this endpoint's by GET.
+    /// Fetches an address of this endpoint's by GET, once.
     pub async fn get(&self, url: &Url) -> Result<Reply, LedgerError> {
-        self.exchange(&|| self.http.get(url.clone()), Instant::now(), &mut 0).await
+        self.exchange(self.http.get(url.clone())).await
     }
 
     /// Its own address.
@@ -132,11 +107,6 @@ impl Endpoint {
         self.address.private
     }
 
-    /// Waits before another try for a reason of the caller's.
-    pub async fn pause(&self, tries: u32) {
-        tokio::time::sleep(self.back_off(tries, None)).await;
-    }
-
     /// An answer that can't be read.
     pub fn garbled(&self, method: &'static str, why: impl fmt::Display) -> LedgerError {
         LedgerError::Garbled { endpoint: self.name().into(), method, why: brief(&why.to_string()) }
@@ -147,84 +117,42 @@ impl Endpoint {
         LedgerError::Contradiction { endpoint: self.name().into(), what: what.to_string() }
     }
 
-    /// Tries until there is a reply, a final failure, no try left, or no time.
-    async fn exchange(
-        &self,
-        make: &(dyn Fn() -> RequestBuilder + Sync),
-        started: Instant,
-        tries: &mut u32,
-    ) -> Result<Reply, LedgerError> {
-        loop {
-            *tries += 1;
-            let deadline = started + self.patience.call;
-            let tried = match tokio::time::timeout_at(deadline, self.try_once(make(), *tries)).await {
-                Ok(tried) => tried,
-                Err(_) => Err(Failed::Final(unreachable_because(self.name(), "no answer in time", *tries))),
-            };
-            match tried {
-                Ok(reply) => return Ok(reply),
-                Err(Failed::Final(error)) => return Err(error),
-                Err(Failed::Passing(error, wait)) => self.pause_or_give_up(error, wait, started, *tries).await?,
-            }
-        }
+    /// That there was no answer within the time of a try.
+    pub fn silent(&self) -> LedgerError {
+        unreachable_because(self.name(), "no answer in time")
     }
 
-    /// Waits before the next try, or returns the error where there is none.
-    async fn pause_or_give_up(
-        &self,
-        error: LedgerError,
-        wait: Option<Duration>,
-        started: Instant,
-        tries: u32,
-    ) -> Result<(), LedgerError> {
-        let pause = self.back_off(tries, wait);
-        if tries >= self.patience.tries || started.elapsed() + pause >= self.patience.call {
-            return Err(error);
-        }
-        tracing::debug!(endpoint = self.name(), tries, ?pause, %error, "asking again");
-        tokio::time::sleep(pause).await;
-        Ok(())
-    }
-
-    /// The pause after so many failed tries: a random part of a bound that doubles, at least what was asked for.
-    fn back_off(&self, tries: u32, asked: Option<Duration>) -> Duration {
-        let longest = self.patience.longest_pause;
-        let bound = self.patience.first_pause.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(longest);
-        let pause = bound.mul_f64(0.5 + random_fraction() / 2.0);
-        pause.max(asked.unwrap_or_default().min(longest))
-    }
-
-    async fn try_once(&self, request: RequestBuilder, tries: u32) -> Result<Reply, Failed> {
+    async fn exchange(&self, request: RequestBuilder) -> Result<Reply, LedgerError> {
         let turn = self.in_flight.acquire().await;
         debug_assert!(turn.is_ok(), "the semaphore is never closed");
         let request = match &self.auth {
             Some((name, value)) => request.header(name, value),
             None => request,
         };
-        let passing = |e: reqwest::Error| Failed::Passing(unreachable(self.name(), &e, tries), None);
-        let mut response = request.send().await.map_err(passing)?;
+        let failed = |e: reqwest::Error| unreachable(self.name(), &e);
+        let mut response = request.send().await.map_err(failed)?;
         let status = response.status();
         if status.is_redirection() {
             let to = response.headers().get(LOCATION).map_or(b"" as &[u8], HeaderValue::as_bytes);
             let to = brief(&String::from_utf8_lossy(to));
-            return Err(Failed::Final(LedgerError::Redirected { endpoint: self.name().into(), to }));
+            return Err(LedgerError::Redirected { endpoint: self.name().into(), to });
         }
         if status == StatusCode::TOO_MANY_REQUESTS {
             let wait = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
-            let error = LedgerError::Busy { endpoint: self.name().into(), tries };
-            return Err(Failed::Passing(error, wait.map(Duration::from_secs)));
+            let wait = wait.map(Duration::from_secs);
+            return Err(LedgerError::Busy { endpoint: self.name().into(), wait, tries: 1 });
         }
         if status.is_server_error() {
-            return Err(Failed::Passing(self.status_error(status), None));
+            return Err(self.status_error(status));
         }
         let too_large = || LedgerError::TooLarge { endpoint: self.name().into(), limit: MAX_ANSWER_BYTES };
         if response.content_length().is_some_and(|length| length > MAX_ANSWER_BYTES as u64) {
-            return Err(Failed::Final(too_large()));
+            return Err(too_large());
         }
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(passing)? {
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(Failed::Final(too_large()));
+                return Err(too_large());
             }
             body.extend_from_slice(&chunk);
         }
@@ -271,7 +199,7 @@ impl Endpoint {
 }
 
 /// What a transport error says, without the address that it carries along (which may hold a key).
-fn unreachable(endpoint: &str, error: &reqwest::Error, tries: u32) -> LedgerError {
+fn unreachable(endpoint: &str, error: &reqwest::Error) -> LedgerError {
     let what = if error.is_timeout() {
         "no answer in time".into()
     } else {
@@ -281,41 +209,17 @@ fn unreachable(endpoint: &str, error: &reqwest::Error, tries: u32) -> LedgerErro
         }
         if core::ptr::addr_eq(deepest, error) { "the connection failed".into() } else { deepest.to_string() }
     };
-    unreachable_because(endpoint, &what, tries)
+    unreachable_because(endpoint, &what)
 }
 
-fn unreachable_because(endpoint: &str, why: &str, tries: u32) -> LedgerError {
-    LedgerError::Unreachable { endpoint: endpoint.into(), why: brief(why), tries }
-}
-
-/// A number from 0 to 1. Where the system has no randomness left, nodes pause in step; that is no reason to stop.
-fn random_fraction() -> f64 {
-    f64::from(getrandom::u32().unwrap_or(u32::MAX)) / f64::from(u32::MAX)
+fn unreachable_because(endpoint: &str, why: &str) -> LedgerError {
+    LedgerError::Unreachable { endpoint: endpoint.into(), why: brief(why), tries: 1 }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_double_to_a_bound_and_heed_what_was_asked_for() {
-        let patience = Patience {
-            first_pause: Duration::from_millis(100),
-            longest_pause: Duration::from_secs(1),
-            ..Patience::default()
-        };
-        let address = Address::parse("http://127.0.0.1:1", false).unwrap();
-        let endpoint = Endpoint::new(address, &Auth::None, &patience).unwrap();
-        for (tries, least, most) in
-            [(1, 50, 100), (2, 100, 200), (3, 200, 400), (9, 500, 1_000), (u32::MAX, 500, 1_000)]
-        {
-            let pause = endpoint.back_off(tries, None).as_millis();
-            assert!((least..=most).contains(&pause), "{tries}: {pause}");
-        }
-        assert!(endpoint.back_off(1, Some(Duration::from_millis(900))).as_millis() == 900);
-        assert!(endpoint.back_off(1, Some(Duration::from_secs(3600))).as_millis() == 1_000);
-    }
 
     #[test]
     fn a_header_that_is_none_is_refused() {

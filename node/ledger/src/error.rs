@@ -46,12 +46,15 @@ pub enum LedgerError {
     },
     /// It limits our rate.
     #[error(
-        "{endpoint} asks us to slow down (HTTP 429; tries: {tries}): wait a while, ask less often, or use an endpoint \
-         with a higher limit"
+        "{endpoint} asks us to slow down (HTTP 429{}; tries: {tries}): wait a while, ask less often, or use an endpoint \
+         with a higher limit",
+        wait.map(|wait| format!(", for {} s", wait.as_secs())).unwrap_or_default()
     )]
     Busy {
         /// Who.
         endpoint: String,
+        /// For how long, where it says so.
+        wait: Option<Duration>,
         /// How often it was tried.
         tries: u32,
     },
@@ -141,6 +144,32 @@ pub enum LedgerError {
         /// The endpoint's passphrase.
         found: String,
     },
+    /// None of several endpoints answers.
+    #[error("none of this node's RPC endpoints answers: {}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    NoneAnswers {
+        /// What each one's fault is, in their order.
+        faults: Vec<LedgerError>,
+    },
+    /// What two operators have to agree on has one answer only.
+    #[error(
+        "only {} of the endpoints can be asked now, and this needs the word of two operators{}", alone,
+        fault.as_ref().map(|fault| format!(": {fault}")).unwrap_or_default()
+    )]
+    Alone {
+        /// Who answers.
+        alone: String,
+        /// Why the other one doesn't.
+        fault: Option<Box<LedgerError>>,
+    },
+    /// Two endpoints don't come to the same answer.
+    #[error(
+        "{} and {} don't come to the same answer about an entry of the ledger: one of them is behind or wrong; nothing \
+         that needs both goes on", endpoints.0, endpoints.1
+    )]
+    Disagree {
+        /// The two.
+        endpoints: (String, String),
+    },
     /// A JSON-RPC error.
     #[error("{endpoint} can't answer {method}: {message} (code {code})")]
     Rpc {
@@ -194,14 +223,17 @@ pub enum LedgerError {
 
 impl LedgerError {
     /// Whether the same question may well be answered later, with nothing changed here.
-    pub const fn is_passing(&self) -> bool {
+    pub fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { .. }
             | Self::Busy { .. }
             | Self::Late { .. }
             | Self::Backwards { .. }
             | Self::NotSteady { .. }
+            | Self::Alone { .. }
+            | Self::Disagree { .. }
             | Self::Friendbot { .. } => true,
+            Self::NoneAnswers { faults } => faults.iter().any(Self::is_passing),
             Self::Rpc { code, .. } => *code == INTERNAL_ERROR,
             Self::Status { status, .. } => *status >= 500,
             Self::BadAddress { .. }
@@ -215,6 +247,32 @@ impl LedgerError {
             | Self::NoFriendbot { .. }
             | Self::BadKey { .. }
             | Self::NotATransaction { .. } => false,
+        }
+    }
+
+    /// Whether it says that the endpoint isn't to be believed any more, where there is another one.
+    pub(crate) const fn is_disbelief(&self) -> bool {
+        matches!(self, Self::Contradiction { .. } | Self::Reset { .. } | Self::WrongNetwork { .. })
+    }
+
+    /// Whether it is the question's own fault, so that every endpoint would answer alike.
+    pub(crate) const fn is_the_questions(&self) -> bool {
+        matches!(self, Self::BadKey { .. } | Self::NotATransaction { .. } | Self::NoFriendbot { .. })
+    }
+
+    /// The same after so many tries.
+    pub(crate) fn after(mut self, count: u32) -> Self {
+        if let Self::Unreachable { tries, .. } | Self::Busy { tries, .. } = &mut self {
+            *tries = count;
+        }
+        self
+    }
+
+    /// How long the endpoint wants to be left alone.
+    pub(crate) const fn wants_rest(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { wait, .. } => *wait,
+            _ => None,
         }
     }
 }

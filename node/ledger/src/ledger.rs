@@ -23,7 +23,7 @@ pub type Asked<'a, T> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Se
 /// Access to one Stellar network.
 ///
 /// Every answer names the ledger that it is true of, and that ledger never goes backwards: an answer is at least as
-/// new as every head that was known when the question was sent.
+/// new as every head that was handed out when the question was sent.
 pub trait Ledger: fmt::Debug + Send + Sync {
     /// The newest ledger, with what its header says.
     ///
@@ -38,6 +38,14 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// [`LedgerError`], and nothing at all where any part could not be read.
     fn entries<'a>(&'a self, keys: &'a [LedgerKey]) -> Asked<'a, EntriesSeen>;
 
+    /// The entries with these keys, as endpoints of two operators say them: for what gates money. Where the endpoints of
+    /// one operator are all that is configured, as [`Ledger::entries`].
+    ///
+    /// # Errors
+    /// As [`Ledger::entries`]; [`LedgerError::Alone`] where only one operator's can be asked now, and
+    /// [`LedgerError::Disagree`] where they don't come to the same answer.
+    fn entries_agreed<'a>(&'a self, keys: &'a [LedgerKey]) -> Asked<'a, EntriesSeen>;
+
     /// The entries with these keys as the protocol reads them; see [`Ledger::entries`].
     ///
     /// # Errors
@@ -46,6 +54,17 @@ pub trait Ledger: fmt::Debug + Send + Sync {
         Box::pin(async {
             let wanted = keyed::ledger_keys(keys)?;
             Ok(KeysRead::of(keys, &wanted, &self.entries(&wanted).await?))
+        })
+    }
+
+    /// The entries with these keys as the protocol reads them; see [`Ledger::entries_agreed`].
+    ///
+    /// # Errors
+    /// As [`Ledger::entries_agreed`], and [`LedgerError::BadKey`] for a key that the ledger can't hold.
+    fn read_agreed<'a>(&'a self, keys: &'a [Key]) -> Asked<'a, KeysRead> {
+        Box::pin(async {
+            let wanted = keyed::ledger_keys(keys)?;
+            Ok(KeysRead::of(keys, &wanted, &self.entries_agreed(&wanted).await?))
         })
     }
 
@@ -152,6 +171,8 @@ impl ClosedLedger {
 pub struct Head {
     /// Which ledger.
     pub ledger: ClosedLedger,
+    /// The hash of the one before it.
+    pub previous: LedgerHash,
     /// Base fee and base reserve as of it.
     pub params: LedgerParams,
     /// The protocol version.

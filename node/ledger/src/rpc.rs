@@ -1,12 +1,14 @@
-//! The ledger over Stellar RPC.
+//! The ledger over Stellar RPC, by one endpoint or several.
 
+mod agreed;
+mod asking;
+mod heads;
 mod read;
 
 use core::time::Duration;
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use stellar_xdr::{LedgerKey, TransactionEnvelope};
 use tradepost_protocol::account::AccountId;
@@ -14,21 +16,17 @@ use tradepost_protocol::limits::MAX_KEYS_PER_READ;
 use tradepost_protocol::message::TxHash;
 use tradepost_protocol::network_id::NetworkId;
 
+use crate::agreement::Said;
 use crate::config::{Auth, RpcConfig};
 use crate::endpoint::Endpoint;
 use crate::endpoint::address::Address;
+use crate::endpoints::{EndpointHealth, Endpoints, Place};
 use crate::error::{LedgerError, brief};
 use crate::fees::FeeStats;
-use crate::ledger::{
-    Asked, ClosedLedger, EntriesSeen, EntrySeen, Funded, Head, Ledger, NetworkFacts, Submitted, TxStatus,
-};
-use crate::reset::{Verdict, judge};
-use crate::seen::{Misfit, Seen};
+use crate::ledger::{Asked, ClosedLedger, EntriesSeen, Funded, Head, Ledger, NetworkFacts, Submitted, TxStatus};
+use crate::seen::Seen;
 use crate::wire;
 
-/// How often a question is repeated where the answer is from an older ledger than one already shown: behind a
-/// balancer, the next server may be up to date.
-const BEHIND_TRIES: u32 = 4;
 /// How often entries are read again because their ledger's close time could not be had before the next one closed.
 const UNSTEADY_ROUNDS: u32 = 8;
 /// The most bytes of a transaction's envelope; a hundred of the largest operations fit.
@@ -36,10 +34,10 @@ const MAX_ENVELOPE_BYTES: usize = 128 * 1024;
 /// How long a friendbot is waited for; it answers when its transaction is in a ledger.
 const FRIENDBOT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The ledger over one Stellar RPC endpoint.
+/// The ledger over Stellar RPC.
 #[derive(Debug)]
 pub struct RpcLedger {
-    endpoint: Endpoint,
+    endpoints: Endpoints,
     passphrase: String,
     network: NetworkId,
     config: RpcConfig,
@@ -49,32 +47,33 @@ pub struct RpcLedger {
 }
 
 impl RpcLedger {
-    /// Connects to an endpoint and makes sure that it serves the network with this passphrase.
+    /// Connects and makes sure that every endpoint that answers serves the network with this passphrase. At least one
+    /// must answer; the others prove it when they do.
     ///
     /// # Errors
-    /// [`LedgerError::WrongNetwork`] with both passphrases where it doesn't, and the rest of [`LedgerError`].
+    /// [`LedgerError::WrongNetwork`] with both passphrases where one doesn't, and the rest of [`LedgerError`].
     pub async fn connect(config: RpcConfig, passphrase: &str) -> Result<Self, LedgerError> {
-        let endpoint = endpoint_of(&config)?;
         let ledger = Self {
-            endpoint,
+            endpoints: Endpoints::new(&config)?,
             passphrase: passphrase.to_owned(),
             network: NetworkId::of_passphrase(passphrase),
             config,
             seen: Mutex::default(),
             reset: OnceLock::new(),
         };
-        ledger.read_network().await?;
+        ledger.prove_all().await?;
         ledger.in_time(ledger.read_head()).await?;
         Ok(ledger)
     }
 
-    /// Asks an endpoint which network it serves, for a configuration that doesn't say yet. Nobody vouches for the
+    /// Asks the endpoints which network they serve, for a configuration that doesn't say yet. Nobody vouches for the
     /// answer.
     ///
     /// # Errors
     /// [`LedgerError`].
     pub async fn ask_network(config: &RpcConfig) -> Result<NetworkFacts, LedgerError> {
-        network_of(&endpoint_of(config)?).await
+        let endpoints = Endpoints::new(config)?;
+        endpoints.ask(|place| network_of(endpoints.of(place))).await
     }
 
     /// The network that this ledger was made for.
@@ -82,12 +81,19 @@ impl RpcLedger {
         self.network
     }
 
-    /// How the endpoint is called in errors: scheme, host and port.
-    pub fn endpoint_name(&self) -> &str {
-        self.endpoint.name()
+    /// How each endpoint does, in the order of the configuration.
+    pub fn endpoints(&self) -> Vec<EndpointHealth> {
+        self.endpoints.health()
     }
 
-    /// The newest head seen so far, without asking.
+    /// How the endpoint is called that is asked next: scheme, host and port.
+    pub fn endpoint_name(&self) -> &str {
+        let first = self.endpoints.places().find(|place| !self.endpoints.is_dropped(*place));
+        let place = self.endpoints.ready().first().copied().or(first);
+        place.map_or("", |place| self.endpoints.of(place).name())
+    }
+
+    /// The newest head handed out so far, without asking.
     pub fn newest_seen(&self) -> Option<Head> {
         self.seen().newest()
     }
@@ -97,132 +103,30 @@ impl RpcLedger {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks until the answer is of a ledger at least as new as the newest head that was known when it was asked.
-    async fn ask<T: DeserializeOwned>(
-        &self,
-        method: &'static str,
-        params: Value,
-        ledger_of: fn(&T) -> u32,
-    ) -> Result<T, LedgerError> {
-        let mut tries = 0;
-        loop {
-            self.still_there()?;
-            let floor = self.seen().floor();
-            let answer: T = self.endpoint.call(method, &params).await?;
-            let now = ledger_of(&answer);
-            if now >= floor {
-                return Ok(answer);
-            }
-            tries += 1;
-            if tries >= BEHIND_TRIES {
-                self.look_for_reset().await?;
-                return Err(LedgerError::Backwards { endpoint: self.endpoint.name().into(), shown: floor, now });
-            }
-            self.endpoint.pause(tries).await;
-        }
-    }
-
-    /// Bounds one question with everything that it takes: tries, repeats where the endpoint lags, second reads.
+    /// Bounds one question with everything that it takes: tries, repeats where an endpoint lags, second reads.
     async fn in_time<T>(&self, question: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
         let deadline = self.config.patience.call;
         match tokio::time::timeout(deadline, question).await {
             Ok(answered) => answered,
-            Err(_) => Err(LedgerError::Late { endpoint: self.endpoint.name().into(), deadline }),
+            Err(_) => Err(LedgerError::Late { endpoint: self.endpoints.names(), deadline }),
         }
     }
 
-    async fn read_network(&self) -> Result<NetworkFacts, LedgerError> {
-        let facts = network_of(&self.endpoint).await?;
+    async fn network_at(&self, place: Place) -> Result<NetworkFacts, LedgerError> {
+        let endpoint = self.endpoints.of(place);
+        let facts = network_of(endpoint).await?;
         if facts.passphrase == self.passphrase {
             return Ok(facts);
         }
         Err(LedgerError::WrongNetwork {
-            endpoint: self.endpoint.name().into(),
+            endpoint: endpoint.name().into(),
             expected: self.passphrase.clone(),
             found: brief(&facts.passphrase),
         })
     }
 
-    async fn read_head(&self) -> Result<Head, LedgerError> {
-        let method = "getLatestLedger";
-        let answer: wire::LatestLedger = self.ask(method, json!({}), |a: &wire::LatestLedger| a.sequence.0).await?;
-        let head = read::head(&self.endpoint, method, &answer)?;
-        let remembered = self.seen().remember(head);
-        remembered.map_err(|misfit| match misfit {
-            Misfit::Reset(what) => self.was_reset(what),
-            Misfit::Contradiction(what) => self.endpoint.contradiction(what),
-        })?;
-        Ok(head)
-    }
-
-    fn was_reset(&self, what: String) -> LedgerError {
-        let error = LedgerError::Reset { endpoint: self.endpoint.name().into(), what };
-        self.reset.get_or_init(|| error).clone()
-    }
-
-    fn still_there(&self) -> Result<(), LedgerError> {
-        self.reset.get().map_or(Ok(()), |error| Err(error.clone()))
-    }
-
-    /// The endpoint's newest ledger, whether or not it goes with what was seen.
-    async fn read_whatever_is_newest(&self) -> Result<ClosedLedger, LedgerError> {
-        self.still_there()?;
-        let method = "getLatestLedger";
-        let answer: wire::LatestLedger = self.endpoint.call(method, &json!({})).await?;
-        Ok(read::head(&self.endpoint, method, &answer)?.ledger)
-    }
-
-    /// Looks at the newest ledger, however old, after answers that were older than what was seen.
-    async fn look_for_reset(&self) -> Result<(), LedgerError> {
-        let now = self.read_whatever_is_newest().await?;
-        let same_number = self.seen().head(now.sequence);
-        for kept in [same_number, self.newest_seen()].into_iter().flatten() {
-            if let Verdict::Reset(what) = judge(&kept.ledger, &now) {
-                return Err(self.was_reset(what));
-            }
-        }
-        Ok(())
-    }
-
-    async fn confirm_all(&self, kept: &[ClosedLedger]) -> Result<(), LedgerError> {
-        let now = self.read_whatever_is_newest().await?;
-        for kept in kept {
-            match judge(kept, &now) {
-                Verdict::Same => {}
-                Verdict::Reset(what) => return Err(self.was_reset(what)),
-                Verdict::Behind => {
-                    let endpoint = self.endpoint.name().into();
-                    return Err(LedgerError::Backwards { endpoint, shown: kept.sequence, now: now.sequence });
-                }
-                Verdict::Later => {
-                    let then = self.read_past(kept.sequence).await?;
-                    if let Some(Verdict::Reset(what)) = then.map(|then| judge(kept, &then)) {
-                        return Err(self.was_reset(what));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A ledger of the past, where the endpoint still has it and tells.
-    async fn read_past(&self, sequence: u32) -> Result<Option<ClosedLedger>, LedgerError> {
-        let method = "getLedgers";
-        let params = json!({ "startLedger": sequence, "pagination": { "limit": 1 } });
-        let answer: wire::Ledgers = match self.endpoint.call(method, &params).await {
-            Ok(answer) => answer,
-            // Beyond its history, not among its methods, or with more of the ledger's changes than are read.
-            Err(LedgerError::Rpc { .. } | LedgerError::TooLarge { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let Some(info) = answer.ledgers.into_iter().next() else { return Ok(None) };
-        let then = info.into_latest().map_err(|why| self.endpoint.garbled(method, why))?;
-        let head = read::head(&self.endpoint, method, &then)?;
-        if head.ledger.sequence != sequence {
-            let what = format!("asked for ledger {sequence}, it answers with {}", head.ledger.sequence);
-            return Err(self.endpoint.contradiction(what));
-        }
-        Ok(Some(head.ledger))
+    async fn read_network(&self) -> Result<NetworkFacts, LedgerError> {
+        self.ask(|place| self.network_at(place)).await
     }
 
     /// Entries at one ledger, with that ledger's head.
@@ -230,29 +134,34 @@ impl RpcLedger {
     /// The answer names its ledger's number only. Its close time comes from that very ledger's header: from the heads
     /// seen, or from the newest one if that is it. If the ledger has moved on in between, the entries are read again,
     /// so that they are never paired with another ledger's time.
-    async fn read_batch(&self, keys: &[&LedgerKey]) -> Result<(Head, Vec<EntrySeen>), LedgerError> {
+    async fn entries_at(&self, place: Place, keys: &[&LedgerKey], params: &Value) -> Result<Said, LedgerError> {
         let method = "getLedgerEntries";
-        let texts: Result<Vec<String>, String> = keys.iter().map(|key| wire::to_xdr64(*key)).collect();
-        let texts = texts.map_err(|why| LedgerError::BadKey { why })?;
-        let params = json!({ "keys": texts });
         for _ in 0..UNSTEADY_ROUNDS {
-            let answer: wire::LedgerEntries =
-                self.ask(method, params.clone(), |a: &wire::LedgerEntries| a.latest_ledger.0).await?;
+            let ledger_of = |a: &wire::LedgerEntries| a.latest_ledger.0;
+            let answer: wire::LedgerEntries = self.fresh(place, method, params, ledger_of).await?;
             let sequence = answer.latest_ledger.0;
-            let entries = read::entries(&self.endpoint, method, keys, answer)?;
+            let entries = read::entries(self.endpoints.of(place), method, keys, answer)?;
             let known = self.seen().head(sequence);
             let head = match known {
                 Some(head) => head,
-                None => self.read_head().await?,
+                None => self.head_at(place).await?,
             };
             if head.ledger.sequence == sequence {
-                return Ok((head, entries));
+                return Ok(Said { head, entries });
             }
         }
-        Err(LedgerError::NotSteady { endpoint: self.endpoint.name().into(), rounds: UNSTEADY_ROUNDS })
+        let endpoint = self.endpoints.of(place).name().into();
+        Err(LedgerError::NotSteady { endpoint, rounds: UNSTEADY_ROUNDS })
     }
 
-    async fn read_entries(&self, keys: &[LedgerKey]) -> Result<EntriesSeen, LedgerError> {
+    async fn read_batch(&self, keys: &[&LedgerKey]) -> Result<Said, LedgerError> {
+        let params = entries_params(keys)?;
+        let said = self.ask(|place| self.entries_at(place, keys, &params)).await?;
+        self.seen().raise(said.head.ledger.sequence);
+        Ok(said)
+    }
+
+    async fn read_entries(&self, keys: &[LedgerKey], agreed: bool) -> Result<EntriesSeen, LedgerError> {
         let mut known = HashSet::new();
         let unique: Vec<&LedgerKey> = keys.iter().filter(|key| known.insert(*key)).collect();
         if unique.is_empty() {
@@ -262,15 +171,20 @@ impl RpcLedger {
         let mut heads = Vec::new();
         let mut entries = Vec::new();
         for batch in unique.chunks(MAX_KEYS_PER_READ) {
-            let (head, seen) = self.in_time(self.read_batch(batch)).await?;
-            heads.push(head);
-            entries.extend(seen);
+            let said = match agreed {
+                true => self.in_time(self.read_batch_agreed(batch)).await?,
+                false => self.in_time(self.read_batch(batch)).await?,
+            };
+            heads.push(said.head);
+            entries.extend(said.entries);
         }
         // Each batch is read with the one before it as its floor, so the heads ascend.
         let (oldest, newest) = (heads[0], heads[heads.len() - 1]);
         Ok(EntriesSeen { oldest, newest, entries })
     }
 
+    /// Hands a transaction to every endpoint that is well: each is another way into the ledger, and the same bytes are
+    /// included once. The best answer counts.
     async fn send(&self, envelope: &[u8]) -> Result<Submitted, LedgerError> {
         let not_one = |why: String| LedgerError::NotATransaction { why };
         if envelope.len() > MAX_ENVELOPE_BYTES {
@@ -278,37 +192,75 @@ impl RpcLedger {
         }
         let parsed: TransactionEnvelope = wire::xdr(envelope).map_err(not_one)?;
         let hash = parsed.hash(*self.network.as_bytes()).map_err(|e| not_one(e.to_string()))?;
-        self.still_there()?;
-        let method = "sendTransaction";
         let params = json!({ "transaction": wire::base64(envelope) });
-        let answer: wire::Sent = self.endpoint.call(method, &params).await?;
-        read::sent(&self.endpoint, method, hash, answer)
+        let ready = self.endpoints.ready();
+        self.still_there()?;
+        if ready.len() > 1 {
+            let answers = self.ask_all(ready, |place| self.send_at(place, hash, &params)).await;
+            if let Some((_, best)) = answers.into_iter().min_by_key(|(_, answer)| rank(answer)) {
+                return Ok(best);
+            }
+        }
+        self.ask(|place| self.send_at(place, hash, &params)).await
     }
 
+    async fn send_at(&self, place: Place, hash: [u8; 32], params: &Value) -> Result<Submitted, LedgerError> {
+        let method = "sendTransaction";
+        let answer: wire::Sent = self.at(place, method, params).await?;
+        read::sent(self.endpoints.of(place), method, hash, answer)
+    }
+
+    /// What became of a transaction. "Not found" is believed only where no other operator's endpoint finds it, and for
+    /// the ledgers that both know.
     async fn read_status(&self, hash: TxHash) -> Result<TxStatus, LedgerError> {
+        let asked = async |place| Ok((place, self.status_at(place, hash).await?));
+        let (place, status) = self.ask(asked).await?;
+        let TxStatus::NotFound { latest, oldest } = status else { return Ok(status) };
+        let operator = self.endpoints.operator(place);
+        let other = self.endpoints.ready().into_iter().find(|other| self.endpoints.operator(*other) != operator);
+        let Some(other) = other else { return Ok(status) };
+        let second = self.ask_all(vec![other], |place| self.status_at(place, hash)).await;
+        Ok(match second.into_iter().next() {
+            None => status,
+            Some((_, TxStatus::NotFound { latest: its_latest, oldest: its_oldest })) => TxStatus::NotFound {
+                latest: if its_latest.sequence < latest.sequence { its_latest } else { latest },
+                oldest: if its_oldest.sequence > oldest.sequence { its_oldest } else { oldest },
+            },
+            Some((_, found)) => found,
+        })
+    }
+
+    async fn status_at(&self, place: Place, hash: TxHash) -> Result<TxStatus, LedgerError> {
         let method = "getTransaction";
         let params = json!({ "hash": hash.to_string() });
-        let answer: wire::Transaction = self.ask(method, params, |a: &wire::Transaction| a.latest_ledger.0).await?;
+        let ledger_of = |a: &wire::Transaction| a.latest_ledger.0;
+        let answer: wire::Transaction = self.fresh(place, method, &params, ledger_of).await?;
         let known = self.seen().head(answer.latest_ledger.0);
-        read::status(&self.endpoint, method, &self.network, hash, known, answer)
+        read::status(self.endpoints.of(place), method, &self.network, hash, known, answer)
     }
 
-    async fn read_fees(&self) -> Result<FeeStats, LedgerError> {
+    async fn fees_at(&self, place: Place) -> Result<FeeStats, LedgerError> {
         let method = "getFeeStats";
-        let answer: wire::Fees = self.endpoint.call(method, &json!({})).await?;
-        read::fees(&self.endpoint, method, &answer)
+        let answer: wire::Fees = self.at(place, method, &json!({})).await?;
+        read::fees(self.endpoints.of(place), method, &answer)
     }
 
     async fn ask_friendbot(&self, account: AccountId) -> Result<Funded, LedgerError> {
         let no_friendbot = || LedgerError::NoFriendbot { network: self.passphrase.clone() };
-        let (text, configured) = match &self.config.friendbot {
-            Some(text) => (text.clone(), true),
-            None => (self.read_network().await?.friendbot_url.ok_or_else(no_friendbot)?, false),
+        let named = async |place| Ok((place, self.network_at(place).await?.friendbot_url.ok_or_else(no_friendbot)?));
+        let (text, configured, by) = match &self.config.friendbot {
+            Some(text) => (text.clone(), true, Place(0)),
+            None => {
+                let (place, url) = self.ask(named).await?;
+                (url, false, place)
+            }
         };
-        let address = Address::parse(&text, self.config.allow_http)?;
-        if address.private && !self.endpoint.is_private() && !configured {
+        let endpoint = self.endpoints.of(by);
+        let allow_http = self.config.endpoints[by.0].allow_http;
+        let address = Address::parse(&text, allow_http)?;
+        if address.private && !endpoint.is_private() && !configured {
             let what = format!("it names {} as its friendbot, which is a private address", address.name);
-            return Err(self.endpoint.contradiction(what));
+            return Err(endpoint.contradiction(what));
         }
         let mut patience = self.config.patience.clone();
         patience.read = patience.read.max(FRIENDBOT_TIMEOUT);
@@ -318,9 +270,28 @@ impl RpcLedger {
         let friendbot = Endpoint::new(address, &Auth::None, &patience)?;
         let mut url = friendbot.url().clone();
         url.query_pairs_mut().append_pair("addr", &account.to_string());
-        let reply = friendbot.get(&url).await?;
-        read::funded(&friendbot, &reply)
+        let friendbot = Endpoints::only(friendbot, &patience);
+        let asked = async |place| {
+            let friendbot: &Endpoint = friendbot.of(place);
+            read::funded(friendbot, &friendbot.get(&url).await?)
+        };
+        friendbot.ask(asked).await
     }
+}
+
+/// The best of several answers to one transaction comes first.
+const fn rank(answer: &Submitted) -> u8 {
+    match answer {
+        Submitted::Pending => 0,
+        Submitted::Duplicate => 1,
+        Submitted::TryAgainLater => 2,
+        Submitted::Refused { .. } => 3,
+    }
+}
+
+fn entries_params(keys: &[&LedgerKey]) -> Result<Value, LedgerError> {
+    let texts: Result<Vec<String>, String> = keys.iter().map(|key| wire::to_xdr64(*key)).collect();
+    Ok(json!({ "keys": texts.map_err(|why| LedgerError::BadKey { why })? }))
 }
 
 impl Ledger for RpcLedger {
@@ -329,7 +300,11 @@ impl Ledger for RpcLedger {
     }
 
     fn entries<'a>(&'a self, keys: &'a [LedgerKey]) -> Asked<'a, EntriesSeen> {
-        Box::pin(self.read_entries(keys))
+        Box::pin(self.read_entries(keys, false))
+    }
+
+    fn entries_agreed<'a>(&'a self, keys: &'a [LedgerKey]) -> Asked<'a, EntriesSeen> {
+        Box::pin(self.read_entries(keys, true))
     }
 
     fn confirm<'a>(&'a self, kept: &'a [ClosedLedger]) -> Asked<'a, ()> {
@@ -345,7 +320,7 @@ impl Ledger for RpcLedger {
     }
 
     fn fees(&self) -> Asked<'_, FeeStats> {
-        Box::pin(self.read_fees())
+        Box::pin(self.ask(|place| self.fees_at(place)))
     }
 
     fn network(&self) -> Asked<'_, NetworkFacts> {
@@ -355,10 +330,6 @@ impl Ledger for RpcLedger {
     fn fund_by_friendbot(&self, account: AccountId) -> Asked<'_, Funded> {
         Box::pin(self.ask_friendbot(account))
     }
-}
-
-fn endpoint_of(config: &RpcConfig) -> Result<Endpoint, LedgerError> {
-    Endpoint::new(Address::parse(&config.url, config.allow_http)?, &config.auth, &config.patience)
 }
 
 async fn network_of(endpoint: &Endpoint) -> Result<NetworkFacts, LedgerError> {

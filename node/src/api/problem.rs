@@ -109,7 +109,9 @@ impl From<CommandError> for Problem {
                 Some("add coins (`tradepost wallet fund` on a test network), or wait for locked ones")
             }
             (_, "not-live" | "no-free-supply") => Some("`tradepost offering list` shows what can be bound now"),
-            (_, "ledger-unavailable") => Some("see `tradepost status`; the server is `rpc_url` in the configuration"),
+            (_, "ledger-unavailable") => {
+                Some("see `tradepost status`; the servers are `rpc_url` or `ledger.endpoints` in the configuration")
+            }
             (_, "provider-unreachable") => Some("try later, or another offering"),
             (_, "above-limit") => Some("`max_spend_per_trade` in the configuration is the limit"),
             (_, "ledger-refused") => Some("`tradepost wallet show` shows balance, reserves and open transactions"),

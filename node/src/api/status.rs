@@ -10,8 +10,8 @@ use super::context::Context;
 use super::peers;
 use super::problem::Problem;
 use super::view::{
-    BindingView, ConfigView, Done, KeysView, LedgerView, NetworkView, Offers, OwnOfferingView, Peers, StatusView,
-    Trouble, WalletView,
+    BindingView, ConfigView, Done, EndpointView, KeysView, LedgerView, NetworkView, Offers, OwnOfferingView, Peers,
+    StatusView, Trouble, WalletView,
 };
 use crate::config::Network;
 
@@ -84,11 +84,33 @@ fn ledger(context: &Context, now: Now) -> LedgerView {
     let health = context.node().health().ledger;
     LedgerView {
         ok: health.trouble.is_none(),
-        rpc_url: context.config().rpc_url.to_string(),
+        rpc_url: context.node().ledger.endpoint_name().to_owned(),
         sequence: health.newest.sequence,
         age_secs: now.timestamp().since(health.newest.close_time).as_secs(),
         close_time: health.newest.close_time.into(),
         why: health.trouble,
+        endpoints: context.node().ledger.endpoints().iter().map(EndpointView::from).collect(),
+    }
+}
+
+/// What is wrong with one of several servers, where the others still serve.
+fn of_endpoint(endpoint: &EndpointView) -> Option<Trouble> {
+    let (url, operator) = (&endpoint.url, &endpoint.operator);
+    let why = endpoint.why.as_deref().unwrap_or_default();
+    match endpoint.state.as_str() {
+        "failing" => Some(Trouble::new(
+            format!("the RPC server {url} ({operator}) doesn't answer: {why}"),
+            "the others serve meanwhile; see that it answers again, or take it out of `ledger.endpoints`",
+        )),
+        "behind" => Some(Trouble::new(
+            format!("the RPC server {url} ({operator}) is behind: {why}"),
+            "the others serve meanwhile; ask who runs it, or take it out of `ledger.endpoints`",
+        )),
+        "dropped" => Some(Trouble::new(
+            format!("the RPC server {url} ({operator}) was dropped, it doesn't agree with what was seen: {why}"),
+            "find out who is right; then take it out of `ledger.endpoints`, or start the node again to ask it anew",
+        )),
+        _ => None,
     }
 }
 
@@ -97,8 +119,11 @@ fn troubles(view: &StatusView, context: &Context) -> Vec<Trouble> {
     let mut found = Vec::new();
     if !view.ledger.ok {
         let why = view.ledger.why.as_deref().unwrap_or_default();
-        let remedy = format!("check that {} answers, or set another `rpc_url`", view.ledger.rpc_url);
+        let remedy = format!("check that {} answers, or configure another server", view.ledger.rpc_url);
         found.push(Trouble::new(format!("the ledger can't be read: {why}"), remedy));
+    }
+    if view.ledger.endpoints.len() > 1 {
+        found.extend(view.ledger.endpoints.iter().filter_map(of_endpoint));
     }
     if view.peers.met == 0 {
         found.push(Trouble::new("no peers", peers::remedy(context.config().bootstrap.len())));

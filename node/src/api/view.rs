@@ -26,7 +26,7 @@ pub use offering::{
 pub use peer::{PeerList, PeerView};
 pub use recovery::{FoundView, RecoveryView};
 pub use service::{ServiceList, ServiceView};
-pub use status::{KeysView, LedgerView, NetworkView, Offers, Peers, StatusView, Trouble};
+pub use status::{EndpointView, KeysView, LedgerView, NetworkView, Offers, Peers, StatusView, Trouble};
 pub use wallet::{Funded, LockedView, Paid, TransactionView, WalletView};
 
 /// A moment of ledger time, for programs and for people.

@@ -92,7 +92,7 @@ async fn begin(home: &Home, config: Config, keys: Keystore) -> Result<Begun, Fai
     let info = LedgerInfo {
         network: config.network.to_string(),
         passphrase: ledger.passphrase.clone(),
-        rpc_url: config.rpc_url.to_string(),
+        rpc_url: config.endpoints[0].url.to_string(),
     };
     let metrics = Arc::new(Metrics::new());
     let node = Node::start(NodeSettings { config, keys, home: lock, ledger, metrics }).await?;
@@ -170,12 +170,9 @@ fn unlock(home: &Home, config: &Config, terminal: Terminal) -> Result<Keystore, 
 fn text(run: &RunInfo, node: &Node) -> String {
     let facts = node.handle().facts;
     let account = facts.keys.account.map_or_else(|| "(no key here)".to_owned(), |account| account.to_string());
-    let mut lines = vec![
-        ("network", format!("{} ({:?})", run.ledger.network, run.ledger.passphrase)),
-        ("ledger", run.ledger.rpc_url.clone()),
-        ("account", account),
-        ("peer id", run.peer_id.clone()),
-    ];
+    let mut lines = vec![("network", format!("{} ({:?})", run.ledger.network, run.ledger.passphrase))];
+    lines.extend(facts.config.endpoints.iter().map(|endpoint| ("ledger", endpoint.to_string())));
+    lines.extend([("account", account), ("peer id", run.peer_id.clone())]);
     lines.extend(run.p2p.iter().map(|address| ("address", address.clone())));
     lines.push(("api", run.api.clone()));
     show::fields(lines)

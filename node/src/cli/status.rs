@@ -6,7 +6,7 @@ use tradepost_protocol::time::Timestamp;
 use super::client::Client;
 use super::failure::Failure;
 use super::{Global, binding, offering, show};
-use crate::api::view::StatusView;
+use crate::api::view::{EndpointView, StatusView};
 
 /// Says whether the node is all right: ledger, balance and reserves, peers, offerings, open bindings with the next
 /// deadline and the next action, and what won't happen by itself.
@@ -32,6 +32,9 @@ fn text(status: &StatusView, now: Timestamp) -> String {
     line("network", format!("{} ({:?})", status.network.name, status.network.passphrase));
     let age = show::from_now(status.ledger.close_time.timestamp(), now);
     line("ledger", format!("{} closed {age}, at {}", status.ledger.sequence, status.ledger.rpc_url));
+    if status.ledger.endpoints.len() > 1 {
+        status.ledger.endpoints.iter().for_each(|server| line("", endpoint(server)));
+    }
     match &status.wallet {
         None => line("account", format!("no key here; this node holds {}", roles(status))),
         Some(wallet) => {
@@ -65,6 +68,13 @@ fn text(status: &StatusView, now: Timestamp) -> String {
         }
     }
     text
+}
+
+/// One of several servers, in a line.
+fn endpoint(server: &EndpointView) -> String {
+    let since = server.since_secs.map(|secs| format!(" since {secs} s")).unwrap_or_default();
+    let newest = server.newest.map(|newest| format!(", newest ledger {newest}")).unwrap_or_default();
+    format!("{} ({}): {}{since}{newest}", server.url, server.operator, server.state)
 }
 
 fn roles(status: &StatusView) -> String {

@@ -3,10 +3,18 @@
 /// One key of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
-    /// Its name in files; in the environment it is written `TRADEPOST_NAME`.
+    /// Its name in files, where a dot stands for a table; in the environment it is written `TRADEPOST_NAME`, with `_` for
+    /// the dot.
     pub name: &'static str,
     /// What it decides, in a line.
     pub about: &'static str,
+}
+
+impl Key {
+    /// Its name in the environment after the prefix, in small letters.
+    pub(super) fn variable(&self) -> String {
+        self.name.replace('.', "_")
+    }
 }
 
 const fn key(name: &'static str, about: &'static str) -> Key {
@@ -14,11 +22,12 @@ const fn key(name: &'static str, about: &'static str) -> Key {
 }
 
 /// Every key but the tables `[service.NAME]`, in the order in which they are shown.
-pub const KEYS: [Key; 18] = [
+pub const KEYS: [Key; 19] = [
     key("network", "devnet, testnet or public: which sort of ledger"),
     key("network_passphrase", "the network's passphrase; a devnet's is read from its RPC server"),
     key("public_network_consent", "on the public network: the sentence that says you know it is real money"),
     key("rpc_url", "a Stellar RPC server"),
+    key("ledger.endpoints", "several of them, each as OPERATOR=URL; instead of rpc_url"),
     key("friendbot_url", "who gives test money to new accounts"),
     key("listen", "addresses to listen on for peers"),
     key("external", "addresses under which peers reach this node from outside"),

@@ -31,6 +31,18 @@ pub enum Origin {
     Default,
 }
 
+impl Origin {
+    /// Whose word counts more.
+    pub(super) const fn rank(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::File(_) => 1,
+            Self::Environment(_) => 2,
+            Self::Flag => 3,
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -70,9 +82,24 @@ impl Layers {
                 self.services = services;
                 continue;
             }
-            let key = known(&name).ok_or_else(|| unknown(&name, &origin))?;
-            self.values.insert(key, (value, origin.clone()));
+            if is_table(&name) {
+                let Value::Table(inner) = value else {
+                    let right = format!("a table, such as [{name}]");
+                    return Err(invalid(&name, &value, &origin, "it is no table", &right));
+                };
+                for (inner, value) in inner {
+                    self.add_value(&format!("{name}.{inner}"), value, &origin)?;
+                }
+                continue;
+            }
+            self.add_value(&name, value, &origin)?;
         }
+        Ok(())
+    }
+
+    fn add_value(&mut self, name: &str, value: Value, origin: &Origin) -> Result<(), ConfigError> {
+        let key = known(name).ok_or_else(|| unknown(name, origin))?;
+        self.values.insert(key, (value, origin.clone()));
         Ok(())
     }
 
@@ -82,12 +109,12 @@ impl Layers {
         for (variable, text) in variables {
             let Some(name) = variable.strip_prefix(PREFIX) else { continue };
             let lower = name.to_lowercase();
-            if let Some(key) = known(&lower) {
-                self.values.insert(key, (Value::String(text), Origin::Environment(variable)));
+            if let Some(key) = KEYS.iter().find(|key| key.variable() == lower) {
+                self.values.insert(key.name, (Value::String(text), Origin::Environment(variable)));
             } else if !OTHER_VARIABLES.contains(&variable.as_str())
-                && let Some(near) = KEYS.iter().find(|key| edits(&lower, key.name) <= VARIABLE_SLIP)
+                && let Some(near) = KEYS.iter().find(|key| edits(&lower, &key.variable()) <= VARIABLE_SLIP)
             {
-                let near = near.name.to_uppercase();
+                let near = near.variable().to_uppercase();
                 self.warnings.push(format!("{variable} is no key and is ignored; did you mean {PREFIX}{near}?"));
             }
         }
@@ -96,8 +123,7 @@ impl Layers {
     /// Adds the flags.
     pub(super) fn add_flags(&mut self, flags: &[(String, String)]) -> Result<(), ConfigError> {
         for (name, text) in flags {
-            let key = known(name).ok_or_else(|| unknown(name, &Origin::Flag))?;
-            self.values.insert(key, (Value::String(text.clone()), Origin::Flag));
+            self.add_value(name, Value::String(text.clone()), &Origin::Flag)?;
         }
         Ok(())
     }
@@ -106,6 +132,11 @@ impl Layers {
     pub(super) fn get(&self, key: &str) -> Option<&(Value, Origin)> {
         self.values.get(key)
     }
+}
+
+/// Whether a name is that of a table of keys.
+fn is_table(name: &str) -> bool {
+    KEYS.iter().any(|key| key.name.split_once('.').is_some_and(|(table, _)| table == name))
 }
 
 fn known(name: &str) -> Option<&'static str> {

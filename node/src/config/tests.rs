@@ -47,7 +47,8 @@ fn an_empty_configuration_is_a_devnets() {
     assert_eq!(config.network, Network::Devnet);
     assert_eq!(config.network_passphrase, None);
     assert!(config.local && config.bootstrap.is_empty());
-    assert_eq!(config.rpc_url.as_str(), "http://127.0.0.1:8000/");
+    let servers: Vec<&str> = config.endpoints.iter().map(|endpoint| endpoint.url.as_str()).collect();
+    assert_eq!(servers, ["http://127.0.0.1:8000/"]);
     assert!(config.listen.iter().all(|address| address.to_string().starts_with("/ip4/127.0.0.1/")));
 }
 
@@ -87,6 +88,21 @@ fn g50_each_error_names_the_key_the_value_and_what_would_be_right() {
         ("rpc_url = \"soroban\"", ["rpc_url", "soroban", "https://"]),
         ("rpc_url = \"http://rpc.example\"", ["rpc_url", "http://rpc.example", "https://"]),
         ("rpc_url = \"ftp://rpc.example\"", ["rpc_url", "ftp", "https://"]),
+        ("ledger = 5", ["ledger", "5", "[ledger]"]),
+        ("ledger.endpoint = []", ["`ledger.endpoint`", "`ledger.endpoints`", FILE]),
+        ("ledger.endpoints = []", ["ledger.endpoints", "0 servers", "from 1 to 8"]),
+        ("ledger.endpoints = [\"a=https://x.y\", \"b=https://x.y\"]", ["ledger.endpoints", "twice", "each once"]),
+        ("ledger.endpoints = [\"a\\u0007=https://x.y\"]", ["ledger.endpoints", "operator's name", "letters"]),
+        ("ledger.endpoints = [\"a=http://x.y\"]", ["ledger.endpoints", "http://x.y", "https://"]),
+        ("ledger.endpoints = [{ operator = \"a\" }]", ["ledger.endpoints", "no url", "OPERATOR=URL"]),
+        (
+            "ledger.endpoints = [{ url = \"https://x.y\", key = \"s\" }]",
+            ["ledger.endpoints", "\"key\"", "OPERATOR=URL"],
+        ),
+        (
+            "rpc_url = \"https://x.y\"\nledger.endpoints = [\"https://x.y\"]",
+            ["ledger.endpoints", "rpc_url is set", "no rpc_url"],
+        ),
         ("api_listen = \"0.0.0.0:80\"", ["api_listen", "0.0.0.0:80", "127.0.0.1:0"]),
         ("assets = [\"USD\"]", ["assets", "USD", "CODE:ISSUER"]),
         ("assets = []", ["assets", "[]", "native"]),
@@ -142,6 +158,31 @@ fn the_public_network_needs_the_sentence_and_a_server() {
 }
 
 #[test]
+fn several_servers_are_named_with_who_runs_them_in_a_file_a_variable_or_a_flag() {
+    let shown = |config: &Config| config.endpoints.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let both = ["sdf=https://rpc.example/", "http://127.0.0.1:8000/"];
+    let texts = "ledger.endpoints = [\"sdf = https://rpc.example\", \"http://127.0.0.1:8000\"]";
+    let tables =
+        "[ledger]\nendpoints = [{ url = \"https://rpc.example\", operator = \"sdf\" }, \"http://127.0.0.1:8000\"]";
+    for file in [texts, tables] {
+        assert_eq!(shown(&of_file(file).unwrap()), both, "{file}");
+    }
+    let text = "sdf=https://rpc.example, http://127.0.0.1:8000";
+    let file = Some((Path::new(FILE), "rpc_url = \"https://other.example\""));
+    let variable = || [pair("TRADEPOST_LEDGER_ENDPOINTS", text)];
+    assert_eq!(
+        shown(&Config::of_layers(file, variable(), &[]).unwrap()),
+        both,
+        "a variable rules over a file's rpc_url"
+    );
+    assert_eq!(shown(&Config::of_layers(None, [], &[pair("ledger.endpoints", text)]).unwrap()), both);
+    let flag = [pair("rpc_url", "https://third.example")];
+    assert_eq!(shown(&Config::of_layers(file, variable(), &flag).unwrap()), ["https://third.example/"]);
+    let slip = Config::of_layers(None, [pair("TRADEPOST_LEDGER_ENDPOINT", "x")], &[]).unwrap();
+    assert!(slip.warnings()[0].contains("TRADEPOST_LEDGER_ENDPOINTS?"), "{:?}", slip.warnings());
+}
+
+#[test]
 fn a_service_has_its_bounds_and_paths_from_the_files_directory() {
     let text = "[service.weather]\nstart = [\"./weather\", \"{port}\"]\ndir = \"weather\"\nenv = { CITY = \"Bern\" }\n";
     let config = of_file(text).unwrap();
@@ -191,7 +232,7 @@ fn the_commented_lines_of_testnet_toml_are_valid_too() {
     let keys: Vec<_> = keys::KEYS.iter().chain(&keys::SERVICE_KEYS).map(|key| format!("# {} = ", key.name)).collect();
     let taken_in: String = text
         .lines()
-        .filter(|line| !line.starts_with("# url = "))
+        .filter(|line| !line.starts_with("# url = ") && !line.starts_with("rpc_url = "))
         .map(|line| match line.strip_prefix("# ") {
             Some(rest) if rest.starts_with("[service.") || keys.iter().any(|key| line.starts_with(key)) => rest,
             _ => line,
@@ -201,5 +242,5 @@ fn the_commented_lines_of_testnet_toml_are_valid_too() {
     let config = of_file(&taken_in).unwrap();
     assert_eq!(config.services.len(), 1);
     let taken = config.settings().iter().filter(|setting| setting.origin != Origin::Default).count();
-    assert_eq!(taken, keys::KEYS.len());
+    assert_eq!(taken, keys::KEYS.len() - 1);
 }

@@ -449,8 +449,7 @@ mod tests {
     async fn devnet() -> (Server, RpcLedger, AccountId, AccountId) {
         let close = Close::Every(Duration::from_millis(50));
         let server = Server::spawn(Config { close, ..Config::default() }).await.unwrap();
-        let mut config = RpcConfig::new(server.url());
-        config.allow_http = true;
+        let config = RpcConfig::new(server.url());
         let ledger = RpcLedger::connect(config, &server.passphrase()).await.unwrap();
         let status = reqwest::get(format!("{}/devnet/status", server.url())).await.unwrap();
         let status: serde_json::Value = serde_json::from_str(&status.text().await.unwrap()).unwrap();

@@ -95,7 +95,8 @@ pub struct Setup {
     pub bootstrap: Vec<String>,
     /// Whether it gets keys of its own, made fresh under a passphrase of its own.
     pub keys: bool,
-    /// Further lines of its configuration, in TOML.
+    /// Further lines of its configuration, in TOML. Where they name `ledger.endpoints`, those are asked instead of the
+    /// cluster's ledger itself.
     pub config: String,
 }
 
@@ -169,10 +170,11 @@ impl Cluster {
     fn config(&self, setup: &Setup) -> String {
         let quoted: Vec<String> = setup.bootstrap.iter().map(|address| format!("{address:?}")).collect();
         let passphrase = if setup.keys { "passphrase_file = \"passphrase\"\n" } else { "" };
+        let elsewhere = setup.config.contains("ledger.endpoints");
+        let rpc_url = if elsewhere { String::new() } else { format!("rpc_url = {:?}\n", self.devnet.rpc_url) };
         format!(
-            "network = \"devnet\"\nrpc_url = {:?}\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]\n\
+            "network = \"devnet\"\n{rpc_url}listen = [\"/ip4/127.0.0.1/tcp/0\"]\n\
              api_listen = \"127.0.0.1:0\"\nbootstrap = [{}]\n{passphrase}{}",
-            self.devnet.rpc_url,
             quoted.join(", "),
             setup.config,
         )
@@ -266,8 +268,7 @@ impl Cluster {
     /// # Errors
     /// [`LedgerError`].
     pub async fn ledger(&self) -> Result<RpcLedger, LedgerError> {
-        let mut config = RpcConfig::new(&self.devnet.rpc_url);
-        config.allow_http = true;
+        let config = RpcConfig::new(&self.devnet.rpc_url);
         RpcLedger::connect(config, &self.devnet.passphrase).await
     }
 

@@ -19,6 +19,7 @@ mod b20_no_help_came_and_the_consumer_takes_its_money_back;
 mod b20_over_processes;
 mod demo;
 mod first_trade_by_hand;
+mod g49_of_two_endpoints_one_is_down;
 mod g52_a_backup_restored_elsewhere_finishes_an_open_trade;
 mod g54_the_key_alone_finds_what_is_locked;
 mod one_account_does_many_things_at_once;

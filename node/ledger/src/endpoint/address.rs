@@ -13,6 +13,8 @@ pub(crate) struct Address {
     pub url: Url,
     /// Scheme, host and port only: paths and queries of hosted endpoints carry access keys.
     pub name: String,
+    /// The host alone.
+    pub host: String,
     /// Whether it is this machine or a private network.
     pub private: bool,
 }
@@ -45,7 +47,8 @@ impl Address {
             }
             other => return Err(bad(text, format!("{:?} isn't https or http", brief(other)))),
         }
-        Ok(Self { url, name, private })
+        let host = host.to_string();
+        Ok(Self { url, name, host, private })
     }
 }
 

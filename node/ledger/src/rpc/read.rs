@@ -61,6 +61,7 @@ pub(super) fn head(
             close_time: Timestamp::from_secs(close_time),
             hash: LedgerHash(hash),
         },
+        previous: LedgerHash(header.previous_ledger_hash.0),
         params: LedgerParams {
             base_fee: amount(header.base_fee.into())?,
             base_reserve: amount(header.base_reserve.into())?,

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use stellar_xdr::{
-    AccountEntry, AccountEntryExt, AccountId, Asset, LedgerEntryData, LedgerEntryExt, LedgerEntryExtensionV1,
+    AccountEntry, AccountEntryExt, AccountId, Asset, Hash, LedgerEntryData, LedgerEntryExt, LedgerEntryExtensionV1,
     LedgerEntryExtensionV1Ext, LedgerHeader, LedgerKey, LedgerKeyAccount, Limits, Memo, MuxedAccount, Operation,
     OperationBody, PaymentOp, Preconditions, PublicKey, SequenceNumber, SponsorshipDescriptor, Thresholds, TimeBounds,
     TimePoint, Transaction, TransactionEnvelope, TransactionExt, TransactionResult, TransactionResultExt,
@@ -43,13 +43,21 @@ pub fn header(sequence: u32) -> LedgerHeader {
         ..LedgerHeader::default()
     };
     header.scp_value.close_time = TimePoint(close_time(sequence));
+    // Each names the one before it, as far back as a test looks.
+    if (2..100).contains(&sequence) {
+        header.previous_ledger_hash = Hash(hash_of(&self::header(sequence - 1)));
+    }
     header
+}
+
+pub fn hash_of(header: &LedgerHeader) -> [u8; 32] {
+    Sha256::digest(header.to_xdr(Limits::none()).unwrap()).into()
 }
 
 pub fn latest_of(header: &LedgerHeader) -> Value {
     let bytes = header.to_xdr(Limits::none()).unwrap();
     json!({
-        "id": hex::encode(Sha256::digest(&bytes)),
+        "id": hex::encode(hash_of(header)),
         "sequence": header.ledger_seq,
         "protocolVersion": header.ledger_version,
         "closeTime": header.scp_value.close_time.0.to_string(),
@@ -199,6 +207,8 @@ pub fn quick() -> Patience {
         tries: 3,
         first_pause: Duration::from_millis(2),
         longest_pause: Duration::from_millis(20),
+        switch: Duration::from_secs(1),
+        longest_rest: Duration::from_millis(50),
     }
 }
 

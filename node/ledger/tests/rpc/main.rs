@@ -7,3 +7,4 @@ mod hostile;
 mod lifecycle;
 mod mutated;
 mod server;
+mod several;

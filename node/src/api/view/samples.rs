@@ -196,6 +196,18 @@ pub(crate) fn recovery() -> RecoveryView {
     RecoveryView { account: Some(account(1)), walked: 77, of: 77, done: true, found: vec![escrow, bond] }
 }
 
+/// A server that is well.
+pub(crate) fn endpoint() -> EndpointView {
+    EndpointView {
+        url: "http://127.0.0.1:8000".into(),
+        operator: "127.0.0.1".into(),
+        state: "fine".into(),
+        why: None,
+        since_secs: None,
+        newest: Some(42),
+    }
+}
+
 /// A node without peers.
 pub(crate) fn status() -> StatusView {
     StatusView {
@@ -206,11 +218,12 @@ pub(crate) fn status() -> StatusView {
         network: NetworkView { name: "devnet".into(), passphrase: "Devnet ; 1".into(), id: "0d".repeat(32) },
         ledger: LedgerView {
             ok: true,
-            rpc_url: "http://127.0.0.1:8000/".into(),
+            rpc_url: "http://127.0.0.1:8000".into(),
             sequence: 42,
             close_time: at(0),
             age_secs: 0,
             why: None,
+            endpoints: vec![endpoint()],
         },
         keys: KeysView { account: Some(account(1)), serving: None, sealing: None, roles: vec!["account".into()] },
         wallet: Some(wallet()),

@@ -1,6 +1,7 @@
 //! "Am I all right?": everything that its owner should know, in one answer.
 
 use serde::{Deserialize, Serialize};
+use tradepost_ledger::{EndpointHealth, EndpointState};
 use tradepost_protocol::account::{AccountId, ServingKey};
 use tradepost_protocol::seal::SealingKey;
 
@@ -65,7 +66,7 @@ pub struct NetworkView {
 pub struct LedgerView {
     /// Whether it answers.
     pub ok: bool,
-    /// The server that is asked.
+    /// The server that is asked: scheme, host and port.
     pub rpc_url: String,
     /// The newest ledger's number.
     pub sequence: u32,
@@ -75,6 +76,44 @@ pub struct LedgerView {
     pub age_secs: u64,
     /// Why it doesn't answer.
     pub why: Option<String>,
+    /// Every server of the configuration, in its order.
+    pub endpoints: Vec<EndpointView>,
+}
+
+/// How one of the Stellar RPC servers does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointView {
+    /// Scheme, host and port.
+    pub url: String,
+    /// Who runs it.
+    pub operator: String,
+    /// fine, behind, failing or dropped.
+    pub state: String,
+    /// What is wrong with it.
+    pub why: Option<String>,
+    /// Since when, seconds ago, where it is failing or dropped.
+    pub since_secs: Option<u64>,
+    /// The newest ledger that it showed.
+    pub newest: Option<u32>,
+}
+
+impl From<&EndpointHealth> for EndpointView {
+    fn from(health: &EndpointHealth) -> Self {
+        let (state, why, since) = match &health.state {
+            EndpointState::Fine => ("fine", None, None),
+            EndpointState::Behind { by } => ("behind", Some(format!("by {by} ledgers")), None),
+            EndpointState::Failing { error, since, .. } => ("failing", Some(error.to_string()), Some(*since)),
+            EndpointState::Dropped { why, since } => ("dropped", Some(why.to_string()), Some(*since)),
+        };
+        Self {
+            url: health.name.clone(),
+            operator: health.operator.clone(),
+            state: state.to_owned(),
+            why,
+            since_secs: since.map(|since| since.elapsed().as_secs()),
+            newest: health.newest,
+        }
+    }
 }
 
 /// The keys that are here.
