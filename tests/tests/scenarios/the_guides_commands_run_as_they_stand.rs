@@ -61,11 +61,11 @@ export TRADEPOST_LISTEN=/ip4/127.0.0.1/tcp/0
 #[test]
 fn the_page_of_escrows_has_each_kind_in_the_codes_own_words() {
     let page = page::read(ESCROWS).unwrap();
-    let kinds = [EscrowKind::Timed];
+    let kinds = [EscrowKind::Timed, EscrowKind::Arbitrated];
     for kind in kinds {
         match kind {
             // A new kind doesn't compile here, and belongs into the list above and onto the page.
-            EscrowKind::Timed => {}
+            EscrowKind::Timed | EscrowKind::Arbitrated => {}
         }
         let section = page::section(&page, &format!("## `{kind}`")).unwrap();
         assert!(section.split_whitespace().collect::<Vec<_>>().join(" ").contains(kind.protects()), "{kind}");
