@@ -179,7 +179,8 @@ impl Node {
         let network_id = NetworkId::of_passphrase(&passphrase);
         let margins = margins(config.network);
         // First of all, for whatever keeps this node from starting: nobody is served by what a crashed one left running.
-        let (supervisor, services) = Supervisor::new(home.home()).await.map_err(StartError::system("a supervisor"))?;
+        let records = |source| HomeError::Io { path: home.home().services_dir(), source };
+        let (supervisor, services) = Supervisor::new(home.home()).await.map_err(records)?;
         let store = open_store(home.home(), network_id).await?;
         let head = ledger.head().await?;
         first_ledger::check(&store, &ledger, head.ledger).await?;

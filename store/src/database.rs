@@ -4,7 +4,7 @@ use core::fmt;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -15,6 +15,9 @@ use crate::journal::sync_parent;
 
 /// Bytes that sled's cache may take. It doesn't bound sled's memory strictly; a small one keeps it low.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// What a disk must take for an error to be the database's: more than sled adds to its file at a time, bytes.
+const ROOM_BYTES: usize = 1024 * 1024;
 
 /// How long a sled that was just closed in this process may keep its file: its own threads let go of it late.
 const CLOSING_TIME: Duration = Duration::from_secs(5);
@@ -42,7 +45,7 @@ impl Database {
     /// Opens sled in a directory, and makes the directory's names durable.
     pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
         let tree = open_when_free(dir).or_else(|error| {
-            if matches!(error, StoreError::Locked { .. }) || set_snapshots_aside(dir)? == 0 {
+            if !matches!(error, StoreError::DatabaseDamaged { .. }) || set_snapshots_aside(dir)? == 0 {
                 return Err(error);
             }
             tracing::warn!(dir = %dir.display(), %error, "sled did not open; its snapshot is set aside, trying again");
@@ -117,9 +120,20 @@ fn open_sled(dir: &Path) -> Result<sled::Db, StoreError> {
         Ok(Err(sled::Error::Io(error))) if error.kind() == ErrorKind::WouldBlock || is_lock(&error) => {
             Err(StoreError::Locked { dir: dir.to_owned() })
         }
-        Ok(Err(error)) => Err(damaged(error.to_string())),
-        Err(_) => Err(damaged("its recovery panicked".to_owned())),
+        Ok(Err(error)) => Err(refusal_of_the_disk(dir).unwrap_or_else(|| damaged(error.to_string()))),
+        Err(_) => Err(refusal_of_the_disk(dir).unwrap_or_else(|| damaged("its recovery panicked".to_owned()))),
     }
+}
+
+/// Why sound files don't open: the disk is full, or takes nothing for another reason. sled says that in as many ways as
+/// that its files are damaged, or panics, so it is tried.
+fn refusal_of_the_disk(dir: &Path) -> Option<StoreError> {
+    let path = dir.join("room");
+    let write = |mut file: File| file.write_all(&[0; ROOM_BYTES]).and_then(|()| file.sync_all());
+    let tried = fs::create_dir_all(dir).and_then(|()| File::create(&path)).and_then(write);
+    // Where it can't be made it needn't be removed.
+    let _ = fs::remove_file(&path);
+    tried.err().map(StoreError::io("writing", &path))
 }
 
 /// Whether sled means its lock: it wraps the reason in text.
@@ -179,7 +193,7 @@ mod tests {
         fs::write(dir.join("conf"), "no configuration of sled's").unwrap();
         let error = Database::open(&dir).unwrap_err();
         assert!(matches!(error, StoreError::DatabaseDamaged { .. }), "{error}");
-        assert!(error.to_string().contains("move that directory away"), "{error}");
+        assert!(error.to_string().contains("tradepost store rebuild"), "{error}");
     }
 
     #[test]

@@ -79,8 +79,8 @@ pub enum StoreError {
     },
     /// sled can't open or read its files.
     #[error(
-        "the database in {} is damaged ({cause}): move that directory away and start again; what money depends on is \
-         rebuilt from the journal, and offerings come back from peers", dir.display()
+        "the database in {} is damaged ({cause}): run `tradepost store rebuild`, which moves it aside and rebuilds what \
+         money depends on from the journal; offerings come back from peers", dir.display()
     )]
     DatabaseDamaged {
         /// sled's directory.

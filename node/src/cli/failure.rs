@@ -174,7 +174,25 @@ impl From<HomeError> for Failure {
             HomeError::InUse { .. } => Exit::Refused,
             HomeError::Io { .. } | HomeError::Malformed { .. } => Exit::Failed,
         };
-        Self::of(exit, &error)
+        let failure = Self::of(exit, &error);
+        match &error {
+            HomeError::Io { source, .. } => Self { hint: of_the_disk(source).map(str::to_owned), ..failure },
+            _ => failure,
+        }
+    }
+}
+
+/// What to do where a disk takes nothing.
+fn of_the_disk(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Some("make room on that disk, then try again")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Some("make that file system writable, then try again; the system's log says whether the disk is failing")
+        }
+        io::ErrorKind::PermissionDenied => Some("let this user write there, then try again"),
+        _ => None,
     }
 }
 
@@ -282,6 +300,20 @@ mod tests {
         let source = io::Error::other("no space");
         let failure = Failure::from(HomeError::Io { path: "/h".into(), source });
         assert_eq!(failure.text(), "error: can't use /h: no space");
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_is_said_with_what_to_do() {
+        let told = |kind: io::ErrorKind| {
+            Failure::from(HomeError::Io { path: "/h/api-token".into(), source: kind.into() }).text()
+        };
+        assert!(
+            told(io::ErrorKind::StorageFull)
+                .contains("can't use /h/api-token: no storage space\n  what to do: make room")
+        );
+        assert!(told(io::ErrorKind::ReadOnlyFilesystem).contains("what to do: make that file system writable"));
+        assert!(told(io::ErrorKind::PermissionDenied).contains("what to do: let this user write"));
+        assert!(!told(io::ErrorKind::NotFound).contains("what to do"));
     }
 
     #[test]

@@ -190,6 +190,10 @@ impl From<ApiError> for Failure {
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
+        let error = match error {
+            StartError::Home(home) => return home.into(),
+            other => other,
+        };
         let exit = match &error {
             StartError::Ledger(_) => Exit::Unreachable,
             StartError::Reset(_) => Exit::Refused,
