@@ -221,6 +221,9 @@ async fn an_offering_needs_a_service_that_is_not_the_node_itself() {
     let own = refused(json!({ "url": node.base })).await;
     assert_eq!(code(&own), (422, "invalid-service"));
     assert!(own.1["detail"].as_str().unwrap().contains("own address"), "{}", own.1);
+    let missing = refused(json!({ "start": ["./no-such-program"] })).await;
+    assert_eq!(code(&missing), (422, "invalid-service"));
+    assert!(missing.1["detail"].as_str().unwrap().contains("no program \"./no-such-program\""), "{}", missing.1);
     for service in [json!("weather"), json!({ "url": "http://127.0.0.1:9", "helth": "/" }), json!({}), Value::Null] {
         assert_eq!(code(&refused(service).await), (422, "invalid-service"));
     }

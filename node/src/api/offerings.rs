@@ -145,15 +145,21 @@ fn reference(market: &Market, key: &ServiceKey) -> Result<ServiceRef, Problem> {
 /// What the node keeps of how those who bind it are served: nothing where people do.
 fn spec(context: &Context, template: TemplateId, service: Option<ServedBy>) -> Result<Vec<u8>, Problem> {
     let invalid = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-service", detail);
-    let foreign = |config: &ServiceConfig| {
+    let checked = |config: &ServiceConfig| {
         let (api, listen) = context.own_addresses();
-        let own = config.is_nodes_own(api, listen);
-        let problem = || invalid("the service's url is this node's own address".to_owned());
-        if own { Err(problem().remedy("give the address of the service itself")) } else { Ok(config.to_spec()) }
+        if config.is_nodes_own(api, listen) {
+            let problem = invalid("the service's url is this node's own address".to_owned());
+            return Err(problem.remedy("give the address of the service itself"));
+        }
+        if let Some(program) = config.missing_program() {
+            let problem = invalid(format!("the service can't be started: there is no program {program:?} to run"));
+            return Err(problem.remedy("let `start` begin with a program's path, or with a name that PATH finds"));
+        }
+        Ok(config.to_spec())
     };
     match service {
         Some(ServedBy::Configured(name)) => match context.config().services.get(&name) {
-            Some(config) => foreign(config),
+            Some(config) => checked(config),
             None => {
                 let known: Vec<&str> = context.config().services.keys().map(String::as_str).collect();
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -163,7 +169,7 @@ fn spec(context: &Context, template: TemplateId, service: Option<ServedBy>) -> R
         },
         Some(ServedBy::Described(table)) => {
             let table = toml::Table::try_from(&table).map_err(|e| invalid(format!("service: {e}")))?;
-            foreign(&ServiceConfig::from_table("offering", &table, Path::new(OFFERING_FILE))?)
+            checked(&ServiceConfig::from_table("offering", &table, Path::new(OFFERING_FILE))?)
         }
         None if BuiltIn::named(BY_PEOPLE).is_some_and(|known| known.id == template) => Ok(Vec::new()),
         None => {

@@ -1,7 +1,9 @@
 //! `[service.NAME]`: what this node runs, or already has running, to serve those who bound it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -64,6 +66,20 @@ impl ServiceConfig {
         }
     }
 
+    /// The program that can't be started, where it isn't there or may not be run; `None` where it can, where nothing is
+    /// started, or where its name depends on the binding.
+    pub fn missing_program(&self) -> Option<&str> {
+        let ServiceSource::Started { command, env, dir, .. } = &self.source else { return None };
+        let program = command.first().filter(|program| !program.contains(['{', '}']))?;
+        let found = if program.contains('/') {
+            is_program(&dir.join(program))
+        } else {
+            let path = env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+            std::env::split_paths(&path).any(|place| is_program(&dir.join(place).join(program)))
+        };
+        (!found).then_some(program)
+    }
+
     /// The stored form: what an offering keeps of how its service runs.
     pub fn to_spec(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts and numbers are JSON")
@@ -100,6 +116,10 @@ pub enum ServiceSource {
         /// How many may run at once.
         max_runs: u32,
     },
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// Where this node itself listens, which no service may be.
@@ -308,6 +328,25 @@ mod tests {
             assert_eq!(ServiceConfig::from_spec(&service.to_spec()).unwrap(), service);
         }
         assert!(ServiceConfig::from_spec(b"{}").unwrap_err().to_string().contains("publish it again"));
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_or_may_not_be_run_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("text"), "no program").unwrap();
+        let missing = |start: &str| {
+            let table = format!("start = [{start}]\ndir = {:?}", dir.path()).parse().unwrap();
+            let service = ServiceConfig::from_table("weather", &table, Path::new("/offers/weather.toml")).unwrap();
+            service.missing_program().map(str::to_owned)
+        };
+        for fine in ["\"sh\", \"-c\"", "\"/bin/sh\"", "\"./{binding}\""] {
+            assert_eq!(missing(fine), None, "{fine}");
+        }
+        for gone in ["./weather", "/nowhere/weather", "no-program-of-this-name", "./text", "."] {
+            assert_eq!(missing(&format!("{gone:?}")).as_deref(), Some(gone));
+        }
+        std::fs::set_permissions(dir.path().join("text"), PermissionsExt::from_mode(0o700)).unwrap();
+        assert_eq!(missing("\"./text\""), None);
     }
 
     #[test]
