@@ -187,6 +187,7 @@ impl Market {
             Event::Submitted { hash, answer } => self.submitted(hash, answer, now, rng, &mut step),
             Event::Status { hash, status, envelope } => {
                 self.closing_read(hash, &envelope, &mut step);
+                self.funding_read(hash, &status, &mut step);
                 self.status_read(hash, status, now, rng, &mut step);
             }
             Event::Gossiped { token, kind, bytes, from } => {

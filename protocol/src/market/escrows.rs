@@ -4,13 +4,15 @@ use rand_core::CryptoRng;
 
 use crate::binding::frames::Note;
 use crate::binding::negotiation::{Negotiation, NegotiationEvent};
+use crate::binding::phase::Side;
 use crate::binding::trade::Trade;
 use crate::escrow::outcome::{Change, EscrowState, Observation, Taken};
+use crate::intent::queue::TxStatus;
 use crate::intent::{IntentOutcome, Purpose};
 use crate::limits::MAX_KEYS_PER_READ;
 use crate::market::Market;
 use crate::market::event::{Ask, Effect};
-use crate::message::{BalanceId, BindingId, MessageId};
+use crate::message::{BalanceId, BindingId, MessageId, TxHash};
 use crate::stellar::entry::{BalanceState, Entry};
 use crate::stellar::ledger_key::Key;
 use crate::stellar::{LedgerPoint, result};
@@ -60,19 +62,51 @@ impl Market {
                 Entry::Balance(state) if state.id == balance => Some(state),
                 _ => None,
             });
-            self.with_trade(request, step, |market, trade, _| {
+            self.with_trade(request, step, |market, trade, step| {
                 // An id follows from a sequence number: where this funding died, it is the next binding's.
                 let found = there.filter(|state| trade.binding().is_some_and(|b| commits_to(state, b)));
                 let observation = match (found, trade.escrow_terms()) {
                     (Some(state), Some(terms)) => Observation::Present(at, terms.verify(state)),
                     // One's own transaction tells exactly what became of it, and that is on its way.
                     _ if market.closing_is_open(trade) => return,
-                    _ => Observation::Absent(at),
+                    // Whoever was off all the while can't tell an escrow that never was from one that is over.
+                    _ => match Self::unseen_funding(trade, at) {
+                        Some(hash) => return step.then(Effect::AskStatus { hash }),
+                        None => Observation::Absent(at),
+                    },
                 };
                 let change = trade.observe(observation);
                 market.escrow_changed(trade, change);
             });
             self.drive(request, now, rng, step);
+        }
+    }
+
+    /// The funding that a provider was handed, where a ledger past `fund_by` shows no balance and none ever did.
+    fn unseen_funding(trade: &Trade, at: LedgerPoint) -> Option<TxHash> {
+        let over = trade.terms().is_some_and(|agreed| at.close_time > agreed.terms.fund_by());
+        let unseen = *trade.escrow() == EscrowState::Intended
+            && trade.state.escrow.as_ref().is_some_and(|watch| watch.last_seen().is_none());
+        trade.state.funding.filter(|_| over && unseen && trade.state.side == Side::Provider)
+    }
+
+    /// What became of a funding that a provider was handed and never saw the balance of.
+    pub(super) fn funding_read(&mut self, hash: TxHash, status: &TxStatus, step: &mut Step<Effect>) {
+        let concerned = |t: &&Trade| t.state.funding == Some(hash) && t.state.side == Side::Provider;
+        let concerned: Vec<MessageId> = self.trades.values().filter(concerned).map(Trade::request_id).collect();
+        for request in concerned {
+            self.with_trade(request, step, |market, trade, _| {
+                let change = match status {
+                    // From here on, absence is what it is after presence.
+                    TxStatus::Success { at, .. } => trade.observe(Observation::FundingIncluded(*at)),
+                    TxStatus::Failed { .. } => trade.observe(Observation::FundingDead),
+                    TxStatus::NotFound { latest, .. } if Self::unseen_funding(trade, *latest).is_some() => {
+                        trade.observe(Observation::Absent(*latest))
+                    }
+                    TxStatus::NotFound { .. } => None,
+                };
+                market.escrow_changed(trade, change);
+            });
         }
     }
 

@@ -5,7 +5,7 @@ use core::time::Duration;
 use tradepost_protocol::binding::negotiation::Negotiation;
 use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::binding::session::Session;
-use tradepost_protocol::binding::trade::Trade;
+use tradepost_protocol::binding::trade::{Handed, Trade};
 use tradepost_protocol::escrow::outcome::EscrowState;
 use tradepost_protocol::market::command::Command;
 use tradepost_tests::world::{Moment, World};
@@ -121,4 +121,25 @@ fn b17_a_provider_that_is_back_only_after_t_goes_on_in_every_phase() {
 #[test]
 fn b17_a_consumer_that_is_back_only_after_t_goes_on_in_every_phase() {
     every_phase("consumer", Duration::from_secs(75));
+}
+
+#[test]
+fn a_provider_that_was_off_for_an_escrows_whole_life_does_not_say_that_nothing_was_funded() {
+    let (mut world, published) = World::with_offering(177);
+    world.give("consumer", Command::Bind { offering: published.offering, units: 3, dry_run: false });
+    world.run_until("the handed funding", Duration::from_secs(20), |world| {
+        world.market("consumer").trades().any(|t| t.state.handed == Handed::Accepted)
+    });
+    assert_eq!(*world.trade("provider").escrow(), EscrowState::Intended, "the ledger doesn't show it yet");
+    world.kill("provider");
+    world.run_for(Duration::from_secs(75));
+    assert_eq!(*world.trade("consumer").escrow(), EscrowState::Refunded);
+    world.start("provider");
+    world.run_until("the end at the provider", Duration::from_secs(20), |world| {
+        world.trade("provider").phase().is_final()
+    });
+    let trade = world.trade("provider");
+    assert_eq!((trade.phase(), trade.escrow()), (Phase::Closed, &EscrowState::Unknown));
+    assert_eq!(trade.state.note.as_ref().map(|note| note.as_str()), None);
+    ends_well(&mut world, "a provider that was off", Some("provider"));
 }
