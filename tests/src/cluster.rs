@@ -5,13 +5,21 @@
 //! them.
 
 pub mod endpoint;
+pub mod gate;
 pub mod market;
+pub mod stage;
 
+use std::ffi::OsStr;
 use std::ops::{Deref, DerefMut};
-use std::path::PathBuf;
-use std::process::Command;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use serde_json::{Value, json};
 use tradepost::demo::cluster::Cluster;
+use tradepost::process_id::{self, Seen};
+use tradepost_devnet::faults::Faults;
 
 /// A cluster that cleans up after a test that passed.
 #[derive(Debug)]
@@ -30,6 +38,40 @@ impl Nodes {
         let dir = Logs(tempfile::Builder::new().prefix("tradepost-test-").tempdir().expect("a directory").keep());
         let cluster = Cluster::start(program.into(), dir.0.clone()).await;
         Self { cluster: cluster.unwrap_or_else(|e| panic!("{e}\n{}", e.tail.join("\n"))), _dir: dir }
+    }
+
+    /// Sets what is wrong with the ledger from now on.
+    ///
+    /// # Panics
+    /// Where the ledger doesn't take it.
+    pub async fn set_faults(&self, faults: Faults) {
+        self.tell_the_ledger("faults", &json!(faults)).await;
+    }
+
+    /// Moves the ledger's time ahead and closes a ledger that shows it.
+    ///
+    /// # Panics
+    /// Where the ledger doesn't do it.
+    pub async fn advance_clock(&self, by: Duration) {
+        self.tell_the_ledger("clock", &json!({ "advance_seconds": by.as_secs() })).await;
+        self.tell_the_ledger("close", &json!({})).await;
+    }
+
+    /// How many transactions wait at the ledger.
+    ///
+    /// # Panics
+    /// Where the ledger doesn't say.
+    pub async fn pending(&self) -> u64 {
+        let status = reqwest::get(format!("{}/devnet/status", self.rpc_url())).await.expect("the ledger answers");
+        let status: Value = serde_json::from_str(&status.text().await.expect("a text")).expect("JSON");
+        status["pending"].as_u64().expect("a count")
+    }
+
+    async fn tell_the_ledger(&self, what: &str, body: &Value) {
+        let request = reqwest::Client::new().post(format!("{}/devnet/{what}", self.rpc_url()));
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let answer = request.send().await.and_then(reqwest::Response::error_for_status);
+        answer.unwrap_or_else(|e| panic!("the ledger doesn't take {body} as {what}: {e}"));
     }
 }
 
@@ -52,6 +94,10 @@ struct Logs(PathBuf);
 
 impl Drop for Logs {
     fn drop(&mut self) {
+        // What killed nodes left running; nobody starts them again.
+        for process in services_below(&self.0) {
+            signal(process.id.pid, "KILL");
+        }
         if std::thread::panicking() {
             eprintln!("the logs of all processes are kept in {}", self.0.display());
         } else {
@@ -61,12 +107,30 @@ impl Drop for Logs {
     }
 }
 
+/// Runs a command of the program as a user would, and gives what it prints as JSON.
+///
+/// # Panics
+/// Where it fails; with what it said.
+pub fn run_json(program: &str, arguments: &[&str]) -> Value {
+    let done = Command::new(program).args(arguments).stdin(Stdio::null()).output().expect("the program starts");
+    let (said, told) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{arguments:?}: {said}{told}");
+    serde_json::from_str(&said).unwrap_or_else(|e| panic!("{arguments:?}: {e}: {said}"))
+}
+
+/// All processes of services whose nodes have their homes below a directory.
+pub fn services_below(dir: &Path) -> impl Iterator<Item = Seen> {
+    let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let is_below = move |record: Vec<u8>| Path::new(OsStr::from_bytes(&record)).starts_with(&dir);
+    process_id::all().filter(move |process| process.variable("TRADEPOST_RECORD").is_some_and(&is_below))
+}
+
 /// Sends a process a signal, such as `STOP`; returns whether there was such a process.
 ///
 /// # Panics
 /// Where the system has no `kill`.
 pub fn signal(pid: u32, name: &str) -> bool {
     let mut kill = Command::new("kill");
-    kill.args([&format!("-{name}"), &pid.to_string()]).stderr(std::process::Stdio::null());
+    kill.args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null());
     kill.status().expect("the system has a command kill").success()
 }

@@ -1,10 +1,11 @@
 //! Real nodes as processes of their own beside a development ledger, all on this machine and all on ports that the
 //! system chooses: for the demo, and for tests.
 
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -93,8 +94,12 @@ pub struct Node {
 pub struct Setup {
     /// First peers.
     pub bootstrap: Vec<String>,
-    /// Whether it gets keys of its own, made fresh under a passphrase of its own.
+    /// Whether it gets keys of its own, under a passphrase of its own.
     pub keys: bool,
+    /// The words that these keys are of; fresh ones where there are none here.
+    pub mnemonic: Option<String>,
+    /// Another way to the ledger's RPC server than its own address.
+    pub rpc_url: Option<String>,
     /// Further lines of its configuration, in TOML. Where they name `ledger.endpoints`, those are asked instead of the
     /// cluster's ledger itself.
     pub config: String,
@@ -161,8 +166,19 @@ impl Cluster {
         let log = self.dir.join(format!("{name}.log"));
         if setup.keys {
             write("passphrase", &random_text(name)?)?;
-            let arguments = ["init", "--no-fund", "--json", "--home", path_text(name, home.dir())?];
-            self.command(name, &arguments, &log).await?;
+            let mut arguments = vec!["init", "--no-fund", "--json", "--home", path_text(name, home.dir())?];
+            let words = home.dir().join("words");
+            if let Some(mnemonic) = &setup.mnemonic {
+                write("words", mnemonic)?;
+                arguments.push("--recover");
+            }
+            let input = setup.mnemonic.is_some().then_some(words.as_path());
+            let made = self.command(name, &arguments, input, &log).await;
+            // They are nowhere but where their owner keeps them.
+            if input.is_some() {
+                fs::remove_file(&words).map_err(|e| failed(&e))?;
+            }
+            made?;
         }
         Ok(Node { name: name.to_owned(), home, log, process: None, run: None })
     }
@@ -171,7 +187,8 @@ impl Cluster {
         let quoted: Vec<String> = setup.bootstrap.iter().map(|address| format!("{address:?}")).collect();
         let passphrase = if setup.keys { "passphrase_file = \"passphrase\"\n" } else { "" };
         let elsewhere = setup.config.contains("ledger.endpoints");
-        let rpc_url = if elsewhere { String::new() } else { format!("rpc_url = {:?}\n", self.devnet.rpc_url) };
+        let rpc_url = setup.rpc_url.as_ref().unwrap_or(&self.devnet.rpc_url);
+        let rpc_url = if elsewhere { String::new() } else { format!("rpc_url = {rpc_url:?}\n") };
         format!(
             "network = \"devnet\"\n{rpc_url}listen = [\"/ip4/127.0.0.1/tcp/0\"]\n\
              api_listen = \"127.0.0.1:0\"\nbootstrap = [{}]\n{passphrase}{}",
@@ -181,10 +198,17 @@ impl Cluster {
     }
 
     /// Runs a command to its end; what it prints is thrown away, for new words are nobody's business here.
-    async fn command(&self, name: &str, arguments: &[&str], log: &Path) -> Result<(), ClusterError> {
+    async fn command(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        input: Option<&Path>,
+        log: &Path,
+    ) -> Result<(), ClusterError> {
         let failed = |what: String| ClusterError::new(name, format!("`{}`: {what}", arguments[0])).with_log(log);
         let nowhere = Path::new("/dev/null");
-        let command = process::command(&self.program, arguments);
+        let mut command = process::command(&self.program, arguments);
+        command.stdin(File::open(input.unwrap_or(nowhere)).map_err(|e| failed(e.to_string()))?);
         let mut process = Process::start(command, log, Some(nowhere)).map_err(|e| failed(e.to_string()))?;
         match process.end_within(COMMAND_PATIENCE).await {
             Some(status) if status.success() => Ok(()),
@@ -209,12 +233,30 @@ impl Cluster {
     pub async fn run_all(&mut self, names: &[&str]) -> Result<(), ClusterError> {
         let program = self.program.clone();
         for name in names {
-            self.node_mut(name)?.start(&program)?;
+            self.node_mut(name)?.start(&program, &[])?;
         }
         for name in names {
             self.node_mut(name)?.reachable().await?;
         }
         Ok(())
+    }
+
+    /// As [`Cluster::run`], by a program that is given all of it as its last arguments and becomes it.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn run_by(&mut self, name: &str, before: &[&str]) -> Result<&Node, ClusterError> {
+        let program = self.program.clone();
+        let node = self.node_mut(name)?;
+        node.start(&program, before)?;
+        node.reachable().await?;
+        self.node(name)
+    }
+
+    /// Takes in a node whose home stands in the cluster's directory already.
+    pub fn adopt(&mut self, name: &str) {
+        let (home, log) = (Home::at(self.dir.join(name)), self.dir.join(format!("{name}.log")));
+        self.nodes.push(Node { name: name.to_owned(), home, log, process: None, run: None });
     }
 
     /// A node by its name.
@@ -290,12 +332,13 @@ impl Cluster {
 }
 
 impl Node {
-    fn start(&mut self, program: &Path) -> Result<(), ClusterError> {
+    fn start(&mut self, program: &Path, before: &[&str]) -> Result<(), ClusterError> {
         let name = &self.name;
-        if self.process.is_some() {
+        if self.process.as_mut().is_some_and(|process| process.ended().is_none()) {
             return Err(ClusterError::new(name, "it runs already"));
         }
-        let command = process::command(program, &["run", "--home", path_text(name, self.home.dir())?]);
+        let all = [before, &[path_text(name, program)?, "run", "--home", path_text(name, self.home.dir())?]].concat();
+        let command = process::command(Path::new(all[0]), &all[1..]);
         let started = Process::start(command, &self.log, None);
         self.process = Some(started.map_err(|e| ClusterError::new(name, format!("can't be started: {e}")))?);
         Ok(())
@@ -355,6 +398,21 @@ impl Node {
         self.run = None;
         process.ask_to_end();
         process.end_within(END_PATIENCE).await.is_some_and(|status| status.success())
+    }
+
+    /// Waits until it has ended by itself; `None` where it runs on after so long.
+    pub async fn ended_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.process.as_mut()?.ended() {
+                (self.process, self.run) = (None, None);
+                return Some(status);
+            }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            tokio::time::sleep(LOOKED_AT_EVERY).await;
+        }
     }
 
     /// An error about it, with the end of its log.

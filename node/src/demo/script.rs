@@ -104,7 +104,7 @@ impl Shop {
     fn setup(&self, bootstrap: &[String], program: &str) -> Setup {
         let start = toml::Value::from(vec![program, "demo-service", "--port", "{port}"]);
         let config = format!("[service.{}]\nstart = {start}\nhealth = \"/healthz\"\n", self.name);
-        Setup { bootstrap: bootstrap.to_vec(), keys: true, config }
+        Setup { bootstrap: bootstrap.to_vec(), keys: true, config, ..Setup::default() }
     }
 
     fn record(&self) -> Result<NewService, DemoError> {
@@ -206,7 +206,7 @@ impl<'a> Script<'a> {
         let nodes = [
             (ADDER.name, ADDER.setup(&bootstrap, program)),
             (SHOUTER.name, SHOUTER.setup(&bootstrap, program)),
-            (CONSUMER, Setup { bootstrap: bootstrap.clone(), keys: true, config: String::new() }),
+            (CONSUMER, Setup { bootstrap: bootstrap.clone(), keys: true, ..Setup::default() }),
         ];
         self.cluster.add_all(&nodes).await?;
         self.cluster.run_all(&[ADDER.name, SHOUTER.name, CONSUMER]).await?;

@@ -7,6 +7,7 @@ use tradepost::api::request::{NewBinding, NewOffering, ServedBy};
 use tradepost::api::view::{BindingView, Bound, Funded, OfferingList, Published, WalletView};
 use tradepost::demo::actor::Actor;
 use tradepost::demo::cluster::{ClusterError, Setup};
+use tradepost::keystore::{Mnemonic, Words};
 use tradepost_ledger::Ledger as _;
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::{Price, Stroops, Unit};
@@ -16,6 +17,7 @@ use tradepost_protocol::stellar::entry::{AccountState, Entry};
 use tradepost_protocol::stellar::ledger_key::Key;
 
 use super::Nodes;
+use super::gate::Gate;
 
 /// How long something may take that needs messages and a few ledgers, on a busy machine.
 pub const SOON: Duration = Duration::from_secs(60);
@@ -24,13 +26,20 @@ pub const SELLER: &str = "seller";
 /// The node that buys.
 pub const BUYER: &str = "buyer";
 /// The node by which they meet.
-const BOOTSTRAP: &str = "bootstrap";
+pub const BOOTSTRAP: &str = "bootstrap";
+/// While a file of this name is in the directory of all nodes, services that start don't get any further.
+const HELD: &str = "services-are-held";
+/// Starts the service once that file, its first argument, is gone. The shell stays, so that the service doesn't notice by
+/// itself that its node is.
+const START_WHEN_LET: &str = "while [ -e \"$0\" ]; do sleep 0.1; done; \"$@\"; exit";
 
 /// What is sold.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
-    /// Price of a call.
+    /// Price of a unit.
     pub price: Stroops,
+    /// What a unit is.
+    pub unit: Unit,
     /// How long the parts of a binding take.
     pub windows: Windows,
     /// How many bindings at once.
@@ -46,10 +55,16 @@ pub struct Market {
     pub seller: Actor,
     /// The buyer's node.
     pub buyer: Actor,
+    /// The seller's account.
+    pub seller_account: AccountId,
     /// The buyer's account.
     pub buyer_account: AccountId,
+    /// The words that the buyer's keys are of.
+    pub buyer_words: String,
     /// What was published.
     pub published: Published,
+    /// The seller's way to the ledger.
+    pub gate: Gate,
 }
 
 impl Market {
@@ -58,29 +73,41 @@ impl Market {
     /// # Panics
     /// Where any of that fails.
     pub async fn open(program: &str, terms: Terms) -> Self {
-        match Self::try_open(program, terms).await {
-            Ok(market) => market,
-            Err(e) => panic!("{e}\n{}", e.tail.join("\n")),
-        }
+        let nodes = Nodes::start(program).await;
+        told(Self::open_with(nodes, terms, &[]).await)
     }
 
-    async fn try_open(program: &str, terms: Terms) -> Result<Self, ClusterError> {
-        let mut nodes = Nodes::start(program).await;
+    /// As [`Market::open`] beside this ledger, with a service whose starts can be held up ([`Market::hold_services`]), and
+    /// that doesn't notice by itself that its node is gone.
+    ///
+    /// # Panics
+    /// Where any of that fails.
+    pub async fn open_to_hold(nodes: Nodes, terms: Terms) -> Self {
+        let held = nodes.dir().join(HELD);
+        let held = held.to_str().expect("a temporary directory's path is text").to_owned();
+        told(Self::open_with(nodes, terms, &["sh", "-c", START_WHEN_LET, &held]).await)
+    }
+
+    async fn open_with(mut nodes: Nodes, terms: Terms, before: &[&str]) -> Result<Self, ClusterError> {
+        let gate = Gate::to(nodes.rpc_url()["http://".len()..].parse().expect("an address and a port")).await;
         nodes.add(BOOTSTRAP, &Setup::default()).await?;
         let bootstrap = nodes.run(BOOTSTRAP).await?.running()?.p2p.clone();
-        let start = json!([program, "demo-service", "--port", "{port}"]);
-        let config = format!("[service.adder]\nstart = {start}\nhealth = \"/healthz\"\n");
-        let seller = Setup { bootstrap: bootstrap.clone(), keys: true, config };
-        let buyer = Setup { bootstrap, keys: true, config: String::new() };
+        let program = nodes.program().to_str().expect("the program's path is text").to_owned();
+        let start = [before, &[&program, "demo-service", "--port", "{port}"]].concat();
+        let config = format!("[service.adder]\nstart = {}\nhealth = \"/healthz\"\n", json!(start));
+        let setup = Setup { bootstrap, keys: true, ..Setup::default() };
+        let seller = Setup { rpc_url: Some(gate.url()), config, ..setup.clone() };
+        let words = Mnemonic::generate(Words::Twelve).expect("random bytes").phrase().as_str().to_owned();
+        let buyer = Setup { mnemonic: Some(words.clone()), ..setup };
         nodes.add_all(&[(SELLER, seller), (BUYER, buyer)]).await?;
         nodes.run_all(&[SELLER, BUYER]).await?;
         let (seller, buyer) = (Actor::of(nodes.node(SELLER)?)?, Actor::of(nodes.node(BUYER)?)?);
-        let (_, buyer_account) = tokio::try_join!(funded(&seller), funded(&buyer))?;
+        let (seller_account, buyer_account) = tokio::try_join!(funded(&seller), funded(&buyer))?;
         let published: Published = seller.post("/v1/offerings", &offering(&terms)).await?;
         let series = published.series;
         let listed = |list: &OfferingList| list.items.iter().find(|o| o.series == series && o.live).map(|o| o.id);
         buyer.until("the offering is live", SOON, "/v1/offerings", listed).await?;
-        Ok(Self { nodes, seller, buyer, buyer_account, published })
+        Ok(Self { nodes, seller, buyer, seller_account, buyer_account, buyer_words: words, published, gate })
     }
 
     /// Has the buyer bind so many units; returns the binding.
@@ -109,17 +136,56 @@ impl Market {
         told(side.until(what, patience, &path, |view: &BindingView| is(view).then(|| view.clone())).await)
     }
 
+    /// Whether services that start hang before they are healthy.
+    ///
+    /// # Panics
+    /// Where that can't be arranged.
+    pub fn hold_services(&self, hold: bool) {
+        let file = self.nodes.dir().join(HELD);
+        let done = if hold { std::fs::write(&file, "") } else { std::fs::remove_file(&file) };
+        match done {
+            Err(e) if hold || e.kind() != std::io::ErrorKind::NotFound => panic!("{}: {e}", file.display()),
+            _ => {}
+        }
+    }
+
+    /// Kills a node (SIGKILL).
+    ///
+    /// # Panics
+    /// Where there is no such node.
+    pub fn kill(&mut self, name: &str) {
+        self.nodes.node_mut(name).expect("there is one").kill();
+    }
+
+    /// Starts a node again that was killed, and waits until it is reached.
+    ///
+    /// # Panics
+    /// Where it isn't.
+    pub async fn restart(&mut self, name: &str) {
+        told(self.nodes.run(name).await);
+        let again = told(self.nodes.node(name).and_then(Actor::of));
+        *(if name == SELLER { &mut self.seller } else { &mut self.buyer }) = again;
+    }
+
     /// The buyer's account as the ledger has it.
     ///
     /// # Panics
     /// Where the ledger can't be read, or has no such account.
     pub async fn buyer_on_the_ledger(&self) -> AccountState {
+        self.on_the_ledger(self.buyer_account).await
+    }
+
+    /// An account as the ledger has it.
+    ///
+    /// # Panics
+    /// Where the ledger can't be read, or has no such account.
+    pub async fn on_the_ledger(&self, account: AccountId) -> AccountState {
         let ledger = self.nodes.ledger().await.expect("the ledger answers");
-        let key = Key::Account(self.buyer_account);
+        let key = Key::Account(account);
         let read = ledger.read(std::slice::from_ref(&key)).await.expect("the ledger answers");
         match read.get(&key).map(|read| read.entry.clone()) {
             Some(Ok(Entry::Account(state))) => state,
-            other => panic!("the ledger has no account of the buyer's: {other:?}"),
+            other => panic!("the ledger has no account {account}: {other:?}"),
         }
     }
 
@@ -138,7 +204,10 @@ impl Market {
 }
 
 /// The value, or the error with the end of the log that it concerns.
-fn told<T>(result: Result<T, ClusterError>) -> T {
+///
+/// # Panics
+/// With that error.
+pub fn told<T>(result: Result<T, ClusterError>) -> T {
     result.unwrap_or_else(|e| panic!("{e}\n{}", e.tail.join("\n")))
 }
 
@@ -158,9 +227,9 @@ fn offering(terms: &Terms) -> NewOffering {
         parameters: Map::from_iter([("endpoints".to_owned(), endpoints)]),
         record: None,
         recipient: None,
-        price: Price { asset: Asset::Native, amount: terms.price, unit: Unit::Call },
+        price: Price { asset: Asset::Native, amount: terms.price, unit: terms.unit },
         min_units: 1,
-        max_units: 10,
+        max_units: 60,
         max_supply: terms.max_supply,
         windows: terms.windows,
         transports: None,

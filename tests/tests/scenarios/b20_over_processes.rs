@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::amount::{Stroops, Unit};
 use tradepost_protocol::document::Windows;
 use tradepost_protocol::stellar::reserve::LedgerParams;
 use tradepost_tests::cluster::market::{BUYER, Market, SELLER, SOON, Terms};
 
 const NODE: &str = env!("CARGO_BIN_EXE_node-under-test");
 /// The shortest windows that make sense, for T is waited for.
-const TERMS: Terms =
-    Terms { price: Stroops::whole(7), windows: Windows { deliver_secs: 1, collect_secs: 4 }, max_supply: 1 };
+const TERMS: Terms = Terms {
+    price: Stroops::whole(7),
+    unit: Unit::Call,
+    windows: Windows { deliver_secs: 1, collect_secs: 4 },
+    max_supply: 1,
+};
 /// From the agreement to T and the ledger after it, on a busy machine.
 const PAST_T: Duration = Duration::from_secs(120);
 

@@ -25,7 +25,7 @@ async fn g49_one_of_two_endpoints_is_down_it_is_noticed_the_other_serves_and_the
     let mut nodes = Nodes::start(NODE).await;
     let (first, second) = (Endpoint::open(nodes.rpc_url()).await, Endpoint::open(nodes.rpc_url()).await);
     let config = format!("ledger.endpoints = [\"north={}\", \"south={}\"]\n", first.url(), second.url());
-    nodes.add("node", &Setup { bootstrap: Vec::new(), keys: true, config }).await.unwrap();
+    nodes.add("node", &Setup { bootstrap: Vec::new(), keys: true, config, ..Setup::default() }).await.unwrap();
     let node = nodes.run("node").await.unwrap();
     let node = Actor::of(node).unwrap();
     let well = until(&node, "both are well", |s| s.ledger.endpoints.iter().all(|e| e.state == "fine")).await;
@@ -61,7 +61,7 @@ async fn g49_with_both_down_the_ledger_cant_be_read_and_both_are_named() {
     let mut nodes = Nodes::start(NODE).await;
     let (first, second) = (Endpoint::open(nodes.rpc_url()).await, Endpoint::open(nodes.rpc_url()).await);
     let config = format!("ledger.endpoints = [\"north={}\", \"south={}\"]\n", first.url(), second.url());
-    nodes.add("node", &Setup { bootstrap: Vec::new(), keys: false, config }).await.unwrap();
+    nodes.add("node", &Setup { bootstrap: Vec::new(), keys: false, config, ..Setup::default() }).await.unwrap();
     let node = Actor::of(nodes.run("node").await.unwrap()).unwrap();
     first.goes_down();
     second.goes_down();
