@@ -1,5 +1,7 @@
 //! The libp2p behaviours and transports, assembled.
 
+use std::time::Duration;
+
 use libp2p::gossipsub::IdentTopic;
 use libp2p::identity::Keypair;
 use libp2p::kad::store::MemoryStore;
@@ -11,8 +13,7 @@ use libp2p::{
 };
 
 use crate::config::{
-    Config, IDLE_TIMEOUT, LOOKUP_TIMEOUT, MAX_DIRECT, PING_INTERVAL, PING_TIMEOUT, REQUEST_STREAMS,
-    REQUEST_TIMEOUT_MAX, WALK_INTERVAL,
+    Config, IDLE_TIMEOUT, LOOKUP_TIMEOUT, MAX_DIRECT, PING_INTERVAL, PING_TIMEOUT, REQUEST_STREAMS, WALK_INTERVAL,
 };
 use crate::fetch;
 use crate::frame_codec::FrameCodec;
@@ -39,6 +40,18 @@ pub(crate) struct Behaviour {
     pub(crate) call: libp2p_stream::Behaviour,
 }
 
+/// The peer id that follows from the secret of a node key.
+///
+/// # Errors
+/// [`NetworkError::Key`] where it isn't one.
+pub fn peer_id(seed: &[u8; 32]) -> Result<PeerId, NetworkError> {
+    Ok(keypair(*seed)?.public().to_peer_id())
+}
+
+fn keypair(seed: [u8; 32]) -> Result<Keypair, NetworkError> {
+    Keypair::ed25519_from_bytes(seed).map_err(|e| NetworkError::Key(e.to_string()))
+}
+
 /// Builds the swarm: TCP and QUIC, noise, yamux, DNS. Needs a tokio runtime.
 pub(crate) fn swarm(
     config: &Config,
@@ -46,7 +59,7 @@ pub(crate) fn swarm(
     topics: &[IdentTopic],
     salt: &Salt,
 ) -> Result<Swarm<Behaviour>, NetworkError> {
-    let keypair = Keypair::ed25519_from_bytes(config.seed).map_err(|e| NetworkError::Key(e.to_string()))?;
+    let keypair = keypair(config.seed)?;
     let gossip = gossip::behaviour(topics, salt, config.local, config.limits.peer_queue)?;
     let swarm = SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
@@ -83,8 +96,8 @@ fn behaviour(config: &Config, names: &Names, gossip: Gossip, keypair: &Keypair) 
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT)),
         kad: routing(config, names, keypair.public().to_peer_id()),
         gossip,
-        direct: requests(names.direct(), MAX_DIRECT, MAX_DIRECT),
-        fetch: requests(names.fetch(), fetch::MAX_REQUEST, fetch::MAX_RESPONSE),
+        direct: requests(names.direct(), MAX_DIRECT, MAX_DIRECT, limits.request),
+        fetch: requests(names.fetch(), fetch::MAX_REQUEST, fetch::MAX_RESPONSE, limits.request),
         call: libp2p_stream::Behaviour::new(),
     }
 }
@@ -108,10 +121,10 @@ fn requests(
     protocol: StreamProtocol,
     max_request: usize,
     max_response: usize,
+    within: Duration,
 ) -> request_response::Behaviour<FrameCodec> {
-    let config = request_response::Config::default()
-        .with_request_timeout(REQUEST_TIMEOUT_MAX)
-        .with_max_concurrent_streams(REQUEST_STREAMS);
+    let config =
+        request_response::Config::default().with_request_timeout(within).with_max_concurrent_streams(REQUEST_STREAMS);
     let codec = FrameCodec { max_request, max_response };
     request_response::Behaviour::with_codec(codec, [(protocol, ProtocolSupport::Full)], config)
 }

@@ -145,8 +145,8 @@ pub const CALL_OPEN_PAUSE: Duration = Duration::from_millis(50);
 pub const CALL_PING_INTERVAL: Duration = Duration::from_secs(20);
 /// How long the other side may take for such a ping.
 pub const CALL_PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a call stream without a call is kept.
-pub const CALL_IDLE: Duration = Duration::from_secs(120);
+/// How much longer than [`Limits::call_idle`] a call stream may take to end once it was asked to.
+pub const CALL_LEAVE: Duration = Duration::from_secs(5);
 /// Bytes of one call that hyper keeps until the other side takes them.
 pub const CALL_SEND_BUFFER: usize = 64 * 1024;
 /// Flow-control window of one call, bytes.
@@ -178,7 +178,7 @@ pub struct Limits {
     pub pending: u32,
     /// Connections with one peer.
     pub per_peer: u32,
-    /// Inbound connections from one IPv4 address or IPv6 /64.
+    /// Inbound connections from one IPv4 address or IPv6 /64, those being opened among them.
     pub per_ip: u32,
     /// Memory of the process in bytes above which no connection is made.
     pub memory: usize,
@@ -190,6 +190,10 @@ pub struct Limits {
     pub call_response: Duration,
     /// How long a call's body may stand still.
     pub call_body_idle: Duration,
+    /// How long a call stream without a call is kept.
+    pub call_idle: Duration,
+    /// How long a request and its answer may take on their stream, whichever side is slow.
+    pub request: Duration,
     /// Messages that wait in libp2p for one peer, count.
     pub peer_queue: usize,
 }
@@ -207,6 +211,8 @@ impl Default for Limits {
             calls_per_peer: 100,
             call_response: Duration::from_secs(60),
             call_body_idle: Duration::from_secs(60),
+            call_idle: Duration::from_secs(120),
+            request: REQUEST_TIMEOUT_MAX,
             peer_queue: PEER_QUEUE,
         }
     }

@@ -30,6 +30,7 @@ mod request;
 mod stats;
 
 pub use actor::spawn;
+pub use behaviour::peer_id;
 pub use call::{BoxError, CallBody, CallError, CallHandler, empty_body, full_body};
 pub use config::{Config, ConfigError, KindConfig, Limits};
 pub use event::{Event, EventReceiver};

@@ -9,7 +9,7 @@ use std::time::Instant;
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::multiaddr::Protocol;
-use libp2p::swarm::behaviour::{ConnectionClosed, ConnectionEstablished};
+use libp2p::swarm::behaviour::{ConnectionClosed, ConnectionEstablished, ListenFailure};
 use libp2p::swarm::{
     ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
     dummy,
@@ -34,12 +34,14 @@ pub(crate) struct PerIp {
     /// Loopback and private ranges aren't counted.
     local: bool,
     counts: HashMap<IpAddr, u32>,
+    /// Inbound connections that are being opened: one that says nothing takes a place too.
+    opening: HashMap<ConnectionId, IpAddr>,
     banned: HashMap<PeerId, Instant>,
 }
 
 impl PerIp {
     pub(crate) fn new(limit: u32, local: bool) -> Self {
-        Self { limit, local, counts: HashMap::new(), banned: HashMap::new() }
+        Self { limit, local, counts: HashMap::new(), opening: HashMap::new(), banned: HashMap::new() }
     }
 
     /// Refuses a peer for a while.
@@ -128,11 +130,18 @@ impl NetworkBehaviour for PerIp {
 
     fn handle_pending_inbound_connection(
         &mut self,
-        _: ConnectionId,
+        connection: ConnectionId,
         _: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        self.check_address(remote)
+        let Some(place) = self.place(remote) else { return Ok(()) };
+        let opening = self.opening.values().filter(|other| **other == place).count();
+        let opening = u32::try_from(opening).unwrap_or(u32::MAX);
+        if self.counts.get(&place).copied().unwrap_or(0).saturating_add(opening) >= self.limit {
+            return Err(ConnectionDenied::new(Refused::Address(self.limit)));
+        }
+        self.opening.insert(connection, place);
+        Ok(())
     }
 
     fn handle_established_inbound_connection(
@@ -161,7 +170,13 @@ impl NetworkBehaviour for PerIp {
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
         match event {
-            FromSwarm::ConnectionEstablished(ConnectionEstablished { endpoint, .. }) if endpoint.is_listener() => {
+            FromSwarm::ListenFailure(ListenFailure { connection_id, .. }) => {
+                self.opening.remove(&connection_id);
+            }
+            FromSwarm::ConnectionEstablished(ConnectionEstablished { connection_id, endpoint, .. })
+                if endpoint.is_listener() =>
+            {
+                self.opening.remove(&connection_id);
                 if let Some(place) = self.place(endpoint.get_remote_address()) {
                     *self.counts.entry(place).or_default() += 1;
                 }

@@ -261,6 +261,6 @@ fn connect_error(error: &DialError) -> ConnectError {
                 failures.iter().map(|(address, error)| format!("{address}: {}", cause(error))).collect();
             ConnectError::Failed(each.join("; "))
         }
-        other => ConnectError::Failed(other.to_string()),
+        other => ConnectError::Failed(cause(other)),
     }
 }

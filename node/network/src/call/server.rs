@@ -24,7 +24,7 @@ use tracing::debug;
 use super::body::Watched;
 use super::{BUSY, CallBody, CallHandler, READY, empty_body};
 use crate::config::{
-    CALL_CONNECTION_WINDOW, CALL_HEADER_BYTES, CALL_IDLE, CALL_OPEN_TIMEOUT, CALL_PING_INTERVAL, CALL_PING_TIMEOUT,
+    CALL_CONNECTION_WINDOW, CALL_HEADER_BYTES, CALL_LEAVE, CALL_OPEN_TIMEOUT, CALL_PING_INTERVAL, CALL_PING_TIMEOUT,
     CALL_SEND_BUFFER, CALL_STREAM_WINDOW, Limits,
 };
 use crate::stats::Counters;
@@ -157,7 +157,8 @@ impl Serving {
             .max_send_buf_size(CALL_SEND_BUFFER)
             .serve_connection(TokioIo::new(stream.compat()), service);
         tokio::pin!(connection);
-        let mut look = tokio::time::interval(CALL_IDLE / 4);
+        let idle = self.limits.call_idle;
+        let mut look = tokio::time::interval(idle / 4);
         let mut leaving = false;
         loop {
             tokio::select! {
@@ -171,10 +172,15 @@ impl Serving {
                     leaving = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                _ = look.tick(), if !leaving => {
-                    if activity.idle_for() >= CALL_IDLE {
+                _ = look.tick() => {
+                    let idle_for = activity.idle_for();
+                    if idle_for >= idle && !leaving {
                         leaving = true;
                         connection.as_mut().graceful_shutdown();
+                    }
+                    if idle_for >= idle + CALL_LEAVE {
+                        debug!(%peer, "a call stream that doesn't end is cut off");
+                        return;
                     }
                 }
             }

@@ -130,7 +130,7 @@ async fn a_peer_that_reads_nothing_misses_messages_and_holds_nobody_up() {
 }
 
 /// A peer that speaks with streams of its own, whatever is written to them.
-async fn raw_peer(target: &Node) -> Control {
+pub async fn raw_peer(target: &Node) -> Control {
     let mut swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
@@ -147,7 +147,7 @@ async fn raw_peer(target: &Node) -> Control {
     control
 }
 
-async fn open(control: &mut Control, target: &Node, protocol: &str) -> Stream {
+pub async fn open(control: &mut Control, target: &Node, protocol: &str) -> Stream {
     let protocol = StreamProtocol::try_from_owned(format!("/tradepost/1/{NETWORK}/{protocol}")).unwrap();
     within(10, control.open_stream(target.id(), protocol)).await.unwrap()
 }

@@ -9,3 +9,4 @@ mod gossiping;
 mod limiting;
 mod node;
 mod requesting;
+mod stalling;
