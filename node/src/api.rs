@@ -54,7 +54,7 @@ use access::Guard;
 pub use call::BINDING_HEADER;
 pub use context::{Context, Parts, p2p_addresses};
 pub use events::Change;
-pub use health::Health;
+pub use health::Well;
 use problem::Problem;
 pub use server::{Api, ApiError, Bound};
 

@@ -13,6 +13,7 @@ use party::{Party, answer, within};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tradepost::keystore::Keystore;
+use tradepost_devnet::Faults;
 
 /// A service that says what it was asked.
 async fn service() -> String {
@@ -118,20 +119,59 @@ async fn a_node_tells_the_truth_of_itself() {
     assert_eq!(status["peers"]["addresses"][0], node.addresses[0]);
     let (_, config) = node.get("/v1/config").await;
     assert_eq!(config["settings"]["network"]["value"], "devnet");
-    assert_eq!(node.get("/ready").await, (200, json!({ "ok": true, "why": [] })));
+    assert_eq!(node.get("/ready").await, (200, json!({ "ok": true })));
     let metrics = node.bare(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("tradepost_market_events") && metrics.ends_with("# EOF\n"));
     assert!(!metrics.contains(&node.token));
     assert_eq!(node.post("/v1/shutdown", &json!({})).await.0, 200);
     assert!(node.shutdown.drain().is_cancelled());
-    let ready = answer_of_health(&node, "/ready").await;
-    assert_eq!(ready, (503, json!({ "ok": false, "why": ["the node is stopping"] })));
-    assert_eq!(answer_of_health(&node, "/healthy").await.0, 200);
+    let ready = answer(node.bare(Method::GET, "/ready")).await;
+    assert_eq!((code(&ready), &ready.1["detail"]), ((503, "not-ready"), &json!("the node is stopping")));
+    assert_eq!(answer(node.bare(Method::GET, "/healthy")).await.0, 200);
 }
 
-async fn answer_of_health(node: &Party, path: &str) -> (u16, Value) {
-    let response = node.bare(Method::GET, path).send().await.unwrap();
-    (response.status().as_u16(), response.json().await.unwrap())
+/// Waits until a node isn't ready for this reason, and its status says the same with what to do.
+async fn not_ready(node: &Party, reason: &str) {
+    let says = |problem: &Value| problem["detail"].as_str().is_some_and(|detail| detail.contains(reason));
+    let problem = node.until("/ready", reason, says).await;
+    assert_eq!((&problem["code"], &problem["status"]), (&json!("not-ready"), &json!(503)));
+    let (_, status) = node.get("/v1/status").await;
+    let troubles = status["troubles"].as_array().unwrap();
+    let same = troubles.iter().find(|t| t["what"].as_str().unwrap().contains(reason)).expect("status says the same");
+    let remedy = same["remedy"].as_str().unwrap();
+    assert!(!remedy.is_empty() && problem["remedy"].as_str().unwrap().contains(remedy), "{problem} {same}");
+    assert_eq!(status["ok"], false);
+}
+
+async fn ready(node: &Party) {
+    node.until("/ready", "it is ready", |well| well["ok"] == true).await;
+}
+
+#[tokio::test]
+async fn a_node_is_ready_only_while_its_ledger_goes_on_and_a_peer_is_there() {
+    let ledger = party::ledger().await;
+    let first = Party::start(&ledger, &[]).await;
+    let node = Party::start(&ledger, &first.addresses).await;
+    ready(&first).await;
+    ready(&node).await;
+    for (faults, reason) in [
+        (Faults { down: true, ..Faults::NONE }, "the ledger can't be read"),
+        (Faults { lag_ledgers: 16, ..Faults::NONE }, "the ledger can't be read"),
+        (Faults { halted: true, ..Faults::NONE }, "no new ledger for"),
+    ] {
+        ledger.set_faults(faults).unwrap();
+        not_ready(&node, reason).await;
+        not_ready(&first, reason).await;
+        if reason.starts_with("no new") {
+            assert_eq!(node.get("/v1/status").await.1["ledger"]["ok"], false);
+        }
+        ledger.set_faults(Faults::NONE).unwrap();
+        ready(&node).await;
+        ready(&first).await;
+    }
+    drop(first);
+    not_ready(&node, "no peers").await;
+    assert_eq!(answer(node.bare(Method::GET, "/healthy")).await, (200, json!({ "ok": true })));
 }
 
 #[tokio::test]

@@ -275,8 +275,12 @@ async fn a_ledger_that_is_away_for_a_while_delays_a_trade_and_costs_nobody() {
 async fn a_node_without_keys_answers_what_it_can_and_refuses_the_rest() {
     let world = World::start().await;
     let watcher = world.party(false).await;
-    let health = watcher.handle.health();
-    assert!(health.is_ready(), "{health:?}");
+    let ready = async {
+        while !watcher.handle.health().is_ready() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    world::within("it is ready once it has met the bootstrap node", ready).await;
     let offering = tradepost_protocol::message::MessageId::from_bytes([1; 32]);
     let refused = watcher.handle.market.command(Command::Bind { offering, units: 1, dry_run: true }).await.unwrap();
     assert!(matches!(refused, Err(CommandError::Precheck(_))), "{refused:?}");

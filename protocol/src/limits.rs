@@ -127,6 +127,8 @@ pub struct Margins {
     pub transaction_life: Duration,
     /// How often an open question to the ledger is asked again.
     pub poll_every: Duration,
+    /// How old the newest ledger may be before the network counts as halted, or the way to it as cut.
+    pub ledger_life: Duration,
     /// How far the local clock may be behind the newest ledger.
     pub clock_behind: Duration,
     /// How far the local clock may be ahead of the newest ledger, which is always a little old.
@@ -154,6 +156,7 @@ impl Margins {
         funding_ledgers: 40,
         transaction_life: secs(15),
         poll_every: Duration::from_millis(300),
+        ledger_life: secs(15),
         clock_behind: secs(30),
         clock_ahead: secs(60),
     };
@@ -174,6 +177,7 @@ impl Margins {
         funding_ledgers: 100,
         transaction_life: secs(120),
         poll_every: secs(3),
+        ledger_life: secs(60),
         clock_behind: secs(30),
         clock_ahead: secs(60),
     };

@@ -217,6 +217,7 @@ fn the_page_lists_every_margin_of_every_network() {
         funding_ledgers,
         transaction_life,
         poll_every,
+        ledger_life,
         clock_behind,
         clock_ahead,
     ];

@@ -7,12 +7,12 @@ use tradepost_protocol::market::Market;
 use tradepost_protocol::time::Now;
 
 use super::context::Context;
-use super::peers;
 use super::problem::Problem;
 use super::view::{
     BindingView, ConfigView, Done, EndpointView, KeysView, LedgerView, NetworkView, Offers, OwnOfferingView, Peers,
     StatusView, Trouble, WalletView,
 };
+use super::{health, peers};
 use crate::config::Network;
 
 pub(super) async fn config(State(context): State<Context>) -> Json<ConfigView> {
@@ -27,6 +27,7 @@ pub(super) async fn shutdown(State(context): State<Context>) -> Json<Done> {
 pub(super) async fn status(State(context): State<Context>) -> Result<Json<StatusView>, Problem> {
     let connected = context.node().network.peers().await?;
     let (wallet, offerings, bindings, now) = context.ask(of_market).await?;
+    let recovering = context.ask(|market, _| market.is_recovering()).await?;
     let peers = Peers {
         peer_id: context.node().peer_id.to_string(),
         addresses: context.p2p_addresses().await?,
@@ -56,12 +57,8 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
         offerings,
         bindings,
     };
-    view.troubles = troubles(&view, &context);
-    if context.ask(|market, _| market.is_recovering()).await? {
-        let what = "restored from a backup, and still comparing it with the ledger: nothing new begins meanwhile";
-        let remedy = "wait until the ledger was read; see that the node that it was made of runs no more";
-        view.troubles.push(Trouble::new(what, remedy));
-    }
+    view.troubles = health::hindrances(&context, recovering);
+    view.troubles.extend(troubles(&view, &context));
     view.ok = view.troubles.is_empty();
     Ok(Json(view))
 }
@@ -83,7 +80,7 @@ fn of_market(market: &Market, now: Now) -> (WalletView, Offers, Vec<BindingView>
 fn ledger(context: &Context, now: Now) -> LedgerView {
     let health = context.node().health().ledger;
     LedgerView {
-        ok: health.trouble.is_none(),
+        ok: health.is_fine(),
         rpc_url: context.node().ledger.endpoint_name().to_owned(),
         sequence: health.newest.sequence,
         age_secs: now.timestamp().since(health.newest.close_time).as_secs(),
@@ -114,21 +111,17 @@ fn of_endpoint(endpoint: &EndpointView) -> Option<Trouble> {
     }
 }
 
-/// What is wrong, and what won't happen by itself because a key isn't here.
+/// What else is wrong, and what won't happen by itself because a key isn't here.
 fn troubles(view: &StatusView, context: &Context) -> Vec<Trouble> {
     let mut found = Vec::new();
-    if !view.ledger.ok {
-        let why = view.ledger.why.as_deref().unwrap_or_default();
-        let remedy = format!("check that {} answers, or configure another server", view.ledger.rpc_url);
-        found.push(Trouble::new(format!("the ledger can't be read: {why}"), remedy));
-    }
     if view.ledger.endpoints.len() > 1 {
         found.extend(view.ledger.endpoints.iter().filter_map(of_endpoint));
     }
-    if view.peers.met == 0 {
-        found.push(Trouble::new("no peers", peers::remedy(context.config().bootstrap.len())));
+    // Whoever was told no first peer is found by others, or by nobody.
+    if view.peers.met == 0 && context.config().bootstrap.is_empty() {
+        found.push(Trouble::new("no peers", peers::remedy(0)));
     }
-    if let Some(wallet) = view.wallet.as_ref().filter(|_| view.ledger.ok) {
+    if let Some(wallet) = view.wallet.as_ref().filter(|_| view.ledger.why.is_none()) {
         let fund = match context.config().network {
             Network::Public => "pay coins into it from another wallet",
             _ => "`tradepost wallet fund` asks the friendbot for test money",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tradepost_ledger::ClosedLedger;
+use tradepost_ledger::clock::Skew;
 
 use super::NodeHandle;
 use crate::market::Ended;
@@ -17,6 +18,8 @@ pub struct Health {
     pub market: Option<Ended>,
     /// Connected peers that speak our protocols on our network.
     pub peers: u64,
+    /// Whether it was told first peers, and so must have one to be any good.
+    pub needs_peers: bool,
     /// Whether the node is stopping.
     pub stopping: bool,
 }
@@ -28,6 +31,10 @@ pub struct LedgerHealth {
     pub newest: ClosedLedger,
     /// How long ago that was first seen.
     pub age: Duration,
+    /// Whether that is longer than the network's ledgers take: it stands still, or the endpoint doesn't follow it.
+    pub stalled: bool,
+    /// How this machine's clock compares with it.
+    pub skew: Skew,
     /// What is wrong, where the endpoint doesn't answer.
     pub trouble: Option<String>,
     /// Since when it doesn't.
@@ -37,7 +44,19 @@ pub struct LedgerHealth {
 impl Health {
     /// Whether the node can do its work.
     pub fn is_ready(&self) -> bool {
-        self.market.is_none() && self.ledger.trouble.is_none() && !self.stopping
+        self.market.is_none() && self.ledger.is_fine() && !self.lacks_peers() && !self.stopping
+    }
+
+    /// Whether it is alone and shouldn't be.
+    pub fn lacks_peers(&self) -> bool {
+        self.needs_peers && self.peers == 0
+    }
+}
+
+impl LedgerHealth {
+    /// Whether what it says is the present.
+    pub fn is_fine(&self) -> bool {
+        self.trouble.is_none() && !self.stalled && matches!(self.skew, Skew::Fine | Skew::NotCompared)
     }
 }
 
@@ -55,15 +74,19 @@ impl NodeHandle {
     /// How the node does now.
     pub fn health(&self) -> Health {
         let trouble = self.watch.health().borrow().trouble.clone();
+        let age = self.clock.age();
         Health {
             ledger: LedgerHealth {
                 newest: self.clock.newest(),
-                age: self.clock.age(),
+                age,
+                stalled: age > self.facts.margins.ledger_life,
+                skew: self.clock.skew(),
                 trouble: trouble.as_ref().map(|trouble| trouble.error.to_string()),
                 silent_for: trouble.map(|trouble| trouble.since.elapsed()),
             },
             market: self.market.has_ended(),
             peers: self.network.stats().peers_met,
+            needs_peers: !self.facts.config.bootstrap.is_empty(),
             stopping: self.served.is_draining(),
         }
     }

@@ -64,7 +64,7 @@ pub struct NetworkView {
 /// The ledger, as last seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerView {
-    /// Whether it answers.
+    /// Whether it answers, goes on, and agrees with this machine's clock.
     pub ok: bool,
     /// The server that is asked: scheme, host and port.
     pub rpc_url: String,

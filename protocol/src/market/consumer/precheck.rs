@@ -139,7 +139,7 @@ impl Market {
         self.precheck_terms(&listing, units)?;
         Self::precheck_payees(&listing, entries)?;
         let cost = self.precheck_wallet(&listing, units, entries, now)?;
-        self.precheck_clock()?;
+        self.precheck_clock(now)?;
         Ok(cost)
     }
 
@@ -221,12 +221,17 @@ impl Market {
         self.cost_of(account, line, &body.price.asset, amount, claimants, returns_at)
     }
 
-    /// 11: the clock and the ledger agree.
-    fn precheck_clock(&self) -> Result<(), PrecheckFailure> {
-        if self.point.is_none() {
+    /// 11: the ledger goes on, and the clock agrees with it.
+    fn precheck_clock(&self, now: Now) -> Result<(), PrecheckFailure> {
+        let Some(newest) = self.point else {
             return Err(PrecheckFailure::LedgerUnavailable("no ledger was seen yet".into()));
-        }
+        };
         let margins = &self.setup.margins;
+        let age = now.since(newest.close_time.into());
+        if age > margins.ledger_life {
+            let why = format!("no new one for {} s, the newest is {}", age.as_secs(), newest.sequence);
+            return Err(PrecheckFailure::LedgerUnavailable(why));
+        }
         let seconds = |s: i64| s.unsigned_abs();
         match self.clock_skew {
             Some(ahead) if ahead > 0 && seconds(ahead) > margins.clock_ahead.as_secs() => {

@@ -164,3 +164,18 @@ fn a_start_specification_that_could_not_be_stored_is_refused() {
     let answer = pair.nodes[PROVIDER].answers.get(&publish);
     assert!(matches!(answer, Some(Err(CommandError::NotNow(_)))), "{answer:?}");
 }
+
+#[test]
+fn nothing_is_bound_while_the_ledger_stands_still() {
+    let (mut pair, offering) = Pair::offering(1, draft());
+    let stalled = pair.nodes[CONSUMER].setup.margins.ledger_life + core::time::Duration::from_secs(1);
+    for (pause, bound) in [(core::time::Duration::ZERO, true), (stalled, false)] {
+        pair.now = pair.now.plus(pause);
+        let command = pair.command(CONSUMER, Command::Bind { offering, units: 1, dry_run: true });
+        match pair.nodes[CONSUMER].answers.remove(&command) {
+            Some(Ok(Answer::Cost(_))) if bound => {}
+            Some(Err(error)) if !bound => assert_eq!(error.code(), "ledger-unavailable", "{error}"),
+            other => panic!("{pause:?}: {other:?}"),
+        }
+    }
+}
