@@ -5,6 +5,7 @@
 //! keys.json     the keys, encrypted                    (see keystore; absent where the node has none)
 //! node-key      the libp2p identity of a node without keys
 //! data/         the store
+//! archive/      stores of networks that were reset    (see archive; absent where none was)
 //! services/     one record for each process that the supervisor started
 //! api-token     the bearer token of the local API, for its owner alone
 //! run.json      where the running node is reached; absent while none runs
@@ -129,6 +130,11 @@ impl Home {
     /// `data/`.
     pub fn data_dir(&self) -> PathBuf {
         self.dir.join("data")
+    }
+
+    /// `archive/`.
+    pub fn archive_dir(&self) -> PathBuf {
+        self.dir.join("archive")
     }
 
     /// `services/`.

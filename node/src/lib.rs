@@ -1,6 +1,7 @@
 //! Tradepost: a marketplace node without a middleman.
 
 pub mod api;
+pub mod archive;
 pub mod backup;
 pub mod call;
 pub mod cli;

@@ -10,6 +10,7 @@
 mod first_ledger;
 mod gauges;
 mod health;
+mod reset;
 mod stopping;
 
 use std::io;
@@ -34,6 +35,8 @@ use tradepost_protocol::step::Space;
 use tradepost_store::{Contents, Export, Store, StoreError};
 use zeroize::Zeroizing;
 
+use crate::api::view::ResetView;
+use crate::archive;
 use crate::call::{CallClient, ProviderCalls};
 use crate::config::{Config, Network};
 use crate::home::{Home, HomeError, HomeLock, RunInfo};
@@ -58,8 +61,10 @@ pub enum StartError {
     #[error("the ledger can't be read: {0}")]
     Ledger(#[source] LedgerError),
     /// The ledger isn't the one that this home began on.
-    #[error(transparent)]
-    Reset(LedgerError),
+    #[error(
+        "{0}. The public network is never reset, so the server is at fault: configure another one; nothing was changed"
+    )]
+    Reset(#[source] LedgerError),
     /// The store doesn't open.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -130,6 +135,8 @@ pub struct NodeFacts {
     pub margins: Margins,
     /// When the node started, seconds since 1970 by the machine's clock.
     pub started_at: u64,
+    /// What ended with networks that were reset, the newest last.
+    pub resets: Vec<ResetView>,
 }
 
 /// The way to all parts of a running node; cheap to clone.
@@ -181,16 +188,26 @@ impl Node {
         // First of all, for whatever keeps this node from starting: nobody is served by what a crashed one left running.
         let records = |source| HomeError::Io { path: home.home().services_dir(), source };
         let (supervisor, services) = Supervisor::new(home.home()).await.map_err(records)?;
-        let store = open_store(home.home(), network_id).await?;
-        let head = ledger.head().await?;
-        first_ledger::check(&store, &ledger, head.ledger).await?;
-        let clock = Arc::new(LedgerClock::new(head.ledger, wall_clock(config.network, &margins)));
-        let (market, mailbox) = MarketHandle::new();
-        let served = ProviderCalls::new(market.clone(), supervisor.clone());
         let seed = match keys.node_seed() {
             Some(seed) => seed,
             None => home.node_seed()?,
         };
+        let setup = setup(&config, &keys, network_id, &margins, tradepost_network::peer_id(&seed)?)?;
+        let store = open_store(home.home(), network_id).await?;
+        let head = ledger.head().await?;
+        let store = match first_ledger::check(&store, &ledger, head.ledger).await {
+            Ok(()) => store,
+            Err(StartError::Reset(why)) if config.network != Network::Public => {
+                let setup = setup.clone();
+                let store = reset::begin_anew(home.home(), config.network, store, setup, why, head.ledger).await?;
+                first_ledger::check(&store, &ledger, head.ledger).await?;
+                store
+            }
+            Err(error) => return Err(error),
+        };
+        let clock = Arc::new(LedgerClock::new(head.ledger, wall_clock(config.network, &margins)));
+        let (market, mailbox) = MarketHandle::new();
+        let served = ProviderCalls::new(market.clone(), supervisor.clone());
         let answers = keys.serving_key().is_some().then(|| served.clone());
         let network = tradepost_network::spawn(network_config(&config, &network_id, &seed, answers))?;
         let facts = Arc::new(NodeFacts {
@@ -200,6 +217,7 @@ impl Node {
             network_id,
             margins,
             started_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            resets: archive::told(home.home()),
             config,
         });
         let ledger = Arc::new(ledger);
@@ -219,7 +237,7 @@ impl Node {
             watch: Arc::new(watch),
             served,
         };
-        Starting { handle, store, mailbox, services, network, keys }.start(home).await
+        Starting { handle, store, mailbox, services, network, setup }.start(home).await
     }
 
     /// Says in the home where this node is reached; to be called once everything is bound.
@@ -249,7 +267,7 @@ struct Starting {
     mailbox: Mailbox,
     services: tokio::sync::mpsc::Receiver<ServiceEvent>,
     network: NetworkParts,
-    keys: Keystore,
+    setup: Setup,
 }
 
 type NetworkParts =
@@ -257,8 +275,7 @@ type NetworkParts =
 
 impl Starting {
     async fn start(self, home: HomeLock) -> Result<Node, StartError> {
-        let Self { handle, store, mailbox, services, network: (network, events, swarm), keys } = self;
-        let setup = setup(&handle, &keys)?;
+        let Self { handle, store, mailbox, services, network: (network, events, swarm), setup } = self;
         let now = handle.clock.now();
         let rows = store.clone();
         let restored = move || restore(&rows, setup, now);
@@ -330,14 +347,18 @@ fn restore(
     }
 }
 
-fn setup(handle: &NodeHandle, keys: &Keystore) -> Result<Setup, StartError> {
-    let config = &handle.facts.config;
-    let peer = market::market_peer(handle.peer_id);
+fn setup(
+    config: &Config,
+    keys: &Keystore,
+    network: NetworkId,
+    margins: &Margins,
+    peer: PeerId,
+) -> Result<Setup, StartError> {
     let no_text = || StartError::System { what: "the node's identity", why: "its peer id has no text form".to_owned() };
     Ok(Setup {
-        network: handle.facts.network_id,
-        margins: handle.facts.margins.clone(),
-        peer: peer.ok_or_else(no_text)?,
+        network,
+        margins: margins.clone(),
+        peer: market::market_peer(peer).ok_or_else(no_text)?,
         keys: Keys { account: keys.account(), serving: keys.serving(), sealing: keys.sealing_secret() },
         policy: Policy {
             assets: config.assets.clone(),

@@ -122,8 +122,8 @@ pub enum LedgerError {
     },
     /// The network began anew under its old name.
     #[error(
-        "the network behind {endpoint} was reset: {what}. What this node holds belongs to a ledger that no longer \
-         exists: archive its home and start anew with another one; the keys can be kept"
+        "the network behind {endpoint} was reset: {what}. What this node held there belongs to a ledger that no longer \
+         exists"
     )]
     Reset {
         /// Who.

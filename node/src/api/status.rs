@@ -56,6 +56,7 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
         peers,
         offerings,
         bindings,
+        resets: context.node().facts.resets.clone(),
     };
     view.troubles = health::hindrances(&context, recovering);
     view.troubles.extend(troubles(&view, &context));

@@ -9,6 +9,7 @@ mod cost;
 mod offering;
 mod peer;
 mod recovery;
+mod reset;
 mod service;
 mod status;
 mod wallet;
@@ -25,6 +26,7 @@ pub use offering::{
 };
 pub use peer::{PeerList, PeerView};
 pub use recovery::{FoundView, RecoveryView};
+pub use reset::ResetView;
 pub use service::{ServiceList, ServiceView};
 pub use status::{EndpointView, KeysView, LedgerView, NetworkView, Offers, Peers, StatusView, Trouble};
 pub use wallet::{Funded, LockedView, Paid, TransactionView, WalletView};

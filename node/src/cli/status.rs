@@ -6,7 +6,10 @@ use tradepost_protocol::time::Timestamp;
 use super::client::Client;
 use super::failure::Failure;
 use super::{Global, binding, offering, show};
-use crate::api::view::{EndpointView, StatusView};
+use crate::api::view::{EndpointView, ResetView, StatusView};
+
+/// Most characters of a title.
+const TITLE: usize = 40;
 
 /// Says whether the node is all right: ledger, balance and reserves, peers, offerings, open bindings with the next
 /// deadline and the next action, and what won't happen by itself.
@@ -35,6 +38,7 @@ fn text(status: &StatusView, now: Timestamp) -> String {
     if status.ledger.endpoints.len() > 1 {
         status.ledger.endpoints.iter().for_each(|server| line("", endpoint(server)));
     }
+    status.resets.iter().for_each(|reset| reset_lines(reset, now, &mut line));
     match &status.wallet {
         None => line("account", format!("no key here; this node holds {}", roles(status))),
         Some(wallet) => {
@@ -77,6 +81,26 @@ fn endpoint(server: &EndpointView) -> String {
     format!("{} ({}): {}{since}{newest}", server.url, server.operator, server.state)
 }
 
+/// What ended with a network that was reset.
+fn reset_lines(reset: &ResetView, now: Timestamp, line: &mut impl FnMut(&'static str, String)) {
+    let when = show::from_now(reset.noticed_at.timestamp(), now);
+    line("reset", format!("the network began anew, noticed {when}; what was before is kept in {}", reset.archive));
+    if let Some(why) = &reset.unread {
+        line("", format!("- what was open there can't be told: {why}"));
+    }
+    for ended in &reset.bindings {
+        let (id, side, phase) = (show::id(ended.name()), &ended.side, &ended.phase);
+        line("", format!("- binding {id} ({side}, {phase}) ended with it: its escrow no longer exists"));
+    }
+    for ended in &reset.offerings {
+        let (series, title) = (show::id(ended.series), show::cut(&ended.title, TITLE));
+        line(
+            "",
+            format!("- series {series}, {title:?}, ended with it and its bond: publish it again to go on offering it"),
+        );
+    }
+}
+
 fn roles(status: &StatusView) -> String {
     if status.keys.roles.is_empty() { "no keys".to_owned() } else { status.keys.roles.join(", ") }
 }
@@ -92,7 +116,15 @@ mod tests {
         let mut lines = shown.lines();
         assert_eq!(lines.next(), Some("status      something needs you:"));
         assert_eq!(lines.next(), Some("            - no peers"));
-        for part in ["balance     100 XLM", "97 XLM spendable", "my offerings", "open bindings", "deliver_by in"] {
+        for part in [
+            "balance     100 XLM",
+            "97 XLM spendable",
+            "my offerings",
+            "open bindings",
+            "deliver_by in",
+            "its escrow no longer exists",
+            "publish it again",
+        ] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
         assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");

@@ -23,6 +23,10 @@ const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
 const END_PATIENCE: Duration = Duration::from_secs(5);
 /// Most of a file that a child wrote for us, bytes.
 const MAX_OUTPUT: u64 = 64 * 1024;
+/// The ledger's name, and its directory's.
+const DEVNET: &str = "devnet";
+/// Where the ledger says how it is reached.
+const DEVNET_SAYS: &str = "devnet.json";
 /// Random bytes of a passphrase and of a directory's name.
 const RANDOM_BYTES: usize = 16;
 
@@ -72,6 +76,29 @@ struct Devnet {
     passphrase: String,
 }
 
+impl Devnet {
+    async fn start(program: &Path, dir: &Path, arguments: &[&str]) -> Result<Self, ClusterError> {
+        let (log, said, home) = (dir.join("devnet.log"), dir.join(DEVNET_SAYS), dir.join(DEVNET));
+        let failed = |e: io::Error| ClusterError::new(DEVNET, format!("can't use {}: {e}", dir.display()));
+        // What an earlier one said isn't this one's.
+        match fs::remove_file(&said) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
+            _ => {}
+        }
+        let mut all = vec!["devnet", "--json", "--home", path_text(DEVNET, &home)?];
+        all.extend(arguments);
+        let mut process = Process::start(process::command(program, &all), &log, Some(&said)).map_err(failed)?;
+        let deadline = Instant::now() + START_PATIENCE;
+        loop {
+            if let Some(says) = complete_line(&said).and_then(|line| serde_json::from_slice::<DevnetSays>(&line).ok()) {
+                return Ok(Self { process, rpc_url: says.rpc_url, passphrase: says.passphrase });
+            }
+            alive(DEVNET, &mut process, deadline)?;
+            tokio::time::sleep(LOOKED_AT_EVERY).await;
+        }
+    }
+}
+
 /// What `devnet --json` prints, as far as it matters here.
 #[derive(Debug, Deserialize)]
 struct DevnetSays {
@@ -111,27 +138,26 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError`].
     pub async fn start(program: PathBuf, dir: PathBuf) -> Result<Self, ClusterError> {
-        let name = "devnet";
-        let failed = |e: io::Error| ClusterError::new(name, format!("can't use {}: {e}", dir.display()));
+        let failed = |e: io::Error| ClusterError::new(DEVNET, format!("can't use {}: {e}", dir.display()));
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(failed)?;
-        let (log, said, home) = (dir.join("devnet.log"), dir.join("devnet.json"), dir.join(name));
-        if said.exists() {
+        if dir.join(DEVNET_SAYS).exists() {
             let what = format!("{} holds an earlier run: choose an empty directory", dir.display());
-            return Err(ClusterError::new(name, what));
+            return Err(ClusterError::new(DEVNET, what));
         }
-        let home = path_text(name, &home)?;
-        let command = process::command(&program, &["devnet", "--port", "0", "--json", "--home", home]);
-        let mut process = Process::start(command, &log, Some(&said)).map_err(failed)?;
-        let deadline = Instant::now() + START_PATIENCE;
-        let says = loop {
-            if let Some(says) = complete_line(&said).and_then(|line| serde_json::from_slice::<DevnetSays>(&line).ok()) {
-                break says;
-            }
-            alive(name, &mut process, deadline)?;
-            tokio::time::sleep(LOOKED_AT_EVERY).await;
-        };
-        let devnet = Devnet { process, rpc_url: says.rpc_url, passphrase: says.passphrase };
+        let devnet = Devnet::start(&program, &dir, &["--port", "0"]).await?;
         Ok(Self { program, dir, devnet, nodes: Vec::new() })
+    }
+
+    /// Ends the ledger, and begins another one under its name and at its address: a test network's reset.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn reset_ledger(&mut self) -> Result<(), ClusterError> {
+        self.devnet.process.kill();
+        let (_, port) = self.devnet.rpc_url.trim_end_matches('/').rsplit_once(':').unwrap_or_default();
+        let arguments = ["--port", port, "--network-passphrase", &self.devnet.passphrase];
+        self.devnet = Devnet::start(&self.program, &self.dir, &arguments).await?;
+        Ok(())
     }
 
     /// Makes a node's home: its configuration and, where asked for, its keys. It doesn't run yet.

@@ -1,7 +1,7 @@
 //! Whether the ledger is still the one that this home began on.
 //!
 //! A network that was reset has the same name and begins anew. What is stored then speaks of bindings and bonds that no
-//! longer exist, so the node says so instead of trading on.
+//! longer exist, so the node doesn't trade on with it.
 
 use tradepost_ledger::{ClosedLedger, Ledger, LedgerHash};
 use tradepost_protocol::step::{Batch, Space};
@@ -28,6 +28,11 @@ pub(super) async fn check(store: &Store, ledger: &dyn Ledger, now: ClosedLedger)
     }
     batch.put(Space::Meta, NEWEST, value(now));
     Ok(store.commit(batch)?)
+}
+
+/// The first ledger that this home saw.
+pub(super) fn first(store: &Store) -> Result<Option<ClosedLedger>, StoreError> {
+    read(store, FIRST)
 }
 
 fn value(ledger: ClosedLedger) -> Vec<u8> {

@@ -102,12 +102,33 @@ impl Market {
         nodes.add_all(&[(SELLER, seller), (BUYER, buyer)]).await?;
         nodes.run_all(&[SELLER, BUYER]).await?;
         let (seller, buyer) = (Actor::of(nodes.node(SELLER)?)?, Actor::of(nodes.node(BUYER)?)?);
-        let (seller_account, buyer_account) = tokio::try_join!(funded(&seller), funded(&buyer))?;
-        let published: Published = seller.post("/v1/offerings", &offering(&terms)).await?;
+        let (accounts, published) = Self::publish(&seller, &buyer, &terms).await?;
+        let [seller_account, buyer_account] = accounts;
+        Ok(Self { nodes, seller, buyer, seller_account, buyer_account, buyer_words: words, published, gate })
+    }
+
+    /// Both get money, and the seller publishes; the accounts of both and what the buyer has found.
+    async fn publish(
+        seller: &Actor,
+        buyer: &Actor,
+        terms: &Terms,
+    ) -> Result<([AccountId; 2], Published), ClusterError> {
+        let (seller_account, buyer_account) = tokio::try_join!(funded(seller), funded(buyer))?;
+        let published: Published = seller.post("/v1/offerings", &offering(terms)).await?;
         let series = published.series;
         let listed = |list: &OfferingList| list.items.iter().find(|o| o.series == series && o.live).map(|o| o.id);
         buyer.until("the offering is live", SOON, "/v1/offerings", listed).await?;
-        Ok(Self { nodes, seller, buyer, seller_account, buyer_account, buyer_words: words, published, gate })
+        Ok(([seller_account, buyer_account], published))
+    }
+
+    /// Begins anew on these terms: on a ledger where neither has anything yet.
+    ///
+    /// # Panics
+    /// Where any of that fails.
+    pub async fn begin_again(&mut self, terms: Terms) {
+        let (accounts, published) = told(Self::publish(&self.seller, &self.buyer, &terms).await);
+        [self.seller_account, self.buyer_account] = accounts;
+        self.published = published;
     }
 
     /// Has the buyer bind so many units; returns the binding.

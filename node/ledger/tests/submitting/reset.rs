@@ -50,7 +50,7 @@ fn assert_says_what_to_do(error: &LedgerError) {
     assert!(matches!(error, LedgerError::Reset { .. }), "{error}");
     assert!(!error.is_passing());
     let text = error.to_string();
-    assert!(text.contains("was reset") && text.contains("archive its home and start anew"), "{text}");
+    assert!(text.contains("was reset") && text.contains("no longer exists"), "{text}");
 }
 
 #[tokio::test]

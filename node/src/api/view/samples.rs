@@ -235,6 +235,19 @@ pub(crate) fn status() -> StatusView {
         },
         offerings: Offers { known: 2, live: 1, waiting: 0, own: vec![own_offering()] },
         bindings: vec![binding()],
+        resets: vec![reset()],
+    }
+}
+
+/// A network that began anew under a binding and an offering.
+pub(crate) fn reset() -> ResetView {
+    ResetView {
+        archive: "/home/ann/tradepost/archive/testnet-0d0d0d0d0d0d".into(),
+        why: "the network behind http://127.0.0.1:8000 was reset".into(),
+        noticed_at: at(0),
+        bindings: vec![binding()],
+        offerings: vec![own_offering()],
+        unread: None,
     }
 }
 
