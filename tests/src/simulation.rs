@@ -1,4 +1,5 @@
-//! Worlds by the hundred: traders, cheats, cuts, and a crash at every commit, each world from its seed.
+//! Worlds by the hundred: traders, cheats, cuts, a ledger that is slow, lossy, behind or stands still, and a crash at
+//! every commit, each world from its seed.
 //!
 //! Seeds follow from a text, by default the commit that is checked out, and a number, so that a run of one commit can
 //! be repeated. The number also says at which commits the nodes crash: over [`STRIDE`] × 2 numbers in a row, every
@@ -66,6 +67,8 @@ pub struct Tally {
     pub bindings: usize,
     /// Crashes by plan.
     pub crashes: usize,
+    /// Questions to the ledger that met a fault, and times that it stood still.
+    pub ledger_faults: u64,
     /// Which moves of the tables were taken.
     pub transitions: Transitions,
     /// Every crash point that was hit: node, commit, whether after its effects.
@@ -79,6 +82,7 @@ impl Tally {
         self.seeds += other.seeds;
         self.bindings += other.bindings;
         self.crashes += other.crashes;
+        self.ledger_faults += other.ledger_faults;
         self.transitions.add(&other.transitions);
         self.points.extend(other.points);
         self.commits = match (self.commits, other.commits) {
@@ -98,9 +102,10 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seeds, bindings, crashes, transitions, .. } = self;
+        let Self { seeds, bindings, crashes, ledger_faults, transitions, .. } = self;
         let (taken, all) = (transitions.taken(), transitions.all());
-        write!(f, "seeds {seeds}, bindings {bindings}, crashes {crashes}, transitions {taken}/{all}")
+        write!(f, "seeds {seeds}, bindings {bindings}, crashes {crashes}, ")?;
+        write!(f, "ledger faults {ledger_faults}, transitions {taken}/{all}")
     }
 }
 
@@ -218,6 +223,7 @@ fn live_through(
         seeds: 1,
         bindings: day.judge.bindings(),
         crashes: day.judge.crashes.len(),
+        ledger_faults: day.world.ledger_faults(),
         commits: Some(NODES.map(|name| day.world.commits(name))),
         transitions: day.judge.transitions,
         points: day.judge.crashes,

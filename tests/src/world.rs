@@ -6,6 +6,7 @@
 //! the same seed gives the same trace.
 
 mod crash;
+mod faults;
 mod ledger;
 mod network;
 mod node;
@@ -18,6 +19,7 @@ use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use ed25519_dalek::SigningKey;
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 use tradepost_protocol::account::{AccountId, PeerId};
@@ -39,6 +41,7 @@ use network::{Exchange, Gossip};
 use node::{Clock, Life, Node, Trap};
 
 pub use crash::{CrashPlan, Mutant};
+pub use faults::FaultRates;
 pub use ledger::{Included, WorldLedger};
 pub use node::{Moment, Process, Role, Script, keys_of, peer_of};
 pub use sight::{Sight, Standing};
@@ -54,6 +57,8 @@ const CLOSE_EVERY: Duration = Duration::from_secs(1);
 const TICK_EVERY: Duration = Duration::from_millis(250);
 /// One way to the ledger or back: least and most, in milliseconds.
 const LEDGER_LATENCY: (u64, u64) = (10, 60);
+/// What the issuer's account holds at first.
+const ISSUER_ENDOWMENT: Stroops = Stroops::whole(100);
 /// How long a command may take until it is answered.
 const COMMAND_LIMIT: Duration = Duration::from_secs(120);
 
@@ -98,6 +103,9 @@ pub struct World {
     misbehaved: Vec<(String, PeerId, Refusal)>,
     trace: Trace,
     mutant: Option<Mutant>,
+    fault_rates: FaultRates,
+    ledger_faults: u64,
+    halted_until: u64,
     sights: Option<Vec<Sight>>,
 }
 
@@ -127,6 +135,9 @@ impl World {
             misbehaved: Vec::new(),
             trace: Trace::default(),
             mutant: None,
+            fault_rates: FaultRates::default(),
+            ledger_faults: 0,
+            halted_until: 0,
             sights: None,
         };
         world.schedule(CLOSE_EVERY, Happening::LedgerCloses);
@@ -144,7 +155,7 @@ impl World {
     }
 
     fn add_trader(&mut self, name: &str, balance: Stroops, crash_plan: Option<CrashPlan>) {
-        let mut node = Node::new(self.seed, name, Role::Trader, self.ledger.network());
+        let mut node = Node::new(self.seed, name, Role::Trader, &self.ledger);
         node.store = self.new_store();
         node.crash_plan = crash_plan;
         self.fund(node.account(), balance);
@@ -155,16 +166,30 @@ impl World {
 
     /// Adds a node without any key, and starts it.
     pub fn add_bootstrap(&mut self, name: &str) {
-        self.nodes.push(Node::new(self.seed, name, Role::Bootstrap, self.ledger.network()));
+        self.nodes.push(Node::new(self.seed, name, Role::Bootstrap, &self.ledger));
         self.start(name);
     }
 
     /// Creates an account with so much, paid by the ledger's root, and waits until it is there.
     pub fn fund(&mut self, account: AccountId, balance: Stroops) {
         let hash = self.ledger.submit_from_root(vec![operation::create_account(account, balance)]);
-        self.run_until("the account's creation", Duration::from_secs(5), |world| {
-            world.ledger.included().contains(&hash)
-        });
+        self.wait_included("the account's creation", hash);
+    }
+
+    /// Gives an account so much of the issued asset, and waits until it is there.
+    pub fn endow(&mut self, key: &SigningKey, amount: Stroops) {
+        let (issuer, account) = (self.ledger.issuer(), AccountId::of(key));
+        if self.ledger.account(issuer).is_none() {
+            self.fund(issuer, ISSUER_ENDOWMENT);
+        }
+        let trust = self.ledger.submit_trust(key);
+        self.wait_included("the trustline", trust);
+        let issue = self.ledger.submit_issue(account, amount);
+        self.wait_included("the issued asset", issue);
+    }
+
+    fn wait_included(&mut self, what: &str, hash: TxHash) {
+        self.run_until(what, Duration::from_secs(5), |world| world.ledger.included().contains(&hash));
     }
 
     /// Starts a node from what its store holds durably.
@@ -351,7 +376,7 @@ impl World {
             Happening::LedgerCloses => self.close_ledger(),
             Happening::Tick(address) => self.tick(address),
             Happening::Reach(address, event) => self.deliver(address, event),
-            Happening::LedgerAsked(address, question) => self.answer_from_ledger(address, question),
+            Happening::LedgerAsked(address, question) => self.ask_ledger(address, question),
             Happening::Service { address, binding, number, event } => {
                 self.service_event(address, binding, number, event);
             }
@@ -378,6 +403,10 @@ impl World {
     }
 
     fn close_ledger(&mut self) {
+        self.schedule(CLOSE_EVERY, Happening::LedgerCloses);
+        if self.millis < self.halted_until {
+            return;
+        }
         let point = self.ledger.close(self.millis / 1_000);
         self.trace.note(self.millis, "ledger", format_args!("{} closed at {}", point.sequence, point.close_time));
         self.sync_late_disks();
@@ -390,7 +419,6 @@ impl World {
             }
             self.schedule_between(LEDGER_LATENCY, Happening::Reach(address, Event::Closed(point)));
         }
-        self.schedule(CLOSE_EVERY, Happening::LedgerCloses);
     }
 
     fn tick(&mut self, address: Address) {
@@ -479,10 +507,15 @@ impl World {
         }
     }
 
-    fn answer_from_ledger(&mut self, address: Address, question: Question) {
+    /// What the ledger answers, and what its client makes of it.
+    fn answer_from_ledger(&mut self, address: Address, question: Question) -> Option<Event> {
         let event = match question {
             Question::Read { ask: what, keys } => {
                 let (at, mut entries) = self.ledger.read(&keys);
+                if self.nodes[address.0].life.as_ref().is_some_and(|life| life.clock.is_ahead_of(at)) {
+                    let why = "the ledger's endpoint is behind what it showed before".to_owned();
+                    return Some(Event::ReadFailed { ask: what, why });
+                }
                 self.maybe_lie(address, &what, &mut entries);
                 Event::Entries { ask: what, at, asked: keys, entries }
             }
@@ -492,7 +525,7 @@ impl World {
                 Event::Status { hash, status, envelope }
             }
         };
-        self.schedule_between(LEDGER_LATENCY, Happening::Reach(address, event));
+        Some(event)
     }
 
     fn start_service(&mut self, address: Address, binding: BindingId) {

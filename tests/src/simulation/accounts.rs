@@ -1,14 +1,31 @@
 //! The judge's own books: what every account may hold, from the transactions that ledgers include.
 
+use core::fmt;
 use std::collections::BTreeMap;
 
 use stellar_xdr::OperationBody;
 use tradepost_protocol::account::AccountId;
+use tradepost_protocol::asset::Asset;
 use tradepost_protocol::message::{BalanceId, BindingId, MessageId};
 use tradepost_protocol::stellar::{balance_id, xdr};
 use tradepost_protocol::time::Timestamp;
 
 use crate::world::Included;
+
+/// So much of an asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sum {
+    /// Of what.
+    pub asset: Asset,
+    /// How much, in stroops.
+    pub stroops: i64,
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} stroops of {}", self.stroops, self.asset.symbol())
+    }
+}
 
 /// What two sides agreed on, as far as money goes.
 #[derive(Debug, Clone)]
@@ -19,8 +36,8 @@ pub struct Deal {
     pub consumer: AccountId,
     /// Who is paid.
     pub recipient: AccountId,
-    /// How much, in stroops.
-    pub amount: i64,
+    /// How much.
+    pub price: Sum,
     /// T, where there is money.
     pub refund_at: Option<Timestamp>,
 }
@@ -43,8 +60,8 @@ pub struct Escrow {
     pub binding: BindingId,
     /// Who locked it.
     pub funder: AccountId,
-    /// What it holds, in stroops.
-    pub amount: i64,
+    /// What it holds.
+    pub locked: Sum,
     /// Who has the money.
     pub holder: Holder,
 }
@@ -56,20 +73,23 @@ pub struct Accounts {
     pub deals: BTreeMap<BindingId, Deal>,
     escrows: BTreeMap<BalanceId, Escrow>,
     bonds: BTreeMap<BalanceId, (AccountId, i64)>,
-    balances: BTreeMap<AccountId, i64>,
+    balances: BTreeMap<(AccountId, Asset), i64>,
     cheats: Vec<AccountId>,
 }
 
 impl Accounts {
-    /// An account that holds so much at first.
-    pub fn open(&mut self, account: AccountId, stroops: i64) {
-        self.balances.insert(account, stroops);
+    /// An account that holds so much of an asset at first.
+    pub fn open(&mut self, account: AccountId, asset: Asset, stroops: i64) {
+        self.balances.insert((account, asset), stroops);
     }
 
-    /// An account that locks what it likes, on purpose.
-    pub fn open_cheat(&mut self, account: AccountId, stroops: i64) {
-        self.open(account, stroops);
+    /// Expects that an account locks what it likes, on purpose.
+    pub fn expect_cheating(&mut self, account: AccountId) {
         self.cheats.push(account);
+    }
+
+    fn add(&mut self, account: AccountId, asset: &Asset, stroops: i64) {
+        *self.balances.entry((account, asset.clone())).or_default() += stroops;
     }
 
     /// Takes in a transaction of a ledger that closed then.
@@ -77,7 +97,7 @@ impl Accounts {
     /// # Errors
     /// In words, where no rule allows it.
     pub fn take(&mut self, included: &Included, closed: Timestamp) -> Result<(), String> {
-        let Some(balance) = self.balances.get_mut(&included.source) else { return Ok(()) };
+        let Some(balance) = self.balances.get_mut(&(included.source, Asset::Native)) else { return Ok(()) };
         *balance -= included.fee;
         if !included.succeeded {
             return Ok(());
@@ -88,32 +108,35 @@ impl Accounts {
                 OperationBody::CreateClaimableBalance(create) => {
                     let id = balance_id::of_operation(included.source, included.sequence, index as u32);
                     let claimants: Vec<AccountId> = create.claimants.iter().map(claimant).collect();
-                    self.locks(included.source, id, create.amount, &claimants)?;
+                    self.locks(included.source, id, sum_of(&create.asset, create.amount)?, &claimants)?;
                 }
                 OperationBody::ClaimClaimableBalance(claim) => {
                     let id = balance_id::from_xdr(&claim.balance_id);
-                    claimed = Some((id, self.claims(included.source, id, closed)?));
+                    self.claims(included.source, id, closed)?;
+                    claimed = Some(id);
                 }
                 OperationBody::Payment(payment) => {
                     let to = xdr::read_plain(&payment.destination).ok_or("a payment to nobody")?;
-                    let (id, amount) = claimed.take().ok_or("a payment that gives back no escrow")?;
-                    self.gives_back(included.source, to, payment.amount, id, amount)?;
+                    let id = claimed.take().ok_or("a payment that gives back no escrow")?;
+                    self.gives_back(included.source, to, sum_of(&payment.asset, payment.amount)?, id)?;
                 }
+                // A trader's owner trusts the issued asset before the trades.
+                OperationBody::ChangeTrust(_) => {}
                 other => return Err(format!("a transaction that no node has a reason for: {}", other.name())),
             }
         }
         Ok(())
     }
 
-    fn locks(&mut self, by: AccountId, id: BalanceId, amount: i64, claimants: &[AccountId]) -> Result<(), String> {
-        *self.balances.entry(by).or_default() -= amount;
+    fn locks(&mut self, by: AccountId, id: BalanceId, locked: Sum, claimants: &[AccountId]) -> Result<(), String> {
+        self.add(by, &locked.asset, -locked.stroops);
         let binding =
             claimants.iter().map(|c| BindingId::from_bytes(*c.as_bytes())).find(|b| self.deals.contains_key(b));
         let Some(binding) = binding else {
-            if claimants.len() != 2 || !claimants.contains(&by) {
+            if claimants.len() != 2 || !claimants.contains(&by) || !locked.asset.is_native() {
                 return Err("a balance was locked that is neither a bond nor an escrow of agreed terms".to_owned());
             }
-            self.bonds.insert(id, (by, amount));
+            self.bonds.insert(id, (by, locked.stroops));
             return Ok(());
         };
         let deal = &self.deals[&binding];
@@ -121,18 +144,18 @@ impl Accounts {
             if self.escrows.values().any(|e| e.binding == binding) {
                 return Err(format!("binding {binding} was funded twice"));
             }
-            if (deal.consumer, deal.amount) != (by, amount) {
-                return Err(format!("binding {binding} over {} stroops was funded with {amount}", deal.amount));
+            if (deal.consumer, &deal.price) != (by, &locked) {
+                return Err(format!("binding {binding} over {} was funded with {locked}", deal.price));
             }
         }
-        self.escrows.insert(id, Escrow { binding, funder: by, amount, holder: Holder::Ledger });
+        self.escrows.insert(id, Escrow { binding, funder: by, locked, holder: Holder::Ledger });
         Ok(())
     }
 
-    fn claims(&mut self, by: AccountId, id: BalanceId, closed: Timestamp) -> Result<i64, String> {
-        if let Some((owner, amount)) = self.bonds.remove(&id) {
-            *self.balances.entry(by).or_default() += amount;
-            return if owner == by { Ok(amount) } else { Err("somebody took another's bond".to_owned()) };
+    fn claims(&mut self, by: AccountId, id: BalanceId, closed: Timestamp) -> Result<(), String> {
+        if let Some((owner, stroops)) = self.bonds.remove(&id) {
+            self.add(by, &Asset::Native, stroops);
+            return if owner == by { Ok(()) } else { Err("somebody took another's bond".to_owned()) };
         }
         let escrow = self.escrows.get_mut(&id).ok_or("a balance was claimed that nobody locked")?;
         let deal = &self.deals[&escrow.binding];
@@ -142,31 +165,25 @@ impl Accounts {
             (_, true) if !early => Holder::Consumer,
             _ => return Err(format!("the escrow of binding {} was taken by whom it wasn't due to", escrow.binding)),
         };
-        *self.balances.entry(by).or_default() += escrow.amount;
-        Ok(escrow.amount)
-    }
-
-    fn gives_back(
-        &mut self,
-        from: AccountId,
-        to: AccountId,
-        paid: i64,
-        id: BalanceId,
-        claimed: i64,
-    ) -> Result<(), String> {
-        let escrow = self.escrows.get_mut(&id).ok_or("a payment that gives back no escrow")?;
-        if to != escrow.funder || paid != claimed {
-            return Err(format!("binding {} gave {paid} of {claimed} stroops back", escrow.binding));
-        }
-        escrow.holder = Holder::Consumer;
-        *self.balances.entry(from).or_default() -= paid;
-        *self.balances.entry(to).or_default() += paid;
+        let locked = escrow.locked.clone();
+        self.add(by, &locked.asset, locked.stroops);
         Ok(())
     }
 
-    /// What an account has to hold, by these books.
-    pub fn expected(&self, account: &AccountId) -> Option<i64> {
-        self.balances.get(account).copied()
+    fn gives_back(&mut self, from: AccountId, to: AccountId, paid: Sum, id: BalanceId) -> Result<(), String> {
+        let escrow = self.escrows.get_mut(&id).ok_or("a payment that gives back no escrow")?;
+        if to != escrow.funder || paid != escrow.locked {
+            return Err(format!("binding {} gave {paid} of {} back", escrow.binding, escrow.locked));
+        }
+        escrow.holder = Holder::Consumer;
+        self.add(from, &paid.asset, -paid.stroops);
+        self.add(to, &paid.asset, paid.stroops);
+        Ok(())
+    }
+
+    /// What every account has to hold of each asset, by these books.
+    pub const fn expected(&self) -> &BTreeMap<(AccountId, Asset), i64> {
+        &self.balances
     }
 
     /// Every escrow so far.
@@ -178,6 +195,11 @@ impl Accounts {
     pub fn escrow_of(&self, binding: &BindingId) -> Option<&Escrow> {
         self.escrows.values().find(|e| &e.binding == binding)
     }
+}
+
+fn sum_of(asset: &stellar_xdr::Asset, stroops: i64) -> Result<Sum, String> {
+    let asset = xdr::read_asset(asset).map_err(|e| e.to_string())?;
+    Ok(Sum { asset, stroops })
 }
 
 fn claimant(claimant: &stellar_xdr::Claimant) -> AccountId {

@@ -16,7 +16,7 @@ use tradepost_protocol::message::Signed;
 use tradepost_protocol::time::Now;
 
 use super::judge::Judge;
-use crate::world::{CrashPlan, Published, Script, Stranger, World, draft, escrow_of};
+use crate::world::{CrashPlan, FaultRates, Published, Script, Stranger, World, draft, escrow_of, keys_of};
 
 /// The traders. Each is a consumer; the first two are providers, too.
 pub const NODES: [&str; 4] = ["anna", "bert", "cora", "dana"];
@@ -26,7 +26,7 @@ const PROVIDERS: usize = 2;
 const OFFERINGS: usize = 2;
 /// Bindings between them that a day has at least.
 pub const BINDINGS: usize = 20;
-/// What each has at first, in coins.
+/// What each has at first, in coins, and in the issued asset.
 const ENDOWMENT: u32 = 1_000;
 /// How long a transaction of the cheat's may wait.
 const TRANSACTION_LIFE: Duration = Duration::from_secs(15);
@@ -70,14 +70,20 @@ pub struct Day {
 impl Day {
     /// The morning: the traders come.
     pub fn new(mut world: World, seed: u64, plan: impl Fn(usize) -> CrashPlan) -> Self {
-        world.watch();
+        let endowment = Stroops::whole(ENDOWMENT);
+        let issued = world.ledger().issued_asset();
         let mut judge = Judge::default();
+        world.watch();
         for (node, name) in NODES.into_iter().enumerate() {
-            world.add_crashing_node(name, Stroops::whole(ENDOWMENT), plan(node));
-            judge.follow(&world, name, Stroops::whole(ENDOWMENT).get());
+            world.add_crashing_node(name, endowment, plan(node));
+            let key = keys_of(world.seed(), name).account.expect("a trader's keys");
+            world.endow(&key, endowment);
+            let holds = [(Asset::Native, endowment.get()), (issued.clone(), endowment.get())];
+            judge.follow(&world, name, &holds);
         }
-        let cheat = Stranger::new(&mut world, "cheat", Stroops::whole(ENDOWMENT));
-        judge.follow_cheat(cheat.account(), Stroops::whole(ENDOWMENT).get());
+        let cheat = Stranger::new(&mut world, "cheat", endowment);
+        world.endow(&cheat.key, endowment);
+        judge.follow_cheat(cheat.account(), &[(Asset::Native, endowment.get()), (issued, endowment.get())]);
         let (dice, began) = (ChaCha20Rng::seed_from_u64(seed), world.now());
         Self { world, judge, dice, began, offered: Vec::new(), later: Vec::new(), cheat }
     }
@@ -88,11 +94,13 @@ impl Day {
     /// What was violated, in words.
     pub fn live(&mut self) -> Result<(), String> {
         self.publish()?;
+        self.world.set_ledger_faults(FaultRates::TENTH);
         while self.judge.bindings() < BINDINGS {
             self.something_happens();
             let pause = self.between(150, 900);
             self.pass(pause)?;
         }
+        self.world.set_ledger_faults(FaultRates::default());
         for name in NODES {
             self.world.set_connected(name, true);
             self.world.set_script(name, Script::default());
@@ -118,7 +126,9 @@ impl Day {
 
     /// Publishes until everything is out: a node may crash in between, also more than once.
     fn publish(&mut self) -> Result<(), String> {
-        let drafts: Vec<OfferingDraft> = (0..PROVIDERS * OFFERINGS).map(|n| draft_of(n, &mut self.dice)).collect();
+        let issued = self.world.ledger().issued_asset();
+        let drafts: Vec<OfferingDraft> =
+            (0..PROVIDERS * OFFERINGS).map(|n| draft_of(n, &issued, &mut self.dice)).collect();
         let mut open = 0;
         while open < drafts.len() {
             open = 0;
@@ -186,6 +196,10 @@ impl Day {
                 self.put_off(Duration::from_secs(2), Later::Kill(provider));
             }
             93..97 => self.cheat(),
+            97 => {
+                let halt = self.between(1_500, 8_000);
+                self.world.halt_ledger(halt);
+            }
             _ => {}
         }
     }
@@ -303,17 +317,17 @@ impl Day {
     }
 }
 
-/// Calls, the last place, seconds, and what costs nothing; each with its own time.
-fn draft_of(number: usize, dice: &mut ChaCha20Rng) -> OfferingDraft {
+/// Calls, the last place, seconds for an issued asset, and what costs nothing; each with its own time.
+fn draft_of(number: usize, issued: &Asset, dice: &mut ChaCha20Rng) -> OfferingDraft {
     let deliver = Duration::from_secs(4 + dice.next_u64() % 10);
-    let mut price = |unit, most: u64| {
+    let mut price = |asset: &Asset, unit, most: u64| {
         let amount = Stroops::new(1 + (dice.next_u64() % most) as i64).expect("positive");
-        Price { asset: Asset::Native, amount, unit }
+        Price { asset: asset.clone(), amount, unit }
     };
     let (price, max_supply) = match number {
-        0 => (price(Unit::Call, 30_000_000), 3),
-        1 => (price(Unit::Call, 10_000_000), 1),
-        2 => (price(Unit::Second, 5_000_000), 3),
+        0 => (price(&Asset::Native, Unit::Call, 30_000_000), 3),
+        1 => (price(&Asset::Native, Unit::Call, 10_000_000), 1),
+        2 => (price(issued, Unit::Second, 5_000_000), 3),
         _ => (Price { asset: Asset::Native, amount: Stroops::ZERO, unit: Unit::Call }, 2),
     };
     OfferingDraft { price, max_supply, deliver, ..draft() }

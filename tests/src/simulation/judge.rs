@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tradepost_protocol::account::AccountId;
+use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::agreement::{Agreement, binding_id};
 use tradepost_protocol::binding::phase::{Phase, Side};
 use tradepost_protocol::binding::trade::Trade;
@@ -12,7 +13,7 @@ use tradepost_protocol::message::{BindingId, MessageId, SeriesId, Signed};
 use tradepost_protocol::stellar::LedgerPoint;
 use tradepost_protocol::time::Timestamp;
 
-use super::accounts::{Accounts, Deal, Holder};
+use super::accounts::{Accounts, Deal, Holder, Sum};
 use super::transitions::Transitions;
 use crate::world::{Included, Moment, Sight, World};
 
@@ -39,16 +40,23 @@ pub struct Judge {
 
 impl Judge {
     /// Follows a node, whose number is how many were followed before.
-    pub fn follow(&mut self, world: &World, name: &'static str, endowment: i64) {
+    pub fn follow(&mut self, world: &World, name: &'static str, endowment: &[(Asset, i64)]) {
         let account = world.account(name);
-        self.accounts.open(account, endowment);
+        self.open(account, endowment);
         self.nodes.push((name, account));
     }
 
     /// Follows an account that cheats.
-    pub fn follow_cheat(&mut self, account: AccountId, endowment: i64) {
-        self.accounts.open_cheat(account, endowment);
+    pub fn follow_cheat(&mut self, account: AccountId, endowment: &[(Asset, i64)]) {
+        self.open(account, endowment);
+        self.accounts.expect_cheating(account);
         self.cheats.insert(account);
+    }
+
+    fn open(&mut self, account: AccountId, endowment: &[(Asset, i64)]) {
+        for (asset, stroops) in endowment {
+            self.accounts.open(account, asset.clone(), *stroops);
+        }
     }
 
     /// A series has so many places.
@@ -106,7 +114,7 @@ impl Judge {
                     request: body.request,
                     consumer: body.consumer,
                     recipient: body.recipient,
-                    amount: body.amount.get(),
+                    price: Sum { asset: body.asset.clone(), stroops: body.amount.get() },
                     refund_at: body.terms.refund_at(),
                 };
                 self.series.insert(binding, body.series);
@@ -122,9 +130,10 @@ impl Judge {
     fn service_told(&self, node: usize, binding: BindingId, running: &[BindingId]) -> Result<(), String> {
         let name = self.nodes[node].0;
         let deal = self.accounts.deals.get(&binding).ok_or_else(|| format!("{name} serves {binding} without terms"))?;
-        let locked = self.accounts.escrow_of(&binding).map_or(0, |e| e.amount);
-        if locked != deal.amount {
-            return Err(format!("{name} serves binding {binding} over {} stroops for {locked}", deal.amount));
+        let escrow = self.accounts.escrow_of(&binding);
+        if deal.price.stroops > 0 && escrow.is_none_or(|e| e.locked != deal.price) {
+            let locked = escrow.map_or_else(|| "nothing".to_owned(), |e| e.locked.to_string());
+            return Err(format!("{name} serves binding {binding} over {} for {locked}", deal.price));
         }
         let series = self.series.get(&binding);
         let served = running.iter().filter(|b| self.series.get(b) == series).count();
@@ -142,19 +151,22 @@ impl Judge {
         for escrow in self.accounts.escrows().filter(|e| e.holder == Holder::Recipient) {
             let deal = &self.accounts.deals[&escrow.binding];
             let earned = self.healthy.contains(&escrow.binding) || self.unbound.contains(&deal.request);
-            if !earned || escrow.amount != deal.amount {
+            if !earned || escrow.locked != deal.price {
                 return Err(at(format!("binding {} was collected and never served", escrow.binding)));
             }
         }
         if world.newest_ledger() != point {
             return Ok(());
         }
-        for account in self.nodes.iter().map(|(_, account)| account).chain(&self.cheats) {
-            let held = world.ledger().account(*account).map(|a| a.balance.get());
-            let expected = self.accounts.expected(account);
-            if held != expected {
-                return Err(at(format!("{account} holds {held:?} stroops, by its terms {expected:?}")));
-            }
+        let expected = self.accounts.expected();
+        let wanted: Vec<(AccountId, Asset)> = expected.keys().cloned().collect();
+        let held = world.ledger().holdings(&wanted);
+        if let Some(((account, asset), stroops)) =
+            expected.iter().find(|(key, stroops)| held.get(key) != Some(*stroops))
+        {
+            let found = held.get(&(*account, asset.clone()));
+            let asset = asset.symbol();
+            return Err(at(format!("{account} holds {found:?} stroops of {asset}, by its terms {stroops}")));
         }
         self.overdue(world, point.close_time)
     }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
-use stellar_xdr::{LedgerHeader, OperationBody};
-use tradepost_devnet::{Ledger, TransactionRecord};
+use stellar_xdr::{AlphaNum4, AssetCode4, ChangeTrustAsset, ChangeTrustOp, LedgerHeader, OperationBody};
+use tradepost_devnet::{Faults, Ledger, TransactionRecord};
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::asset::Asset;
 use tradepost_protocol::intent::queue::{SubmitAnswer, TxStatus};
 use tradepost_protocol::message::{BalanceId, TxHash};
 use tradepost_protocol::network_id::NetworkId;
@@ -16,13 +17,15 @@ use tradepost_protocol::stellar::envelope::SignedTransaction;
 use tradepost_protocol::stellar::ledger_key::Key;
 use tradepost_protocol::stellar::reserve::LedgerParams;
 use tradepost_protocol::stellar::transaction::{Bounds, Unsigned};
-use tradepost_protocol::stellar::{LedgerPoint, Memo, Operation, balance_id, xdr};
+use tradepost_protocol::stellar::{LedgerPoint, Memo, Operation, balance_id, operation, xdr};
 use tradepost_protocol::time::Timestamp;
 
 /// The passphrase of every simulated world's network.
 const PASSPHRASE: &str = "Tradepost simulated world ; 0";
 /// How long a transaction of the world's own may wait.
 const OWN_LIFE_SECS: u64 = 60;
+/// The code of the asset that every world's issuer issues: an hour of somebody's help.
+const ISSUED_CODE: [u8; 4] = *b"HOUR";
 
 /// The ledger of a world.
 #[derive(Debug)]
@@ -31,7 +34,10 @@ pub struct WorldLedger {
     network: NetworkId,
     root: SigningKey,
     root_sequence: i64,
+    issuer: SigningKey,
+    issued: i128,
     accounts: BTreeSet<AccountId>,
+    trusting: BTreeSet<AccountId>,
     balances: BTreeSet<BalanceId>,
     fees: BTreeMap<AccountId, i64>,
     included: Vec<TxHash>,
@@ -63,7 +69,10 @@ impl WorldLedger {
             accounts: BTreeSet::from([AccountId::of(&root)]),
             root,
             root_sequence: 0,
+            issuer: SigningKey::from_bytes(&[0x15; 32]),
+            issued: 0,
             ledger,
+            trusting: BTreeSet::new(),
             balances: BTreeSet::new(),
             fees: BTreeMap::new(),
             included: Vec::new(),
@@ -74,6 +83,22 @@ impl WorldLedger {
     /// The network.
     pub fn network(&self) -> NetworkId {
         self.network
+    }
+
+    /// The asset that this world's issuer issues.
+    pub fn issued_asset(&self) -> Asset {
+        let code = core::str::from_utf8(&ISSUED_CODE).expect("ASCII");
+        Asset::issued(code, self.issuer()).expect("a code of four letters")
+    }
+
+    /// Who issues it.
+    pub fn issuer(&self) -> AccountId {
+        AccountId::of(&self.issuer)
+    }
+
+    /// How the ledger's RPC misbehaves from now on.
+    pub fn set_faults(&mut self, faults: Faults) {
+        self.ledger.set_faults(faults).expect("faults within their bounds");
     }
 
     fn rpc(&mut self, method: &str, params: &Value) -> Value {
@@ -143,7 +168,7 @@ impl WorldLedger {
         (TxStatus::Success { at, result }, xdr::from_base64(text(&found["envelopeXdr"])).expect("base64"))
     }
 
-    /// Closes the next ledger at this second, and checks that no stroop appeared or vanished.
+    /// Closes the next ledger at this second, and checks that nothing appeared or vanished of any asset.
     pub fn close(&mut self, close_time: u64) -> LedgerPoint {
         let closed = self.ledger.close(close_time).expect("the world's clock goes forward");
         self.newest.clear();
@@ -174,28 +199,47 @@ impl WorldLedger {
                 OperationBody::CreateAccount(op) => {
                     self.accounts.insert(xdr::read_account(&op.destination));
                 }
+                OperationBody::ChangeTrust(_) => {
+                    self.trusting.insert(transaction.source());
+                }
+                OperationBody::Payment(op) if record.succeeded() && op.asset == xdr::asset(&self.issued_asset()) => {
+                    let source = operation.source_account.as_ref().and_then(xdr::read_plain);
+                    if source.unwrap_or(transaction.source()) == self.issuer() {
+                        self.issued += i128::from(op.amount);
+                    }
+                    if xdr::read_plain(&op.destination) == Some(self.issuer()) {
+                        self.issued -= i128::from(op.amount);
+                    }
+                }
                 _ => {}
             }
         }
     }
 
-    /// Accounts + claimable balances + fee pool = total, counted entry by entry.
+    /// Accounts + claimable balances + fee pool = total, and trustlines + claimable balances = issued, counted entry by
+    /// entry.
     fn audit(&mut self) {
-        let keys: Vec<Key> = self.accounts.iter().map(|a| Key::Account(*a)).collect();
-        let keys: Vec<Key> = keys.into_iter().chain(self.balances.iter().map(|b| Key::Balance(*b))).collect();
-        let mut sum = 0i128;
+        let issued = self.issued_asset();
+        let lines = self.trusting.iter().map(|a| Key::Trustline(*a, issued.clone()));
+        let others =
+            self.accounts.iter().map(|a| Key::Account(*a)).chain(self.balances.iter().map(|b| Key::Balance(*b)));
+        let keys: Vec<Key> = lines.chain(others).collect();
+        let (mut native, mut hours) = (0i128, 0i128);
         for page in keys.chunks(200) {
             for entry in self.read(page).1 {
-                sum += i128::from(match entry {
-                    Entry::Account(account) => account.balance.get(),
-                    Entry::Balance(balance) => balance.amount.get(),
-                    _ => 0,
-                });
+                match entry {
+                    Entry::Account(account) => native += i128::from(account.balance.get()),
+                    Entry::Balance(balance) if balance.asset.is_native() => native += i128::from(balance.amount.get()),
+                    Entry::Balance(balance) => hours += i128::from(balance.amount.get()),
+                    Entry::Trustline(line) => hours += i128::from(line.balance.get()),
+                    _ => {}
+                }
             }
         }
         let header = self.header();
         let (pool, total) = (i128::from(header.fee_pool), i128::from(header.total_coins));
-        assert_eq!(sum + pool, total, "ledger {}: stroops appeared or vanished", header.ledger_seq);
+        assert_eq!(native + pool, total, "ledger {}: stroops appeared or vanished", header.ledger_seq);
+        assert_eq!(hours, self.issued, "ledger {}: some of the issued asset appeared or vanished", header.ledger_seq);
     }
 
     /// Submits a transaction of an account that isn't a node's, or that a node's owner signs elsewhere.
@@ -220,6 +264,37 @@ impl WorldLedger {
         self.root_sequence += 1;
         let root = self.root.clone();
         self.submit_signed(&root, self.root_sequence, operations)
+    }
+
+    /// Lets an account trust the issued asset.
+    pub fn submit_trust(&mut self, key: &SigningKey) -> TxHash {
+        let sequence = self.account(AccountId::of(key)).expect("the account").sequence + 1;
+        let asset = AlphaNum4 { asset_code: AssetCode4(ISSUED_CODE), issuer: xdr::account(self.issuer()) };
+        let trust = ChangeTrustOp { line: ChangeTrustAsset::CreditAlphanum4(asset), limit: i64::MAX };
+        let body = OperationBody::ChangeTrust(trust);
+        self.submit_signed(key, sequence, vec![Operation { source_account: None, body }])
+    }
+
+    /// Issues so much to an account that trusts it.
+    pub fn submit_issue(&mut self, to: AccountId, amount: Stroops) -> TxHash {
+        let sequence = self.account(self.issuer()).expect("the issuer's account").sequence + 1;
+        let (key, asset) = (self.issuer.clone(), self.issued_asset());
+        self.submit_signed(&key, sequence, vec![operation::pay(to, &asset, amount)])
+    }
+
+    /// What accounts hold of assets, in stroops, where they can hold any.
+    pub fn holdings(&mut self, wanted: &[(AccountId, Asset)]) -> BTreeMap<(AccountId, Asset), i64> {
+        let key = |(id, asset): &(AccountId, Asset)| match asset {
+            Asset::Native => Key::Account(*id),
+            Asset::Issued { .. } => Key::Trustline(*id, asset.clone()),
+        };
+        let keys: Vec<Key> = wanted.iter().map(key).collect();
+        let found = self.read(&keys).1.into_iter().filter_map(|entry| match entry {
+            Entry::Account(account) => Some(((account.id, Asset::Native), account.balance.get())),
+            Entry::Trustline(line) => Some(((line.account, line.asset), line.balance.get())),
+            _ => None,
+        });
+        found.collect()
     }
 
     /// An account as it stands, where it exists.

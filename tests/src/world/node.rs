@@ -16,14 +16,13 @@ use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::limits::Margins;
 use tradepost_protocol::market::{Keys, Market, Policy, Setup, StoredRow};
 use tradepost_protocol::message::{BindingId, MessageId};
-use tradepost_protocol::network_id::NetworkId;
 use tradepost_protocol::seal::SealingSecret;
 use tradepost_protocol::stellar::LedgerPoint;
 use tradepost_protocol::step::Space;
 use tradepost_protocol::time::Now;
 use tradepost_store::{Contents, MemoryStore};
 
-use super::{CrashPlan, Standing};
+use super::{CrashPlan, Standing, WorldLedger};
 
 /// What a node's services do once they are told to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +86,11 @@ impl Clock {
         if close_millis > self.close_millis {
             *self = Self { close_millis, heard_millis: world_millis, newest: self.newest };
         }
+    }
+
+    /// Whether a newer ledger than this one was heard of.
+    pub(super) fn is_ahead_of(&self, point: LedgerPoint) -> bool {
+        self.close_millis > point.close_time.secs() * 1_000
     }
 
     /// Never goes backwards, however late the newest close was heard of.
@@ -153,9 +157,9 @@ pub struct Node {
 }
 
 impl Node {
-    pub(super) fn new(seed: u64, name: &str, role: Role, network: NetworkId) -> Self {
+    pub(super) fn new(seed: u64, name: &str, role: Role, ledger: &WorldLedger) -> Self {
         let setup = Setup {
-            network,
+            network: ledger.network(),
             margins: Margins::DEVNET,
             peer: peer_of(name),
             keys: match role {
@@ -163,7 +167,7 @@ impl Node {
                 Role::Bootstrap => Keys::default(),
             },
             policy: Policy {
-                assets: vec![Asset::Native],
+                assets: vec![Asset::Native, ledger.issued_asset()],
                 transports: vec![Transport::Tcp],
                 escrows: vec![EscrowKind::Timed],
                 max_spend: Stroops::whole(1_000),
