@@ -159,7 +159,13 @@ impl Endpoint {
         Ok(Reply { status, body })
     }
 
-    fn parse<T: DeserializeOwned>(&self, method: &'static str, id: u64, reply: &Reply) -> Result<T, LedgerError> {
+    /// The result in a reply to the question with this number.
+    pub(crate) fn parse<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        id: u64,
+        reply: &Reply,
+    ) -> Result<T, LedgerError> {
         if !reply.status.is_success() {
             return Err(self.status_error(reply.status));
         }

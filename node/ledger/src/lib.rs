@@ -3,7 +3,7 @@
 //! [`Ledger`] is all that a node wants of the ledger; [`RpcLedger`] is it over Stellar RPC (JSON-RPC), by one endpoint or
 //! by several, which stand in for each other and vouch for each other. Around them:
 //! [`clock`] (the node's present, from the ledger), [`watch`] (each new ledger, and how the endpoint does), [`poll`] (a
-//! transaction's way to its final answer) and [`fees`] (what to bid).
+//! transaction's way to its final answer) and [`fees`] (what others pay).
 //!
 //! Nothing that an endpoint says may panic, grow without bound or be waited for without a deadline; what contradicts
 //! itself or what was said before is refused with the endpoint's name.

@@ -3,6 +3,9 @@
 mod agreed;
 mod asking;
 mod heads;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod mutated;
 mod read;
 
 use core::time::Duration;
@@ -79,6 +82,11 @@ impl RpcLedger {
     /// The network that this ledger was made for.
     pub fn network_id(&self) -> NetworkId {
         self.network
+    }
+
+    /// How many different operators run the endpoints.
+    pub fn operators(&self) -> usize {
+        self.endpoints.operators()
     }
 
     /// How each endpoint does, in the order of the configuration.
