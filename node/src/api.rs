@@ -15,6 +15,7 @@
 //! | `POST /v1/bindings/{id}/unbind` | end one |
 //! | `ANY /v1/bindings/{id}/call/…` | the provider's service, through the network |
 //! | `GET /v1/wallet`, `POST /v1/wallet/pay`, `/v1/wallet/fund` | money |
+//! | `POST /v1/wallet/merge` | the submitter accounts' coins back into the account |
 //! | `GET`, `POST /v1/wallet/recover` | what the account's key alone finds; look for it, or take it back |
 //! | `GET /v1/peers` | who is connected |
 //! | `GET /v1/events` | what changes, as server-sent events |
@@ -91,6 +92,7 @@ pub(crate) fn router(context: Context, guard: Guard) -> Router {
         .route("/v1/bindings/{id}/unbind", post(bindings::unbind))
         .route("/v1/wallet/pay", post(wallet::pay))
         .route("/v1/wallet/fund", post(wallet::fund))
+        .route("/v1/wallet/merge", post(wallet::merge))
         .route("/v1/wallet/recover", get(wallet::recovery).post(wallet::recover))
         .route("/v1/backup", post(backup::make))
         .route("/v1/shutdown", post(status::shutdown))

@@ -24,6 +24,7 @@ use toml::Value;
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::document::Transport;
+use tradepost_protocol::intent::submitter::MAX_SUBMITTERS;
 use url::Url;
 
 use crate::home::Home;
@@ -186,6 +187,8 @@ pub struct Config {
     pub network_passphrase: Option<String>,
     /// The Stellar RPC servers, in the order in which they are asked; one at least.
     pub endpoints: Vec<Endpoint>,
+    /// Most that is delivered, funded or paid on one operator's word where there are several, in stroops of its asset.
+    pub one_word_limit: Stroops,
     /// Who gives test money; `None` means to ask the RPC server, or that there is nobody.
     pub friendbot_url: Option<Url>,
     /// Addresses to listen on for peers.
@@ -208,6 +211,10 @@ pub struct Config {
     pub max_spend_per_trade: Stroops,
     /// Most that one ordinary transaction may pay as fee.
     pub max_fee: Stroops,
+    /// Most that a transaction with a deadline may pay as fee, where its worth in XLM can't be told.
+    pub max_deadline_fee: Stroops,
+    /// How many submitter accounts may carry transactions with deadlines.
+    pub submitters: u8,
     /// File that holds the passphrase of the keys.
     pub passphrase_file: Option<PathBuf>,
     /// What is logged, as a filter of the `tracing` crates.
@@ -282,6 +289,7 @@ impl Reader {
         let network_passphrase = self.network_passphrase(network)?;
         self.consent(network)?;
         let endpoints = self.endpoints(network)?;
+        let one_word_limit = self.coins("ledger.one_word_limit", default_one_word(network))?;
         let friendbot = (network == Network::Testnet).then(|| known_url("https://friendbot.stellar.org/"));
         let friendbot_url = self.or_maybe("friendbot_url", values::http_url, friendbot)?;
         let listen = self.or("listen", |v| values::items(v, values::multiaddr), default_listen(network))?;
@@ -294,6 +302,8 @@ impl Reader {
         let assets = self.or("assets", assets, vec![Asset::Native])?;
         let max_spend_per_trade = self.coins("max_spend_per_trade", default_spend(network))?;
         let max_fee = self.coins("max_fee", DEFAULT_MAX_FEE)?;
+        let max_deadline_fee = self.coins("max_deadline_fee", DEFAULT_MAX_DEADLINE_FEE)?;
+        let submitters = self.submitters(network)?;
         // In a file a path starts where the file is; in a flag or variable, where the command was typed.
         let base = match self.layers.get("passphrase_file") {
             Some((_, Origin::File(path))) => path.parent().unwrap_or(Path::new("")).to_owned(),
@@ -309,6 +319,7 @@ impl Reader {
             network,
             network_passphrase,
             endpoints,
+            one_word_limit,
             friendbot_url,
             listen,
             external,
@@ -320,6 +331,8 @@ impl Reader {
             assets,
             max_spend_per_trade,
             max_fee,
+            max_deadline_fee,
+            submitters,
             passphrase_file,
             log,
             log_format,
@@ -396,6 +409,14 @@ impl Reader {
         Ok(vec![Endpoint { url, operator: None }])
     }
 
+    /// A devnet's coins are nobody's, and its books are easier to read without accounts that come by themselves.
+    fn submitters(&mut self, network: Network) -> Result<u8, ConfigError> {
+        let default = u32::from(network != Network::Devnet);
+        let read = |value: &Value| values::count(value, 0, MAX_SUBMITTERS.into(), "accounts");
+        let count = self.or("submitters", read, default)?;
+        Ok(u8::try_from(count).unwrap_or(MAX_SUBMITTERS))
+    }
+
     /// An amount, shown in units as people write it.
     fn coins(&mut self, key: &'static str, default: Stroops) -> Result<Stroops, ConfigError> {
         let read = self.value(key, values::coins)?;
@@ -445,11 +466,22 @@ const DEFAULT_MAX_FEE: Stroops = match Stroops::new(1_000_000) {
     None => Stroops::ZERO,
 };
 
+/// Most that a transaction with a deadline pays as fee unless told otherwise, where its worth can't be told: 5 XLM.
+const DEFAULT_MAX_DEADLINE_FEE: Stroops = Stroops::whole(5);
+
 /// Most that one trade may cost unless told otherwise: little where money is real.
 const fn default_spend(network: Network) -> Stroops {
     match network {
         Network::Devnet | Network::Testnet => Stroops::whole(1_000),
         Network::Public => Stroops::whole(10),
+    }
+}
+
+/// Most that one operator's word is enough for unless told otherwise: less where money is real.
+const fn default_one_word(network: Network) -> Stroops {
+    match network {
+        Network::Devnet | Network::Testnet => Stroops::whole(10),
+        Network::Public => Stroops::whole(1),
     }
 }
 

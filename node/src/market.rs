@@ -26,7 +26,7 @@ use tradepost_protocol::time::Now;
 
 pub(crate) use effects::{Outside, market_peer, network_peer};
 pub(crate) use inbox::{INBOX, Work};
-pub(crate) use intake::{follow_ledger, follow_network, follow_services, tick};
+pub(crate) use intake::{follow_fees, follow_ledger, follow_network, follow_services, tick};
 pub(crate) use runner::{Runner, RunnerParts};
 
 /// How long a question may take to be answered.

@@ -192,7 +192,8 @@ impl Node {
             Some(seed) => seed,
             None => home.node_seed()?,
         };
-        let setup = setup(&config, &keys, network_id, &margins, tradepost_network::peer_id(&seed)?)?;
+        let peer = tradepost_network::peer_id(&seed)?;
+        let setup = setup(&config, &keys, network_id, &margins, peer, ledger.operators())?;
         let store = open_store(home.home(), network_id).await?;
         let head = ledger.head().await?;
         let store = match first_ledger::check(&store, &ledger, head.ledger).await {
@@ -312,6 +313,8 @@ impl Starting {
             handle.watch.heads(),
             real_time,
         ));
+        let ledger = Arc::clone(&handle.ledger) as Arc<dyn Ledger>;
+        tasks.spawn(market::follow_fees(handle.market.clone(), ledger, handle.watch.heads()));
         tasks.spawn(market::follow_services(handle.market.clone(), services));
         tasks.spawn(market::follow_network(handle.market.clone(), network, metrics, events));
         tasks.spawn(market::tick(handle.market.clone(), waits, handle.facts.margins.poll_every));
@@ -353,6 +356,7 @@ fn setup(
     network: NetworkId,
     margins: &Margins,
     peer: PeerId,
+    operators: usize,
 ) -> Result<Setup, StartError> {
     let no_text = || StartError::System { what: "the node's identity", why: "its peer id has no text form".to_owned() };
     Ok(Setup {
@@ -366,6 +370,9 @@ fn setup(
             escrows: vec![EscrowKind::Timed],
             max_spend: config.max_spend_per_trade,
             max_fee_per_operation: per_operation(config.max_fee),
+            max_deadline_fee: config.max_deadline_fee,
+            one_word_limit: (operators > 1).then_some(config.one_word_limit),
+            submitters: config.submitters,
         },
     })
 }

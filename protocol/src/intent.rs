@@ -1,16 +1,21 @@
 //! One transaction's life: journalled before it is sent, followed until the ledger has decided.
 //!
 //! [`queue::AccountQueue`] keeps one open transaction an account at a time. A second transaction for an (account,
-//! sequence) is signed only when the first is provably dead.
+//! sequence) is signed only when the first is provably dead. [`queues::Queues`] are an owner's: the account's own, and
+//! those of its submitter accounts.
 
+pub mod fees;
 pub mod precheck;
 pub mod queue;
+pub mod queues;
+pub mod submitter;
 
 use core::fmt;
 
 use bincode::{Decode, Encode};
 
 use crate::account::AccountId;
+use crate::amount::Stroops;
 use crate::frame::{self, FrameError};
 use crate::message::{BalanceId, BindingId, SeriesId, TxHash};
 use crate::stellar::LedgerPoint;
@@ -62,6 +67,51 @@ pub enum Purpose {
         /// Which.
         balance: BalanceId,
     },
+    /// Puts one of the owner's submitter accounts on the ledger.
+    OpenSubmitter {
+        /// Its number.
+        index: u8,
+    },
+    /// Tops one of the owner's submitter accounts up.
+    FeedSubmitter {
+        /// Its number.
+        index: u8,
+    },
+    /// Merges one of the owner's submitter accounts back into the owner's.
+    MergeSubmitter {
+        /// Its number.
+        index: u8,
+    },
+}
+
+/// By which account a transaction goes, and how urgent it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Course {
+    /// By the owner's own account, whose sequence number a balance's id follows from, in front of what can wait.
+    Funding,
+    /// It has a deadline that costs money: by a submitter, with an offer that is raised until it is included.
+    Deadline,
+    /// By the owner's own account, in its turn.
+    Ordinary,
+    /// By this submitter itself.
+    Submitter(u8),
+}
+
+impl Purpose {
+    /// By which account it goes, and how urgent it is.
+    pub const fn course(&self) -> Course {
+        match self {
+            Self::Fund { .. } => Course::Funding,
+            Self::Collect { .. } | Self::GiveBack { .. } | Self::Refund { .. } => Course::Deadline,
+            Self::Bond { .. }
+            | Self::ReclaimBond { .. }
+            | Self::Pay { .. }
+            | Self::Reclaim { .. }
+            | Self::OpenSubmitter { .. }
+            | Self::FeedSubmitter { .. } => Course::Ordinary,
+            Self::MergeSubmitter { index } => Course::Submitter(*index),
+        }
+    }
 }
 
 impl fmt::Display for Purpose {
@@ -75,6 +125,9 @@ impl fmt::Display for Purpose {
             Self::Refund { binding } => write!(f, "refund of binding {binding}"),
             Self::Pay { id } => write!(f, "payment {}", hex::encode(id)),
             Self::Reclaim { balance } => write!(f, "taking back balance {balance}"),
+            Self::OpenSubmitter { index } => write!(f, "opening submitter account {index}"),
+            Self::FeedSubmitter { index } => write!(f, "topping up submitter account {index}"),
+            Self::MergeSubmitter { index } => write!(f, "merging submitter account {index}"),
         }
     }
 }
@@ -102,6 +155,23 @@ pub enum IntentState {
     Dead,
     /// Its sequence number is used, and history no longer tells whether by it.
     Unknown,
+    /// It waits in an envelope that offers more than it was signed with.
+    Bumped(Bump),
+}
+
+/// A fee bump: the same transaction in an envelope that offers more. Its own hash still finds it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Bump {
+    /// The signed envelope around it.
+    pub envelope: Vec<u8>,
+    /// That envelope's hash.
+    pub hash: TxHash,
+    /// Who pays.
+    pub payer: AccountId,
+    /// The most that it may cost, in stroops.
+    pub fee: Stroops,
+    /// The newest ledger known when it was signed.
+    pub at: u32,
 }
 
 /// A journalled transaction.
@@ -167,10 +237,18 @@ impl Intent {
         frame::decode(bytes)
     }
 
+    /// The newest envelope of it, and that one's hash.
+    pub fn newest(&self) -> (&[u8], TxHash) {
+        match &self.state {
+            IntentState::Bumped(bump) => (&bump.envelope, bump.hash),
+            _ => (&self.envelope, self.hash),
+        }
+    }
+
     /// How it ended; `None` while that is open.
     pub fn outcome(&self) -> Option<IntentOutcome> {
         match &self.state {
-            IntentState::Signed { .. } | IntentState::Submitted => None,
+            IntentState::Signed { .. } | IntentState::Submitted | IntentState::Bumped(_) => None,
             IntentState::Included { at, success, result } => {
                 Some(IntentOutcome::Included { at: *at, success: *success, result: result.clone() })
             }
@@ -209,6 +287,14 @@ mod tests {
     #[test]
     fn every_state_has_its_golden_bytes() {
         let at = LedgerPoint::new(80, Timestamp::from_secs(900));
+        let bump = Bump {
+            envelope: vec![0xdd; 2],
+            hash: TxHash::from_bytes([5; 32]),
+            payer: AccountId::from_bytes([6; 32]),
+            fee: Stroops::new(1_000_000).unwrap(),
+            at: 78,
+        };
+        let bumped = format!("0502dddd{}{}fc40420f004e", "05".repeat(32), "06".repeat(32));
         let states = [
             (IntentState::Signed { held: true }, "0001"),
             (IntentState::Signed { held: false }, "0000"),
@@ -216,6 +302,7 @@ mod tests {
             (IntentState::Included { at, success: true, result: vec![0xaa, 0xbb] }, "0250fb84030102aabb"),
             (IntentState::Dead, "03"),
             (IntentState::Unknown, "04"),
+            (IntentState::Bumped(bump), bumped.as_str()),
         ];
         let head = format!(
             "{}fd0c0a080604020000{}{}03eeeeee{}fbe8034d",
@@ -245,6 +332,9 @@ mod tests {
             (Purpose::Refund { binding }, format!("05{twos}")),
             (Purpose::Pay { id: [3; 16] }, format!("06{}", "03".repeat(16))),
             (Purpose::Reclaim { balance: BalanceId::from_bytes([4; 32]) }, format!("07{}", "04".repeat(32))),
+            (Purpose::OpenSubmitter { index: 1 }, "0801".into()),
+            (Purpose::FeedSubmitter { index: 2 }, "0902".into()),
+            (Purpose::MergeSubmitter { index: 3 }, "0a03".into()),
         ];
         for (purpose, bytes) in all {
             assert_eq!(hex::encode(frame::encode(&purpose).unwrap()), bytes);

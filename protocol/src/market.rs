@@ -16,7 +16,9 @@ mod held;
 mod intake;
 mod offers;
 mod provider;
+mod raising;
 mod recovery;
+mod submitters;
 mod trades;
 mod wallet;
 
@@ -37,14 +39,14 @@ use crate::binding::trade::Trade;
 use crate::book::Book;
 use crate::document::Transport;
 use crate::escrow::EscrowKind;
-use crate::intent::queue::{AccountQueue, QueueEffect};
+use crate::intent::queue::QueueEffect;
+use crate::intent::queues::Queues;
 use crate::limits::Margins;
 use crate::message::{BindingId, MessageId, SeriesId};
 use crate::network_id::NetworkId;
 use crate::seal::{SealingKey, SealingSecret};
 use crate::stellar::LedgerPoint;
 use crate::stellar::entry::AccountState;
-use crate::stellar::ledger_key::Key;
 use crate::stellar::reserve::LedgerParams;
 use crate::step::{Space, Step};
 use crate::time::{Now, Timestamp};
@@ -52,6 +54,7 @@ use crate::time::{Now, Timestamp};
 use command::{CommandError, CommandId};
 use event::{Effect, Event};
 
+pub use escrows::WAITS_FOR_WORD;
 pub use offers::{Offer, OfferState};
 pub use recovery::RESTORED_KEY;
 
@@ -96,6 +99,13 @@ pub struct Policy {
     pub max_spend: Stroops,
     /// The most that an operation's fee may be bid.
     pub max_fee_per_operation: Stroops,
+    /// The most that a transaction with a deadline may cost in fees where its worth in native coins can't be told.
+    pub max_deadline_fee: Stroops,
+    /// The most that a delivery, a funding or a payment may move on what the endpoints of one operator say; `None` where
+    /// there is no other operator to ask.
+    pub one_word_limit: Option<Stroops>,
+    /// How many submitter accounts may carry transactions with deadlines; none, and the account carries them itself.
+    pub submitters: u8,
 }
 
 /// Everything that doesn't change while a node runs.
@@ -141,10 +151,11 @@ pub struct Market {
     pub(crate) held: held::HeldVerdicts,
     pub(crate) lapses: BTreeMap<AccountId, provider::Lapses>,
     pub(crate) waiting: BTreeMap<MessageId, CommandId>,
-    pub(crate) queue: Option<AccountQueue>,
+    pub(crate) queue: Option<Queues>,
     pub(crate) account: Option<AccountState>,
     pub(crate) point: Option<LedgerPoint>,
     pub(crate) params: Option<LedgerParams>,
+    pub(crate) paid_of_late: Option<Stroops>,
     pub(crate) clock_skew: Option<i64>,
     pub(crate) presence_at: Now,
     pub(crate) caught_up_at: BTreeMap<PeerId, Now>,
@@ -182,6 +193,7 @@ impl Market {
             Event::Tick => self.look_over(now, rng, &mut step),
             Event::Closed(point) => self.ledger_closed(point, now, rng, &mut step),
             Event::Params(params) => self.params = Some(params),
+            Event::FeesPaid(per_operation) => self.paid_of_late = Some(per_operation),
             Event::Entries { ask, at, asked, entries } => self.entries(ask, at, &asked, entries, now, rng, &mut step),
             Event::ReadFailed { ask, why } => self.read_failed(ask, why, now, &mut step),
             Event::Submitted { hash, answer } => self.submitted(hash, answer, now, rng, &mut step),
@@ -254,8 +266,8 @@ impl Market {
         self.params
     }
 
-    /// The queue of this node's transactions, where it has an account key.
-    pub fn queue(&self) -> Option<&AccountQueue> {
+    /// The queues of this node's transactions, where it has an account key.
+    pub fn queue(&self) -> Option<&Queues> {
         self.queue.as_ref()
     }
 
@@ -269,12 +281,9 @@ impl Market {
         if self.point.is_some_and(|p| point.sequence <= p.sequence) {
             return;
         }
-        self.point = Some(point);
-        if let Some(account) = self.setup.keys.account_id() {
-            let keys = vec![Key::Account(account)];
-            step.then(Effect::Read { ask: event::Ask::Account, keys });
-        }
-        self.watch_escrows(step);
+        let before = self.point.replace(point);
+        self.read_accounts(step);
+        self.watch_escrows(before, point, step);
         self.watch_found(now, step);
         self.note_alive(now, step);
         self.look_over(now, rng, step);
@@ -298,6 +307,8 @@ impl Market {
         for request in requests {
             self.drive(request, now, rng, step);
         }
+        self.tend_submitters();
+        self.raise_offers(now, rng, step);
         self.tend_queue(now, rng, step);
     }
 

@@ -151,6 +151,9 @@ impl Stage {
             escrows: vec![EscrowKind::Timed],
             max_spend: Stroops::ZERO,
             max_fee_per_operation: Stroops::ZERO,
+            max_deadline_fee: Stroops::ZERO,
+            one_word_limit: None,
+            submitters: 0,
         };
         let setup = Setup {
             network: network(),

@@ -382,6 +382,9 @@ fn market() -> Market {
             escrows: vec![EscrowKind::Timed],
             max_spend: Stroops::whole(10),
             max_fee_per_operation: Stroops::ZERO,
+            max_deadline_fee: Stroops::ZERO,
+            one_word_limit: None,
+            submitters: 0,
         },
     };
     let (market, first) = Market::restore(setup, [], at(0).into()).unwrap();

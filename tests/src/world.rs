@@ -31,6 +31,7 @@ use tradepost_protocol::market::{Keys, Market, RESTORED_KEY, StoredRow};
 use tradepost_protocol::message::{BindingId, TxHash};
 use tradepost_protocol::refusal::Refusal;
 use tradepost_protocol::stellar::LedgerPoint;
+use tradepost_protocol::stellar::entry::Entry;
 use tradepost_protocol::stellar::ledger_key::Key;
 use tradepost_protocol::stellar::operation;
 use tradepost_protocol::step::{Batch, Commit as _, Space, Step};
@@ -78,6 +79,18 @@ enum Happening {
     StartsAgain(usize),
 }
 
+/// How the world's second endpoint does, run by another operator than the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SecondEndpoint {
+    /// It says what the first one says.
+    #[default]
+    Agrees,
+    /// It doesn't answer.
+    Down,
+    /// It shows no claimable balance.
+    HidesBalances,
+}
+
 /// A question on its way to the ledger.
 enum Question {
     Read { ask: Ask, keys: Vec<Key> },
@@ -107,6 +120,8 @@ pub struct World {
     ledger_faults: u64,
     halted_until: u64,
     sights: Option<Vec<Sight>>,
+    second: SecondEndpoint,
+    escrow_reads: usize,
 }
 
 impl fmt::Debug for World {
@@ -139,6 +154,8 @@ impl World {
             ledger_faults: 0,
             halted_until: 0,
             sights: None,
+            second: SecondEndpoint::default(),
+            escrow_reads: 0,
         };
         world.schedule(CLOSE_EVERY, Happening::LedgerCloses);
         world
@@ -218,6 +235,28 @@ impl World {
             self.schedule(Duration::from_millis(first), Happening::Tick(address));
         }
         self.meet_everyone(index);
+    }
+
+    /// Lets a node ask two operators where more than this is at stake, from its next start on.
+    pub fn set_one_word_limit(&mut self, name: &str, limit: Stroops) {
+        let index = self.index(name);
+        self.nodes[index].setup.policy.one_word_limit = Some(limit);
+    }
+
+    /// How often nodes have asked for the escrows of their bindings.
+    pub fn escrow_reads(&self) -> usize {
+        self.escrow_reads
+    }
+
+    /// From now on the second endpoint does so.
+    pub fn set_second_endpoint(&mut self, how: SecondEndpoint) {
+        self.second = how;
+    }
+
+    /// Lets a node have so many submitter accounts, from its next start on.
+    pub fn allow_submitters(&mut self, name: &str, count: u8) {
+        let index = self.index(name);
+        self.nodes[index].setup.policy.submitters = count;
     }
 
     /// Kills a node: its process, its services, and everything that wasn't durable.
@@ -511,13 +550,17 @@ impl World {
     fn answer_from_ledger(&mut self, address: Address, question: Question) -> Option<Event> {
         let event = match question {
             Question::Read { ask: what, keys } => {
+                self.escrow_reads += usize::from(what == Ask::Escrows);
                 let (at, mut entries) = self.ledger.read(&keys);
                 if self.nodes[address.0].life.as_ref().is_some_and(|life| life.clock.is_ahead_of(at)) {
                     let why = "the ledger's endpoint is behind what it showed before".to_owned();
                     return Some(Event::ReadFailed { ask: what, why });
                 }
                 self.maybe_lie(address, &what, &mut entries);
-                Event::Entries { ask: what, at, asked: keys, entries }
+                match self.second_opinion(&entries) {
+                    Err(why) if what.gates_money() => Event::ReadFailed { ask: what, why: why.to_owned() },
+                    _ => Event::Entries { ask: what, at, asked: keys, entries },
+                }
             }
             Question::Submit { hash, envelope } => Event::Submitted { hash, answer: self.ledger.submit(&envelope) },
             Question::Status { hash } => {
@@ -526,6 +569,16 @@ impl World {
             }
         };
         Some(event)
+    }
+
+    /// Whether the second endpoint says the same.
+    fn second_opinion(&self, entries: &[Entry]) -> Result<(), &'static str> {
+        let balances = entries.iter().any(|entry| matches!(entry, Entry::Balance(_)));
+        match self.second {
+            SecondEndpoint::Down => Err("only the first endpoint can be asked now"),
+            SecondEndpoint::HidesBalances if balances => Err("the endpoints don't come to the same answer"),
+            SecondEndpoint::Agrees | SecondEndpoint::HidesBalances => Ok(()),
+        }
     }
 
     fn start_service(&mut self, address: Address, binding: BindingId) {

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use tradepost_protocol::account::AccountId;
-use tradepost_protocol::market::Market;
+use tradepost_protocol::market::{Market, WAITS_FOR_WORD};
 use tradepost_protocol::time::Now;
 
 use super::context::Context;
@@ -133,9 +133,17 @@ fn troubles(view: &StatusView, context: &Context) -> Vec<Trouble> {
             found.push(Trouble::new("the account can spend nothing: all it has is reserve or committed", fund));
         }
     }
+    found.extend(view.bindings.iter().filter_map(waits));
     found.extend(view.bindings.iter().filter_map(|binding| unattended(binding, view.keys.account)));
     found.extend(view.offerings.own.iter().filter_map(|offer| unattended_bond(offer, view.keys.account)));
     found
+}
+
+/// A delivery that waits for the word of a second operator.
+fn waits(binding: &BindingView) -> Option<Trouble> {
+    let note = binding.note.as_ref().filter(|note| note.starts_with(WAITS_FOR_WORD))?;
+    let what = format!("binding {} {note}", &binding.name()[..12]);
+    Some(Trouble::new(what, "see that a second operator's server answers, or raise `ledger.one_word_limit`"))
 }
 
 /// What to do where a key isn't here.

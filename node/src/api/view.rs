@@ -29,7 +29,7 @@ pub use recovery::{FoundView, RecoveryView};
 pub use reset::ResetView;
 pub use service::{ServiceList, ServiceView};
 pub use status::{EndpointView, KeysView, LedgerView, NetworkView, Offers, Peers, StatusView, Trouble};
-pub use wallet::{Funded, LockedView, Paid, TransactionView, WalletView};
+pub use wallet::{Funded, LockedView, Merging, Paid, SubmitterView, TransactionView, WalletView};
 
 /// A moment of ledger time, for programs and for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

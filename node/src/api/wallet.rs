@@ -11,7 +11,7 @@ use super::context::Context;
 use super::problem::Problem;
 use super::reject::Body;
 use super::request::{NewPayment, NewRecovery};
-use super::view::{CostView, Funded, Paid, RecoveryView, WalletView};
+use super::view::{CostView, Funded, Merging, Paid, RecoveryView, WalletView};
 use crate::config::Network;
 
 pub(super) async fn show(State(context): State<Context>) -> Result<Json<WalletView>, Problem> {
@@ -37,6 +37,13 @@ pub(super) async fn recover(
 ) -> Result<Json<RecoveryView>, Problem> {
     match context.command(Command::Recover { take: new.take }).await? {
         Answer::Recovering => recovery(State(context)).await,
+        other => Err(Context::unexpected(&other)),
+    }
+}
+
+pub(super) async fn merge(State(context): State<Context>) -> Result<Json<Merging>, Problem> {
+    match context.command(Command::MergeSubmitters).await? {
+        Answer::Merging(accounts) => Ok(Json(Merging { accounts })),
         other => Err(Context::unexpected(&other)),
     }
 }

@@ -11,7 +11,7 @@ use super::client::Client;
 use super::failure::Failure;
 use super::wallet::go_on;
 use super::{Consent, Global, show};
-use crate::api::view::RecoveryView;
+use crate::api::view::{RecoveryView, SubmitterView};
 use crate::terminal::Table;
 
 /// The API's resource.
@@ -63,14 +63,21 @@ fn act(view: &RecoveryView, now: Timestamp) -> String {
 }
 
 fn text(view: &RecoveryView, now: Timestamp) -> String {
+    let submitters: String = view.submitters.iter().map(submitter).collect();
     if view.found.is_empty() {
-        return format!("nothing is locked that this node doesn't see to anyway ({} sequence numbers)\n", view.of);
+        let of = view.of;
+        return format!("nothing is locked that this node doesn't see to anyway ({of} sequence numbers)\n{submitters}");
     }
     let foreign = view.found.iter().any(|found| !found.mine);
     let hint = if foreign { "\nWhat returns to another account needs that account's key.\n" } else { "" };
     let waits = view.found.iter().any(|found| found.state == "wanted" && found.due.timestamp() > now);
     let running = if waits { "\nKeep the node running until then: `tradepost run`.\n" } else { "" };
-    format!("{}{hint}{running}", table(view, now))
+    format!("{}{hint}{running}{submitters}", table(view, now))
+}
+
+fn submitter(found: &SubmitterView) -> String {
+    let (account, balance) = (found.account, show::native(found.balance));
+    format!("submitter {account} holds {balance}: `tradepost wallet merge` brings it back\n")
 }
 
 fn table(view: &RecoveryView, now: Timestamp) -> String {

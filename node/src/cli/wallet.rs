@@ -11,7 +11,7 @@ use super::failure::{Exit, Failure};
 use super::recover::Recover;
 use super::{Consent, Global, show};
 use crate::api::request::NewPayment;
-use crate::api::view::{CostView, Funded, Paid, WalletView};
+use crate::api::view::{CostView, Funded, Merging, Paid, SubmitterView, WalletView};
 use crate::terminal::{Answer, Table};
 
 /// What to do with the wallet.
@@ -23,6 +23,8 @@ pub enum WalletCommand {
     Fund,
     /// Pays an account.
     Pay(Pay),
+    /// Merges the accounts that carry transactions with deadlines back into the account.
+    Merge,
     /// Finds escrows and bonds from the account's key alone, and takes them back when they are due.
     Recover(Recover),
 }
@@ -59,6 +61,13 @@ impl WalletCommand {
                 })?)
             }
             Self::Pay(pay) => pay.run(global, &client).await,
+            Self::Merge => {
+                let merging: Merging = client.post("/v1/wallet/merge", &serde_json::json!({})).await?;
+                Ok(terminal.print(&merging, |merging| {
+                    let accounts = merging.accounts.iter().map(|account| format!("{account} is on its way back\n"));
+                    accounts.chain(["`tradepost wallet show` says when their coins are back\n".to_owned()]).collect()
+                })?)
+            }
             Self::Recover(recover) => recover.run(global, &client).await,
         }
     }
@@ -150,7 +159,12 @@ fn text(wallet: &WalletView, now: Timestamp) -> String {
             show::from_now(tx.max_time.timestamp(), now),
         ]);
     }
-    for table in [locked.render(), open.render()] {
+    let mut submitters = Table::new(&["SUBMITTER", "ACCOUNT", "BALANCE", "CARRIES"]);
+    for submitter in &wallet.submitters {
+        let SubmitterView { index, account, balance, busy } = submitter;
+        submitters.row([index.to_string(), account.to_string(), show::native(*balance), busy.to_string()]);
+    }
+    for table in [locked.render(), open.render(), submitters.render()] {
         if !table.is_empty() {
             text.push('\n');
             text.push_str(&table);
@@ -186,9 +200,16 @@ mod tests {
             committed: Stroops::ZERO,
             locked: vec![lock],
             transactions: Vec::new(),
+            submitters: vec![SubmitterView {
+                index: 0,
+                account: AccountId::from_bytes([2; 32]),
+                balance: Stroops::new(12_500_000).unwrap(),
+                busy: 1,
+            }],
         };
         let shown = text(&wallet, Timestamp::from_secs(1_000));
         assert!(shown.contains("in 90 s, unless collected") && shown.contains("abababababab"), "{shown}");
+        assert!(shown.contains("SUBMITTER") && shown.contains("1.25 XLM"), "{shown}");
         assert!(shown.contains("reserved    3 XLM") && !shown.contains("committed"), "{shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
     }

@@ -22,12 +22,16 @@ const fn key(name: &'static str, about: &'static str) -> Key {
 }
 
 /// Every key but the tables `[service.NAME]`, in the order in which they are shown.
-pub const KEYS: [Key; 19] = [
+pub const KEYS: [Key; 22] = [
     key("network", "devnet, testnet or public: which sort of ledger"),
     key("network_passphrase", "the network's passphrase; a devnet's is read from its RPC server"),
     key("public_network_consent", "on the public network: the sentence that says you know it is real money"),
     key("rpc_url", "a Stellar RPC server"),
     key("ledger.endpoints", "several of them, each as OPERATOR=URL; instead of rpc_url"),
+    key(
+        "ledger.one_word_limit",
+        "most that is delivered, funded or paid on one operator's word, in units of its asset",
+    ),
     key("friendbot_url", "who gives test money to new accounts"),
     key("listen", "addresses to listen on for peers"),
     key("external", "addresses under which peers reach this node from outside"),
@@ -39,6 +43,11 @@ pub const KEYS: [Key; 19] = [
     key("assets", "what this node takes and pays with"),
     key("max_spend_per_trade", "most that one trade may cost, in units of its asset"),
     key("max_fee", "most that one ordinary transaction may pay as fee, in XLM"),
+    key(
+        "max_deadline_fee",
+        "most that a transaction with a deadline may pay as fee where its worth can't be told, in XLM",
+    ),
+    key("submitters", "how many accounts of one's own may carry transactions with deadlines, count"),
     key("passphrase_file", "file that holds the passphrase of the keys"),
     key("log", "what is logged"),
     key("log_format", "text or json"),

@@ -143,7 +143,11 @@ impl Outside {
         };
         let ledger = Arc::clone(&self.ledger);
         self.answer_later(permit, async move {
-            let read = match ledger.read(&keys).await {
+            let read = match ask.gates_money() {
+                true => ledger.read_agreed(&keys).await,
+                false => ledger.read(&keys).await,
+            };
+            let read = match read {
                 Ok(read) => read,
                 Err(error) => return Some(Event::ReadFailed { ask, why: error.to_string() }),
             };

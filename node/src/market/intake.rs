@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
-use tradepost_ledger::Head;
 use tradepost_ledger::clock::LedgerClock;
+use tradepost_ledger::{Head, Ledger};
 use tradepost_network::{Event as NetworkEvent, EventReceiver};
 use tradepost_protocol::kind::Kind;
 use tradepost_protocol::market::event::{Event, ServiceEvent};
@@ -19,6 +19,9 @@ use super::effects::{market_peer, read_cursor};
 use super::inbox::{INBOX_RESERVED, INBOX_RESERVED_FROM_PEERS, Work};
 use super::metrics::MarketMetrics;
 use crate::supervisor;
+
+/// After so many ledgers it is asked again what others pay.
+const FEES_EVERY: u32 = 5;
 
 /// Says every so often that time has passed, at most one such word waiting.
 pub(crate) async fn tick(market: MarketHandle, waits: Arc<AtomicBool>, every: Duration) {
@@ -45,6 +48,26 @@ pub(crate) async fn follow_ledger(
         let work = Work::Ledger { closed: head.ledger, params: head.params, skew };
         if market.inbox().send(work).await.is_err() {
             return;
+        }
+    }
+}
+
+/// Tells now and then what most transactions paid of late.
+pub(crate) async fn follow_fees(
+    market: MarketHandle,
+    ledger: Arc<dyn Ledger>,
+    mut heads: watch::Receiver<Option<Head>>,
+) {
+    let mut next = 0;
+    while heads.changed().await.is_ok() {
+        let Some(sequence) = heads.borrow_and_update().map(|head| head.ledger.sequence) else { continue };
+        if sequence < next {
+            continue;
+        }
+        next = sequence.saturating_add(FEES_EVERY);
+        match ledger.fees().await {
+            Ok(stats) => market.send(Event::FeesPaid(stats.p90)).await,
+            Err(error) => tracing::debug!(%error, "what others pay can't be read; offers stay as they are"),
         }
     }
 }

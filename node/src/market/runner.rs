@@ -370,6 +370,9 @@ mod tests {
                 escrows: Vec::new(),
                 max_spend: tradepost_protocol::amount::Stroops::ZERO,
                 max_fee_per_operation: tradepost_protocol::amount::Stroops::ZERO,
+                max_deadline_fee: tradepost_protocol::amount::Stroops::ZERO,
+                one_word_limit: None,
+                submitters: 0,
             },
         };
         let (market, first) = Market::restore(setup, [], clock.now()).unwrap();

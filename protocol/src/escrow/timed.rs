@@ -175,7 +175,7 @@ impl TimedTerms {
         envelope: &[u8],
         network: &NetworkId,
     ) -> Result<Option<Taken>, EnvelopeError> {
-        let transaction = SignedTransaction::read(envelope, network)?;
+        let transaction = SignedTransaction::read_included(envelope, network)?;
         let acting = |op: &Operation| match &op.source_account {
             None => Some(transaction.source()),
             Some(account) => xdr::read_plain(account),

@@ -9,14 +9,16 @@ use crate::account::AccountId;
 use crate::amount::Stroops;
 use crate::asset::Asset;
 use crate::frame::FrameError;
-use crate::intent::{Intent, IntentOutcome, IntentState, MAX_RESULT_BYTES, Purpose};
+use crate::intent::fees::{Offered, RAISED_EVERY};
+use crate::intent::queues::Due;
+use crate::intent::{Bump, Course, Intent, IntentOutcome, IntentState, MAX_RESULT_BYTES, Purpose};
 use crate::message::TxHash;
 use crate::network_id::NetworkId;
 use crate::stellar::entry::AccountState;
 use crate::stellar::envelope::{MAX_ENVELOPE_BYTES, SignedTransaction};
 use crate::stellar::reserve::LedgerParams;
 use crate::stellar::result::ResultView;
-use crate::stellar::transaction::{Bounds, Unsigned};
+use crate::stellar::transaction::{Bounds, Envelope, Unsigned};
 use crate::stellar::xdr::XdrError;
 use crate::stellar::{LedgerPoint, Memo, Operation};
 use crate::step::{Space, Step};
@@ -172,6 +174,8 @@ struct Open {
     submit_at: Option<Now>,
     /// The ledger that showed its sequence number as used.
     passed: Option<LedgerPoint>,
+    /// Since which ledger this process has had it on its way; unknown after a start until a ledger is seen.
+    on_its_way: Option<u32>,
 }
 
 /// The transactions of one account, one open at a time.
@@ -219,18 +223,12 @@ impl AccountQueue {
                 step.then(QueueEffect::Finished { purpose, sequence, outcome });
                 continue;
             }
-            let (hash, purpose, envelope) = (intent.hash, intent.purpose, intent.envelope.clone());
-            let mut submit_at = None;
-            match intent.state {
-                IntentState::Signed { held: true } => step.then(QueueEffect::HandOver { purpose, hash, envelope }),
-                _ => {
-                    step.then(QueueEffect::Submit { hash, envelope });
-                    submit_at = Some(self.after(now, POLLS_UNTIL_RESUBMIT));
-                }
-            }
-            step.then(QueueEffect::Ask { hash });
+            let held = intent.state == (IntentState::Signed { held: true });
+            let submit_at = (!held).then(|| self.after(now, POLLS_UNTIL_RESUBMIT));
+            step.then(reveal(&intent));
+            step.then(QueueEffect::Ask { hash: intent.hash });
             let ask_at = now.plus(self.poll_every);
-            self.open.insert(intent.sequence, Open { intent, ask_at, submit_at, passed: None });
+            self.open.insert(intent.sequence, Open { intent, ask_at, submit_at, passed: None, on_its_way: None });
         }
         step.then(QueueEffect::ReadAccount);
         self.read_at = now.plus(self.poll_every);
@@ -263,6 +261,21 @@ impl AccountQueue {
     /// # Errors
     /// [`SignError`]; then nothing has changed.
     pub fn sign(&mut self, plan: Plan, key: &SigningKey, now: Now) -> Result<Step<QueueEffect>, SignError> {
+        self.sign_with(plan, key, &[], now)
+    }
+
+    /// As [`AccountQueue::sign`], with the keys of the operations' sources where those are other accounts: exactly the
+    /// signatures that are needed, for the ledger refuses a transaction with one more.
+    ///
+    /// # Errors
+    /// [`SignError`]; then nothing has changed.
+    pub fn sign_with(
+        &mut self,
+        plan: Plan,
+        key: &SigningKey,
+        others: &[&SigningKey],
+        now: Now,
+    ) -> Result<Step<QueueEffect>, SignError> {
         let Plan { purpose, operations, bounds, fee, hold } = plan;
         let Some((_, sequence)) = self.turn().filter(|(next, _)| *next == purpose) else {
             return Err(SignError::NotItsTurn(purpose));
@@ -276,7 +289,8 @@ impl AccountQueue {
             return Err(SignError::TooLate);
         }
         let unsigned = Unsigned { source: self.account, sequence, fee, bounds, memo: Memo::None, operations };
-        let envelope = unsigned.sign(&[key], &self.network)?;
+        let keys: Vec<&SigningKey> = core::iter::once(key).chain(others.iter().copied()).collect();
+        let envelope = unsigned.sign(&keys, &self.network)?;
         if envelope.bytes().len() > MAX_ENVELOPE_BYTES {
             return Err(SignError::TooLarge(envelope.bytes().len()));
         }
@@ -298,7 +312,7 @@ impl AccountQueue {
         self.waiting.retain(|(_, waiting)| *waiting != purpose);
         // A dead intent of the same number gives way to this one, in the store too.
         self.finished.remove(&sequence);
-        self.open.insert(sequence, Open { intent, ask_at, submit_at, passed: None });
+        self.open.insert(sequence, Open { intent, ask_at, submit_at, passed: None, on_its_way: Some(since) });
         Ok(step)
     }
 
@@ -317,11 +331,41 @@ impl AccountQueue {
         step
     }
 
+    /// Raises the fee of an open transaction: signs the same transaction in an envelope that offers more, paid by `payer`'s
+    /// account, and journals it before it is sent. From then on the earlier envelopes are sent no more.
+    ///
+    /// # Errors
+    /// [`SignError`]; then nothing has changed.
+    pub fn bump(
+        &mut self,
+        purpose: Purpose,
+        fee: Stroops,
+        payer: &SigningKey,
+        newest: LedgerPoint,
+        now: Now,
+    ) -> Result<Step<QueueEffect>, SignError> {
+        let later = self.after(now, POLLS_UNTIL_RESUBMIT);
+        let open = self.open.values_mut().find(|open| open.intent.purpose == purpose);
+        let Some(open) = open.filter(|open| open.intent.state != (IntentState::Signed { held: true })) else {
+            return Err(SignError::NotItsTurn(purpose));
+        };
+        let bumped = Envelope::read(&open.intent.envelope, &self.network)?.bump_fee(fee.get(), payer, &self.network)?;
+        let hash = bumped.hash();
+        let envelope = bumped.into_bytes();
+        let payer = AccountId::of(payer);
+        open.intent.state = IntentState::Bumped(Bump { envelope, hash, payer, fee, at: newest.sequence });
+        open.submit_at = Some(later);
+        let mut step = Step::none();
+        store(&open.intent, &mut step);
+        step.then(reveal(&open.intent));
+        Ok(step)
+    }
+
     /// Takes a server's answer to a submission in.
     pub fn submitted(&mut self, hash: TxHash, answer: &SubmitAnswer, now: Now) -> Step<QueueEffect> {
         let (later, soon) = (self.after(now, POLLS_UNTIL_RESUBMIT), self.after(now, POLLS_UNTIL_RETRY));
         let mut step = Step::none();
-        let Some(open) = self.open.values_mut().find(|open| open.intent.hash == hash) else { return step };
+        let Some(open) = self.open.values_mut().find(|open| open.intent.newest().1 == hash) else { return step };
         match answer {
             SubmitAnswer::Pending | SubmitAnswer::Duplicate => {
                 open.submit_at = Some(later);
@@ -337,7 +381,7 @@ impl AccountQueue {
                 if view.is_some_and(|v| v.is_bad_sequence()) {
                     step.then(QueueEffect::ReadAccount);
                 }
-                step.then(QueueEffect::Ask { hash });
+                step.then(QueueEffect::Ask { hash: open.intent.hash });
                 let purpose = open.intent.purpose;
                 step.then(QueueEffect::Refused { purpose, result: kept(result) });
             }
@@ -393,6 +437,22 @@ impl AccountQueue {
         self.seen = Some((state, at));
         for sequence in dead {
             step.append(self.finish(sequence, IntentState::Dead));
+        }
+        step
+    }
+
+    /// Takes in that a ledger doesn't show the account: it has been merged, or never was. Nothing is signed for it, and
+    /// what waited for its turn no longer waits here.
+    pub fn account_absent(&mut self, at: LedgerPoint) -> Step<QueueEffect> {
+        let mut step = Step::none();
+        if at.sequence < self.fresh_from {
+            return step;
+        }
+        self.seen = None;
+        self.waiting.clear();
+        let over = |open: &&Open| at.close_time > open.intent.max_time;
+        for open in self.open.values().filter(over) {
+            step.then(QueueEffect::Ask { hash: open.intent.hash });
         }
         step
     }
@@ -490,29 +550,81 @@ impl AccountQueue {
         open.chain(self.finished.values().rev()).find(|intent| intent.purpose == purpose)
     }
 
+    /// Whether a transaction is wanted and waits for its turn.
+    pub fn is_waiting(&self, purpose: Purpose) -> bool {
+        self.waiting.iter().any(|(_, waiting)| *waiting == purpose)
+    }
+
+    /// What is wanted and waits, and what is open.
+    pub fn wanted(&self) -> impl Iterator<Item = Purpose> {
+        self.waiting.iter().map(|(_, purpose)| *purpose).chain(self.open().map(|intent| intent.purpose))
+    }
+
+    /// How many transactions wait or are open.
+    pub fn load(&self) -> usize {
+        self.waiting.len() + self.open.len()
+    }
+
+    /// The open deadline transactions that may be included, were not for a while, and whose offers are to be raised.
+    pub fn due(&mut self, newest: LedgerPoint) -> Vec<Due> {
+        for open in self.open.values_mut() {
+            open.on_its_way.get_or_insert(newest.sequence);
+        }
+        self.open.values().filter_map(|open| self.due_of(open, newest)).collect()
+    }
+
+    fn due_of(&self, Open { intent, on_its_way, .. }: &Open, newest: LedgerPoint) -> Option<Due> {
+        let transaction = SignedTransaction::read(&intent.envelope, &self.network).ok()?;
+        let operations = u32::try_from(transaction.operations().len()).ok()?;
+        let inner = Offered { fee: Stroops::new(i64::from(transaction.fee()))?, operations };
+        let (last, since, payer) = match &intent.state {
+            IntentState::Bumped(bump) => (Offered { fee: bump.fee, operations: operations + 1 }, bump.at, bump.payer),
+            IntentState::Signed { held: true } => return None,
+            _ => (inner, intent.since, self.account),
+        };
+        // What isn't valid yet waits for its time, not for a better offer.
+        let from = transaction.bounds()?.from;
+        let waits = newest.close_time >= from && newest.close_time <= intent.max_time;
+        let since = since.max(on_its_way.unwrap_or_default());
+        let long = newest.sequence >= since.saturating_add(RAISED_EVERY);
+        let due = intent.purpose.course() == Course::Deadline && waits && long;
+        due.then_some(Due { purpose: intent.purpose, account: self.account, payer, inner, last })
+    }
+
     /// The transactions that the ledger hasn't decided yet.
     pub fn open(&self) -> impl Iterator<Item = &Intent> {
         self.open.values().map(|open| &open.intent)
     }
 
-    /// What the open transactions may still take out of the account in `asset`, fees and reserves included.
-    pub fn committed(&self, asset: &Asset, params: &LedgerParams) -> Stroops {
+    /// What the open transactions may still take out of an account in `asset`, fees and reserves included: this queue's
+    /// own, or another one whose operations they carry.
+    pub fn committed(&self, account: AccountId, asset: &Asset, params: &LedgerParams) -> Stroops {
         self.open().fold(Stroops::ZERO, |sum, intent| {
-            let taken = match SignedTransaction::read(&intent.envelope, &self.network) {
-                Ok(transaction) => {
-                    let fee = Stroops::new(i64::from(transaction.fee())).filter(|_| asset.is_native());
-                    params.outflow(self.account, transaction.operations(), asset).plus(fee.unwrap_or_default())
-                }
-                // Unreadable, so nobody can say: nothing more is spent until it has ended.
-                Err(_) => None,
-            };
+            let taken = self.taken(intent, account, asset, params);
             taken.and_then(|taken| sum.plus(taken)).unwrap_or(Stroops::MAX)
         })
+    }
+
+    fn taken(&self, intent: &Intent, account: AccountId, asset: &Asset, params: &LedgerParams) -> Option<Stroops> {
+        let Ok(transaction) = SignedTransaction::read(&intent.envelope, &self.network) else {
+            // Unreadable, so nobody can say: nothing more is spent until it has ended.
+            return None;
+        };
+        let (payer, fee) = match &intent.state {
+            IntentState::Bumped(bump) => (bump.payer, bump.fee),
+            _ => (self.account, Stroops::new(i64::from(transaction.fee()))?),
+        };
+        // An operation without a source of its own is this queue's account's.
+        let concerns = |operation: &&Operation| operation.source_account.is_some() || self.account == account;
+        let operations: Vec<Operation> = transaction.operations().iter().filter(concerns).cloned().collect();
+        let fee = if asset.is_native() && payer == account { fee } else { Stroops::ZERO };
+        params.outflow(account, &operations, asset).plus(fee)
     }
 }
 
 fn reveal(intent: &Intent) -> QueueEffect {
-    let (purpose, hash, envelope) = (intent.purpose, intent.hash, intent.envelope.clone());
+    let (envelope, hash) = intent.newest();
+    let (purpose, envelope) = (intent.purpose, envelope.to_vec());
     match intent.state {
         IntentState::Signed { held: true } => QueueEffect::HandOver { purpose, hash, envelope },
         _ => QueueEffect::Submit { hash, envelope },
@@ -531,4 +643,4 @@ fn kept(result: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
-mod tests;
+pub(in crate::intent) mod tests;

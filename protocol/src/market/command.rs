@@ -104,6 +104,8 @@ pub enum Command {
         /// Take back what was found.
         take: bool,
     },
+    /// Merge the submitter accounts back into the account, where no open binding may need them.
+    MergeSubmitters,
 }
 
 /// What something costs, before it is done.
@@ -165,6 +167,8 @@ pub enum Answer {
     Paid(TxHash),
     /// The search goes on, or what it found will be taken back: see [`Market::found`](crate::market::Market::found).
     Recovering,
+    /// These submitter accounts are on their way back.
+    Merging(Vec<AccountId>),
 }
 
 /// Why a command led to nothing.

@@ -19,7 +19,8 @@ impl Market {
     /// asked for or agreed to and aren't signed yet.
     pub(super) fn committed(&self, asset: &Asset) -> Stroops {
         let params = self.params.unwrap_or(LedgerParams::USUAL);
-        let open = self.queue.as_ref().map_or(Stroops::ZERO, |q| q.committed(asset, &params));
+        let own = self.queue.as_ref().map(|q| (q, q.own().account()));
+        let open = own.map_or(Stroops::ZERO, |(queue, account)| queue.committed(account, asset, &params));
         let costs = self.binds.values().filter_map(|b| b.cost.as_ref()).chain(self.drafts.iter().map(|d| &d.cost));
         let payments =
             self.payments.values().filter(|p| p.wanted).filter(|p| self.is_unsigned(Purpose::Pay { id: p.id }));

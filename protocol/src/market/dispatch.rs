@@ -24,22 +24,27 @@ impl Market {
         rng: &mut dyn CryptoRng,
         step: &mut Step<Effect>,
     ) {
+        let (ask, agreed) = plain(ask);
         match ask {
-            Ask::Account => self.account_read(at, entries, now, rng, step),
+            Ask::Account => self.accounts_read(at, asked, &entries, now, rng, step),
             Ask::Bonds(wanted) => self.bonds_read(&wanted, &entries, now, step),
-            Ask::Escrows => self.escrows_read(at, asked, &entries, now, rng, step),
+            Ask::Escrows => self.escrows_read((at, agreed), asked, &entries, now, rng, step),
             Ask::Request(request) => self.request_read(request, &entries, now, step),
             Ask::Precheck(id) => self.precheck_read(id, &entries, now, rng, step),
             Ask::Payment(id) => self.payment_read(id, &entries, step),
             Ask::Walk { at } => self.walk_read(at, &entries, now, step),
             Ask::Found => self.found_read(asked, &entries, now, rng, step),
+            // One that is wrapped twice is nobody's question.
+            Ask::Agreed(_) => {}
         }
     }
 
     /// Entries could not be read. What is asked for again by itself needs nothing.
     pub(super) fn read_failed(&mut self, ask: Ask, why: String, now: Now, step: &mut Step<Effect>) {
+        let (ask, agreed) = plain(ask);
         match ask {
-            Ask::Account | Ask::Bonds(_) | Ask::Escrows | Ask::Found => {}
+            Ask::Escrows if agreed => self.delivery_waits(&why, step),
+            Ask::Account | Ask::Bonds(_) | Ask::Escrows | Ask::Found | Ask::Agreed(_) => {}
             Ask::Request(request) => self.request_unreadable(request, step),
             Ask::Precheck(id) => self.precheck_unreadable(id, why, step),
             Ask::Payment(id) => self.payment_unreadable(id, why, step),
@@ -105,6 +110,10 @@ impl Market {
                 self.pay(id, (to, asset, amount), dry_run, now, rng, step);
             }
             Command::Recover { take } => self.recover(id, take, now, step),
+            Command::MergeSubmitters => {
+                self.merge_submitters(id, step);
+                self.tend_queue(now, rng, step);
+            }
         }
     }
 
@@ -113,5 +122,13 @@ impl Market {
         self.expire_binds(now, step);
         self.expire_payments(now, step);
         self.expire_incoming(now);
+    }
+}
+
+/// A question as it was before it was marked as gating money, and whether it was.
+fn plain(ask: Ask) -> (Ask, bool) {
+    match ask {
+        Ask::Agreed(ask) => (*ask, true),
+        ask => (ask, false),
     }
 }

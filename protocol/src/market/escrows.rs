@@ -2,6 +2,7 @@
 
 use rand_core::CryptoRng;
 
+use crate::amount::Stroops;
 use crate::binding::frames::Note;
 use crate::binding::negotiation::{Negotiation, NegotiationEvent};
 use crate::binding::phase::Side;
@@ -19,28 +20,82 @@ use crate::stellar::{LedgerPoint, result};
 use crate::step::Step;
 use crate::time::Now;
 
+/// An escrow of which no change is expected is looked at once in so many ledgers.
+const LOOKED_AT_EVERY: u32 = 60;
+/// So many times the margin for claims before its deadline, an escrow is looked at with each ledger.
+const NEAR: u32 = 10;
+/// How the note of a binding begins whose delivery waits for the word of a second operator.
+pub const WAITS_FOR_WORD: &str = "waits for a second operator's word on the ledger";
+
 impl Market {
-    /// Asks for the balances of all bindings whose escrow may still change.
-    pub(super) fn watch_escrows(&self, step: &mut Step<Effect>) {
-        let open =
-            |t: &&Trade| matches!(t.escrow(), EscrowState::Intended | EscrowState::Locked | EscrowState::Refused(_));
-        let keys: Vec<Key> = self
+    /// A question that gates money, marked as such where this amount is above what one operator's word is enough for.
+    pub(super) fn gated(&self, ask: Ask, amount: Stroops) -> Ask {
+        if self.needs_two_words(amount) { Ask::Agreed(Box::new(ask)) } else { ask }
+    }
+
+    fn needs_two_words(&self, amount: Stroops) -> bool {
+        self.setup.policy.one_word_limit.is_some_and(|limit| amount > limit)
+    }
+
+    /// Whether the next sight of a binding's escrow starts its delivery, for more than one operator's word is enough for.
+    fn gates_delivery(&self, trade: &Trade) -> bool {
+        let unseen = matches!(trade.escrow(), EscrowState::None | EscrowState::Intended);
+        let amount = trade.terms().map(|terms| terms.amount).unwrap_or_default();
+        trade.state.side == Side::Provider && unseen && self.needs_two_words(amount)
+    }
+
+    /// The word of a second operator can't be had: deliveries that need it wait, and say so.
+    pub(super) fn delivery_waits(&mut self, why: &str, step: &mut Step<Effect>) {
+        let waiting: Vec<MessageId> = self
             .trades
             .values()
-            .filter(|t| !t.phase().is_final())
-            .filter(open)
-            .filter_map(|t| t.state.balance)
-            .map(Key::Balance)
+            .filter(|t| !t.phase().is_final() && self.gates_delivery(t))
+            .map(Trade::request_id)
             .collect();
-        for page in keys.chunks(MAX_KEYS_PER_READ) {
-            step.then(Effect::Read { ask: Ask::Escrows, keys: page.to_vec() });
+        let note = Note::new(format!("{WAITS_FOR_WORD}: {why}"));
+        for request in waiting {
+            self.with_trade(request, step, |_, trade, _| {
+                if trade.state.note.as_ref() != Some(&note) {
+                    trade.state.note = Some(note.clone());
+                }
+            });
         }
+    }
+
+    /// Asks for the balances of bindings whose escrow may still change: at each ledger where a change is expected, else once
+    /// in [`LOOKED_AT_EVERY`], each binding at another one.
+    pub(super) fn watch_escrows(&self, before: Option<LedgerPoint>, point: LedgerPoint, step: &mut Step<Effect>) {
+        let open =
+            |t: &&Trade| matches!(t.escrow(), EscrowState::Intended | EscrowState::Locked | EscrowState::Refused(_));
+        let has_turn = |trade: &Trade| {
+            let [place, ..] = *trade.request_id().as_bytes();
+            let turns = |sequence: u32| (sequence + u32::from(place)) / LOOKED_AT_EVERY;
+            before.is_none_or(|before| turns(before.sequence) != turns(point.sequence))
+        };
+        let watched = self.trades.values().filter(|t| !t.phase().is_final()).filter(open);
+        let watched = watched.filter(|t| self.expects_change(t, point) || has_turn(t));
+        let (gating, others): (Vec<&Trade>, Vec<&Trade>) = watched.partition(|t| self.gates_delivery(t));
+        for (trades, ask) in [(others, Ask::Escrows), (gating, Ask::Agreed(Box::new(Ask::Escrows)))] {
+            let keys: Vec<Key> = trades.into_iter().filter_map(|t| t.state.balance).map(Key::Balance).collect();
+            for page in keys.chunks(MAX_KEYS_PER_READ) {
+                step.then(Effect::Read { ask: ask.clone(), keys: page.to_vec() });
+            }
+        }
+    }
+
+    /// Whether an escrow may change any moment: it isn't there yet, its service doesn't run, somebody takes it, or its deadline
+    /// is near.
+    fn expects_change(&self, trade: &Trade, point: LedgerPoint) -> bool {
+        let quiet =
+            *trade.escrow() == EscrowState::Locked && trade.state.session.runs() && !self.closing_is_open(trade);
+        let deadline = trade.escrow_terms().map(|terms| terms.refund_at()).unwrap_or_default();
+        !quiet || point.close_time.plus(self.setup.margins.claim_margin * NEAR) >= deadline
     }
 
     /// Balances were read.
     pub(super) fn escrows_read(
         &mut self,
-        at: LedgerPoint,
+        (at, agreed): (LedgerPoint, bool),
         asked: &[Key],
         entries: &[Entry],
         now: Now,
@@ -55,6 +110,7 @@ impl Market {
             .trades
             .values()
             .filter(|t| !t.phase().is_final())
+            .filter(|t| agreed || !self.gates_delivery(t))
             .filter_map(|t| t.state.balance.filter(|b| asked.contains(b)).map(|b| (t.request_id(), b)))
             .collect();
         for (request, balance) in concerned {
@@ -77,6 +133,10 @@ impl Market {
                 };
                 let change = trade.observe(observation);
                 market.escrow_changed(trade, change);
+                // Two operators have said it, whatever it was.
+                if agreed && trade.state.note.as_ref().is_some_and(|note| note.as_str().starts_with(WAITS_FOR_WORD)) {
+                    trade.state.note = None;
+                }
             });
             self.drive(request, now, rng, step);
         }

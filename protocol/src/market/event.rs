@@ -1,6 +1,7 @@
 //! What reaches the market, and what it wants done.
 
 use crate::account::PeerId;
+use crate::amount::Stroops;
 use crate::book::BondWanted;
 use crate::intent::queue::{SubmitAnswer, TxStatus};
 use crate::kind::Kind;
@@ -19,7 +20,7 @@ pub struct Token(pub u64);
 /// What a read of the ledger is for; the answer carries it back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
-    /// This node's own account.
+    /// This node's own account, and its submitters.
     Account,
     /// The bonds of offerings that wait for it, and their authors' accounts.
     Bonds(Vec<BondWanted>),
@@ -38,6 +39,15 @@ pub enum Ask {
     },
     /// Balances that were found and are wanted back.
     Found,
+    /// One of the others, which gates money: it counts as the endpoints of two operators say it.
+    Agreed(Box<Ask>),
+}
+
+impl Ask {
+    /// Whether it gates money, and so has to be asked of the endpoints of two operators.
+    pub const fn gates_money(&self) -> bool {
+        matches!(self, Self::Agreed(_))
+    }
 }
 
 /// What a frame sent to a peer is for; the answer carries it back.
@@ -75,6 +85,8 @@ pub enum Event {
     Closed(LedgerPoint),
     /// The ledger's fee and reserve were read.
     Params(LedgerParams),
+    /// What nine of ten transactions paid of late was read, for each of their operations.
+    FeesPaid(Stroops),
     /// Entries were read; those asked for and missing don't exist at that ledger.
     Entries {
         /// What they were read for.

@@ -14,7 +14,7 @@ use crate::book::Book;
 use crate::document::{Nonce, Offering, ServiceRecord, Windows, series_of};
 use crate::escrow::EscrowKind;
 use crate::frame;
-use crate::intent::queue::AccountQueue;
+use crate::intent::queues::Queues;
 use crate::intent::{Intent, IntentOutcome, Purpose};
 use crate::kind::Kind;
 use crate::market::command::{Answer, CommandError, CommandId, Cost, OfferingDraft};
@@ -214,8 +214,8 @@ impl Loader {
     pub(super) fn into_market(self, setup: Setup, now: Now) -> Result<(Market, Step<Effect>), RestoreError> {
         let restored = Book::restore(setup.network, setup.margins.clone(), self.messages, self.heads, now);
         let mut step = Step::none();
-        let account = setup.keys.account_id();
-        let queue = account.map(|a| AccountQueue::new(a, setup.network, setup.margins.poll_every));
+        let key = setup.keys.account.as_ref();
+        let queue = key.map(|key| Queues::new(key, setup.network, setup.margins.poll_every));
         let mut market = Market {
             setup,
             book: restored.book,
@@ -233,6 +233,7 @@ impl Loader {
             account: None,
             point: None,
             params: None,
+            paid_of_late: None,
             clock_skew: None,
             presence_at: Now::default(),
             caught_up_at: BTreeMap::new(),
@@ -248,7 +249,7 @@ impl Loader {
         }
         market.end_what_was_missed(now, &mut step);
         if let Some(queue) = &mut market.queue {
-            let resumed = queue.restore(self.intents, now);
+            let resumed = queue.restore(&self.intents, now);
             market.resumed = Some(resumed);
         }
         Ok((market, step))
@@ -331,7 +332,7 @@ impl Market {
     /// Gives the next draft its bond, where the account has nothing else to do: the bond's id follows from the
     /// sequence number, so offering and transaction are made in one go.
     pub(super) fn bond_next_draft(&mut self, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
-        let Some(queue) = &self.queue else { return };
+        let Some(queue) = self.queue.as_ref().map(Queues::own) else { return };
         let idle = queue.open().next().is_none() && queue.turn().is_none();
         let Some(sequence) = queue.seen().map(|(state, _)| state.sequence + 1).filter(|_| idle) else { return };
         let Some(Draft { command, draft, .. }) = self.drafts.pop_front() else { return };

@@ -11,8 +11,8 @@ use crate::binding::frames::Note;
 use crate::binding::precheck::PrecheckFailure;
 use crate::escrow::outcome::Observation;
 use crate::intent::precheck::{Needs, affordable, affordable_in};
-use crate::intent::queue::{Plan, Priority, QueueEffect, SubmitAnswer, TxStatus};
-use crate::intent::{IntentOutcome, Purpose};
+use crate::intent::queue::{Plan, QueueEffect, SubmitAnswer, TxStatus};
+use crate::intent::{Course, IntentOutcome, Purpose, fees, submitter};
 use crate::market::command::{Answer, CommandError, CommandId, Cost};
 use crate::market::event::{Ask, Effect, News};
 use crate::market::{Market, Offer};
@@ -28,6 +28,9 @@ use crate::time::{Now, Timestamp};
 
 /// Transactions that are signed in one look-over at the most: one is open at a time, the rest are no longer wanted.
 const MAX_TURNS: usize = 64;
+/// So many times as long as an ordinary one lives a transaction with a deadline in the account's own queue: long enough for
+/// its offer to be raised.
+const RAISING_LIVES: u32 = 4;
 /// How long a payment's pre-checks may take.
 const PAYMENT_LIFE: Duration = Duration::from_secs(30);
 
@@ -46,9 +49,25 @@ pub struct PendingPayment {
 impl Market {
     /// The most that a transaction of so many operations is bid for.
     pub(super) fn fee(&self, operations: u32) -> Stroops {
-        let least = self.params.unwrap_or(LedgerParams::USUAL).fee(operations);
-        let bid = self.setup.policy.max_fee_per_operation.times(u64::from(operations));
-        bid.unwrap_or(least).max(least)
+        self.offer(operations, self.setup.policy.max_fee_per_operation)
+    }
+
+    /// What a transaction of so many operations offers: what most paid of late, at most `cap` an operation.
+    fn offer(&self, operations: u32, cap: Stroops) -> Stroops {
+        let params = self.params.unwrap_or(LedgerParams::USUAL);
+        let each = fees::per_operation(self.paid_of_late, &params, cap);
+        each.times(u64::from(operations)).unwrap_or(Stroops::MAX)
+    }
+
+    /// What the transaction for a purpose offers at first: one with a deadline more than an ordinary one where most pay
+    /// more, and never more than it is worth.
+    fn first_offer(&self, purpose: Purpose, operations: u32) -> Stroops {
+        let ordinary = self.setup.policy.max_fee_per_operation;
+        if purpose.course() != Course::Deadline || self.paid_of_late.is_none() {
+            return self.fee(operations);
+        }
+        let worth = self.worth(purpose).get() / i64::from(operations.max(1));
+        self.offer(operations, Stroops::new(worth).unwrap_or_default().max(ordinary))
     }
 
     /// What paying or locking `amount` costs, where the account can afford it.
@@ -88,16 +107,8 @@ impl Market {
 
     /// Wants a transaction; again and again does no harm.
     pub(super) fn want(&mut self, purpose: Purpose) {
-        let priority = match purpose {
-            Purpose::Collect { .. } | Purpose::GiveBack { .. } | Purpose::Refund { .. } | Purpose::Fund { .. } => {
-                Priority::Deadline
-            }
-            Purpose::Bond { .. } | Purpose::ReclaimBond { .. } | Purpose::Pay { .. } | Purpose::Reclaim { .. } => {
-                Priority::Ordinary
-            }
-        };
         if let Some(queue) = &mut self.queue {
-            queue.want(purpose, priority);
+            queue.want(purpose);
         }
     }
 
@@ -130,7 +141,7 @@ impl Market {
             match effect {
                 QueueEffect::Submit { hash, envelope } => step.then(Effect::Submit { hash, envelope }),
                 QueueEffect::Ask { hash } => step.then(Effect::AskStatus { hash }),
-                QueueEffect::ReadAccount => self.read_account(step),
+                QueueEffect::ReadAccount => self.read_accounts(step),
                 // Handing over is driven by the binding, which knows whether the provider has it.
                 QueueEffect::HandOver { .. } => {}
                 ended @ (QueueEffect::Refused { .. } | QueueEffect::Finished { .. }) => inward.push(ended),
@@ -163,32 +174,36 @@ impl Market {
         }
     }
 
-    fn read_account(&self, step: &mut Step<Effect>) {
-        if let Some(account) = self.setup.keys.account_id() {
-            step.then(Effect::Read { ask: Ask::Account, keys: vec![Key::Account(account)] });
+    /// Asks for this node's account and its submitters.
+    pub(super) fn read_accounts(&self, step: &mut Step<Effect>) {
+        if let Some(queue) = &self.queue {
+            let keys = queue.accounts().into_iter().map(Key::Account).collect();
+            step.then(Effect::Read { ask: Ask::Account, keys });
         }
     }
 
-    /// This node's account was read.
-    pub(super) fn account_read(
+    /// This node's account and its submitters were read.
+    pub(super) fn accounts_read(
         &mut self,
         at: LedgerPoint,
-        entries: Vec<Entry>,
+        asked: &[Key],
+        entries: &[Entry],
         now: Now,
         rng: &mut dyn CryptoRng,
         step: &mut Step<Effect>,
     ) {
+        let asked: Vec<AccountId> =
+            asked.iter().filter_map(|key| if let Key::Account(id) = key { Some(*id) } else { None }).collect();
+        let accounts = entries.iter().filter_map(|e| if let Entry::Account(state) = e { Some(state) } else { None });
+        let seen: Vec<AccountState> = accounts.cloned().collect();
         let own = self.setup.keys.account_id();
-        let found = entries.into_iter().find_map(|e| match e {
-            Entry::Account(state) if Some(state.id) == own => Some(state),
-            _ => None,
-        });
+        let found = seen.iter().find(|state| Some(state.id) == own).cloned();
         if self.account != found {
             step.then(Effect::News(News::Wallet));
         }
-        self.account.clone_from(&found);
-        if let (Some(state), Some(queue)) = (found, &mut self.queue) {
-            let seen = queue.account_seen(state, at);
+        self.account = found;
+        if let Some(queue) = &mut self.queue {
+            let seen = queue.accounts_seen(&asked, &seen, at);
             self.absorb(seen, now, rng, step);
             self.tend_queue(now, rng, step);
         }
@@ -216,7 +231,7 @@ impl Market {
         step: &mut Step<Effect>,
     ) {
         let Some(queue) = &mut self.queue else { return };
-        let inner = queue.status(hash, status);
+        let inner = queue.status(hash, &status);
         self.absorb(inner, now, rng, step);
         self.tend_queue(now, rng, step);
     }
@@ -227,10 +242,10 @@ impl Market {
         let due = queue.tick(now);
         self.absorb(due, now, rng, step);
         for _ in 0..MAX_TURNS {
-            let Some((purpose, sequence)) = self.queue.as_ref().and_then(|q| q.turn()) else { break };
-            let plan = self.plan(purpose, sequence, now);
-            let (Some(queue), Some(key)) = (&mut self.queue, &self.setup.keys.account) else { return };
-            match plan.and_then(|plan| queue.sign(plan, key, now).ok()) {
+            let Some((account, purpose, sequence)) = self.queue.as_ref().and_then(|q| q.turn()) else { break };
+            let plan = self.plan(account, purpose, sequence, now);
+            let Some(queue) = &mut self.queue else { return };
+            match plan.and_then(|plan| queue.sign(account, plan, now).ok()) {
                 Some(signed) => {
                     self.signed(purpose, now, step);
                     self.absorb(signed, now, rng, step);
@@ -248,7 +263,7 @@ impl Market {
     }
 
     /// The transaction for a purpose, as things stand; `None` where it is no longer wanted.
-    fn plan(&self, purpose: Purpose, sequence: i64, now: Now) -> Option<Plan> {
+    fn plan(&self, account: AccountId, purpose: Purpose, sequence: i64, now: Now) -> Option<Plan> {
         let soon = now.timestamp().plus(self.setup.margins.transaction_life);
         let (operations, bounds, hold): (Vec<Operation>, Bounds, bool) = match purpose {
             Purpose::Bond { series } => {
@@ -270,23 +285,43 @@ impl Market {
                 let payment = self.payments.values().find(|p| p.id == id)?;
                 (vec![operation::pay(payment.to, &payment.asset, payment.amount)], Bounds::until(soon), false)
             }
+            Purpose::OpenSubmitter { index } => {
+                let (account, balance) = (self.submitter(index)?.account, self.submitter_cost());
+                (vec![operation::create_account(account, balance)], Bounds::until(soon), false)
+            }
+            Purpose::FeedSubmitter { index } => {
+                let account = self.submitter(index).filter(|s| s.state.is_some())?.account;
+                (vec![operation::pay(account, &Asset::Native, submitter::FLOAT)], Bounds::until(soon), false)
+            }
+            Purpose::MergeSubmitter { .. } => {
+                (vec![operation::merge(self.setup.keys.account_id()?)], Bounds::until(soon), false)
+            }
             Purpose::Fund { binding }
             | Purpose::Collect { binding }
             | Purpose::GiveBack { binding }
-            | Purpose::Refund { binding } => self.plan_binding(purpose, binding, now)?,
+            | Purpose::Refund { binding } => self.plan_binding(account, purpose, binding, now)?,
         };
-        let fee = self.fee(operations.len() as u32);
-        Some(Plan { purpose, operations, bounds, fee: u32::try_from(fee.get()).ok()?, hold })
+        let fee = self.first_offer(purpose, operations.len() as u32);
+        Some(Plan { purpose, operations, bounds, fee: u32::try_from(fee.get()).unwrap_or(u32::MAX), hold })
     }
 
-    fn plan_binding(&self, purpose: Purpose, binding: BindingId, now: Now) -> Option<(Vec<Operation>, Bounds, bool)> {
+    fn plan_binding(
+        &self,
+        account: AccountId,
+        purpose: Purpose,
+        binding: BindingId,
+        now: Now,
+    ) -> Option<(Vec<Operation>, Bounds, bool)> {
         use crate::escrow::outcome::EscrowState as E;
         let trade = self.trades.get(self.by_binding.get(&binding)?)?;
         let terms = trade.escrow_terms()?;
         let life = self.setup.margins.transaction_life;
-        let soon = now.timestamp().plus(life);
         let collect = terms.collect_bounds(self.setup.margins.claim_margin);
-        let before_t = Bounds { until: collect.until.min(soon), ..collect };
+        // What a submitter carries is in nobody's way: it lives until T, and its offer is raised until it is included. By the
+        // account itself it makes way for others after its time, and is signed anew.
+        let carried = Some(account) != self.setup.keys.account_id();
+        let until = if carried { collect.until } else { collect.until.min(now.timestamp().plus(life * RAISING_LIVES)) };
+        let before_t = Bounds { until, ..collect };
         match (purpose, trade.escrow(), trade.state.balance) {
             (Purpose::Fund { .. }, E::None, None) if trade.state.session.end().is_none() => {
                 let fund_by = trade.terms()?.terms.fund_by();
@@ -298,9 +333,11 @@ impl Market {
             (Purpose::GiveBack { .. }, E::Locked, Some(balance)) => {
                 Some((terms.give_back_operations(balance), before_t, false))
             }
-            (Purpose::Refund { .. }, E::Locked | E::Refused(_), Some(balance)) => {
-                Some((terms.refund_operations(balance), terms.refund_bounds(now.timestamp(), life), false))
-            }
+            (Purpose::Refund { .. }, E::Locked | E::Refused(_), Some(balance)) => Some((
+                terms.refund_operations(balance),
+                terms.refund_bounds(now.timestamp(), life * RAISING_LIVES),
+                false,
+            )),
             _ => None,
         }
     }
@@ -368,6 +405,8 @@ impl Market {
             | Purpose::Refund { binding } => {
                 self.binding_transaction_ended(binding, purpose, outcome, now, rng, step);
             }
+            // What became of them is seen in the accounts, which are read after each transaction.
+            Purpose::OpenSubmitter { .. } | Purpose::FeedSubmitter { .. } | Purpose::MergeSubmitter { .. } => {}
             Purpose::Pay { .. } => {
                 let hash = self.queue.as_ref().and_then(|q| q.intent(purpose)).map(|i| i.hash);
                 if let (Some(id), Some(hash)) = (self.command_of(purpose), hash) {
@@ -402,7 +441,7 @@ impl Market {
         rng.fill_bytes(&mut purpose);
         let until = now.plus(PAYMENT_LIFE);
         self.payments.insert(id, PendingPayment { to, asset, amount, dry_run, id: purpose, wanted: false, until });
-        step.then(Effect::Read { ask: Ask::Payment(id), keys });
+        step.then(Effect::Read { ask: self.gated(Ask::Payment(id), amount), keys });
     }
 
     /// What a payment's pre-checks look at was read.

@@ -136,6 +136,14 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// A signed transaction from its stored bytes.
+    ///
+    /// # Errors
+    /// [`XdrError`] where the bytes are no envelope.
+    pub fn read(bytes: &[u8], network: &NetworkId) -> Result<Self, XdrError> {
+        Ok(Self { bytes: bytes.to_vec(), hash: hash_of(bytes, network)? })
+    }
+
     /// The `TransactionEnvelope` XDR.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

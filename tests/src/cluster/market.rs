@@ -73,8 +73,15 @@ impl Market {
     /// # Panics
     /// Where any of that fails.
     pub async fn open(program: &str, terms: Terms) -> Self {
-        let nodes = Nodes::start(program).await;
-        told(Self::open_with(nodes, terms, &[]).await)
+        Self::open_in(Nodes::start(program).await, terms, "").await
+    }
+
+    /// As [`Market::open`] beside this ledger, with further lines for the seller's configuration.
+    ///
+    /// # Panics
+    /// Where any of that fails.
+    pub async fn open_in(nodes: Nodes, terms: Terms, sellers: &str) -> Self {
+        told(Self::open_with(nodes, terms, &[], sellers).await)
     }
 
     /// As [`Market::open`] beside this ledger, with a service whose starts can be held up ([`Market::hold_services`]), and
@@ -85,16 +92,16 @@ impl Market {
     pub async fn open_to_hold(nodes: Nodes, terms: Terms) -> Self {
         let held = nodes.dir().join(HELD);
         let held = held.to_str().expect("a temporary directory's path is text").to_owned();
-        told(Self::open_with(nodes, terms, &["sh", "-c", START_WHEN_LET, &held]).await)
+        told(Self::open_with(nodes, terms, &["sh", "-c", START_WHEN_LET, &held], "").await)
     }
 
-    async fn open_with(mut nodes: Nodes, terms: Terms, before: &[&str]) -> Result<Self, ClusterError> {
+    async fn open_with(mut nodes: Nodes, terms: Terms, before: &[&str], sellers: &str) -> Result<Self, ClusterError> {
         let gate = Gate::to(nodes.rpc_url()["http://".len()..].parse().expect("an address and a port")).await;
         nodes.add(BOOTSTRAP, &Setup::default()).await?;
         let bootstrap = nodes.run(BOOTSTRAP).await?.running()?.p2p.clone();
         let program = nodes.program().to_str().expect("the program's path is text").to_owned();
         let start = [before, &[&program, "demo-service", "--port", "{port}"]].concat();
-        let config = format!("[service.adder]\nstart = {}\nhealth = \"/healthz\"\n", json!(start));
+        let config = format!("{sellers}[service.adder]\nstart = {}\nhealth = \"/healthz\"\n", json!(start));
         let setup = Setup { bootstrap, keys: true, ..Setup::default() };
         let seller = Setup { rpc_url: Some(gate.url()), config, ..setup.clone() };
         let words = Mnemonic::generate(Words::Twelve).expect("random bytes").phrase().as_str().to_owned();

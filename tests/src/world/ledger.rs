@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
-use stellar_xdr::{AlphaNum4, AssetCode4, ChangeTrustAsset, ChangeTrustOp, LedgerHeader, OperationBody};
+use stellar_xdr::{
+    AlphaNum4, AssetCode4, ChangeTrustAsset, ChangeTrustOp, FeeBumpTransactionInnerTx, LedgerHeader, OperationBody,
+    TransactionEnvelope,
+};
 use tradepost_devnet::{Faults, Ledger, TransactionRecord};
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::Stroops;
@@ -42,6 +45,9 @@ pub struct WorldLedger {
     fees: BTreeMap<AccountId, i64>,
     included: Vec<TxHash>,
     newest: Vec<Included>,
+    /// What a ledger includes at the least, in stroops for each operation.
+    least_rate: i64,
+    bumps: usize,
 }
 
 /// A transaction that a ledger included.
@@ -77,6 +83,31 @@ impl WorldLedger {
             fees: BTreeMap::new(),
             included: Vec::new(),
             newest: Vec::new(),
+            least_rate: 0,
+            bumps: 0,
+        }
+    }
+
+    /// From now on a ledger includes only what offers so much for each operation; the rest waits in vain, as where others
+    /// offer more.
+    pub fn fees_rise_to(&mut self, least_rate: i64) {
+        self.least_rate = least_rate;
+    }
+
+    /// How many fee bumps ledgers included.
+    pub fn bumps(&self) -> usize {
+        self.bumps
+    }
+
+    /// What an envelope offers for each operation; a fee bump counts as one more.
+    fn rate(envelope: &[u8]) -> i64 {
+        match xdr::read::<TransactionEnvelope>("transaction envelope", envelope) {
+            Ok(TransactionEnvelope::Tx(v1)) => i64::from(v1.tx.fee) / v1.tx.operations.len() as i64,
+            Ok(TransactionEnvelope::TxFeeBump(bump)) => {
+                let FeeBumpTransactionInnerTx::Tx(inner) = &bump.tx.inner_tx;
+                bump.tx.fee / (inner.tx.operations.len() as i64 + 1)
+            }
+            _ => i64::MAX,
         }
     }
 
@@ -136,6 +167,9 @@ impl WorldLedger {
 
     /// Hands an envelope over.
     pub fn submit(&mut self, envelope: &[u8]) -> SubmitAnswer {
+        if Self::rate(envelope) < self.least_rate {
+            return SubmitAnswer::Pending;
+        }
         let sent = self.rpc("sendTransaction", &json!({ "transaction": xdr::to_base64(envelope) }));
         match text(&sent["status"]) {
             "PENDING" => SubmitAnswer::Pending,
@@ -180,9 +214,10 @@ impl WorldLedger {
     }
 
     fn take_in(&mut self, record: &TransactionRecord) {
-        let transaction = SignedTransaction::read(&record.envelope_xdr, &self.network).expect("nobody bumps fees here");
+        let transaction = SignedTransaction::read_included(&record.envelope_xdr, &self.network).expect("a transaction");
         self.included.push(transaction.hash());
-        *self.fees.entry(transaction.source()).or_default() += record.result.fee_charged;
+        let payer = self.payer(&record.envelope_xdr).unwrap_or_else(|| transaction.source());
+        *self.fees.entry(payer).or_default() += record.result.fee_charged;
         self.newest.push(Included {
             source: transaction.source(),
             sequence: transaction.sequence(),
@@ -214,6 +249,13 @@ impl WorldLedger {
                 _ => {}
             }
         }
+    }
+
+    /// Who pays for a fee bump.
+    fn payer(&mut self, envelope: &[u8]) -> Option<AccountId> {
+        let Ok(TransactionEnvelope::TxFeeBump(bump)) = xdr::read("transaction envelope", envelope) else { return None };
+        self.bumps += 1;
+        xdr::read_plain(&bump.tx.fee_source)
     }
 
     /// Accounts + claimable balances + fee pool = total, and trustlines + claimable balances = issued, counted entry by

@@ -172,6 +172,9 @@ impl Node {
                 escrows: vec![EscrowKind::Timed],
                 max_spend: Stroops::whole(1_000),
                 max_fee_per_operation: Stroops::new(1_000).expect("positive"),
+                max_deadline_fee: Stroops::whole(1),
+                one_word_limit: None,
+                submitters: 0,
             },
         };
         Self {

@@ -8,7 +8,7 @@ use tradepost_protocol::market::Market;
 use tradepost_protocol::message::{BalanceId, TxHash};
 use tradepost_protocol::recover::{Found, FoundFor, FoundState};
 
-use super::Moment;
+use super::{Moment, SubmitterView};
 
 /// How far the search is, and what it found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub struct RecoveryView {
     /// Escrows and bonds, by when they are due. Those that the node knows and sees to anyway are among what the wallet
     /// has locked.
     pub found: Vec<FoundView>,
+    /// Submitter accounts that stand on the ledger; their keys follow from the account's.
+    pub submitters: Vec<SubmitterView>,
 }
 
 /// An escrow or a bond that was found.
@@ -65,6 +67,7 @@ impl RecoveryView {
             walked: progress.map_or(0, |p| p.walked),
             of: progress.map_or(0, |p| p.of),
             done: progress.is_some_and(|p| p.is_done()),
+            submitters: SubmitterView::standing(market),
             found: market.found().into_iter().map(|found| FoundView::of(found, account)).collect(),
         }
     }

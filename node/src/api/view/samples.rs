@@ -140,6 +140,7 @@ pub(crate) fn own_offering() -> OwnOfferingView {
 /// A wallet with one escrow out.
 pub(crate) fn wallet() -> WalletView {
     WalletView {
+        submitters: Vec::new(),
         account: Some(account(1)),
         exists: true,
         balance: Stroops::whole(100),
@@ -193,7 +194,14 @@ pub(crate) fn recovery() -> RecoveryView {
         may_be_collected_by: None,
         ..escrow.clone()
     };
-    RecoveryView { account: Some(account(1)), walked: 77, of: 77, done: true, found: vec![escrow, bond] }
+    RecoveryView {
+        account: Some(account(1)),
+        walked: 77,
+        of: 77,
+        done: true,
+        found: vec![escrow, bond],
+        submitters: Vec::new(),
+    }
 }
 
 /// A server that is well.

@@ -9,6 +9,7 @@ use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::bond;
 use tradepost_protocol::escrow::outcome::EscrowState;
 use tradepost_protocol::escrow::timed;
+use tradepost_protocol::intent::queues::Submitter;
 use tradepost_protocol::intent::{Intent, IntentState, Purpose};
 use tradepost_protocol::market::{Market, Offer, OfferState};
 use tradepost_protocol::message::{BalanceId, TxHash};
@@ -36,6 +37,21 @@ pub struct WalletView {
     pub locked: Vec<LockedView>,
     /// Transactions that the ledger hasn't decided yet.
     pub transactions: Vec<TransactionView>,
+    /// Submitter accounts that stand on the ledger: they carry transactions with deadlines.
+    pub submitters: Vec<SubmitterView>,
+}
+
+/// An account of one's own that carries transactions with deadlines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubmitterView {
+    /// Its number.
+    pub index: u8,
+    /// The account.
+    pub account: AccountId,
+    /// All native coins in it, its reserve included.
+    pub balance: Stroops,
+    /// Transactions that it carries or will carry.
+    pub busy: usize,
 }
 
 /// Money that is locked in a balance.
@@ -64,11 +80,12 @@ pub struct LockedView {
 pub struct TransactionView {
     /// Its hash.
     pub hash: TxHash,
-    /// bond, reclaim_bond, fund, collect, give_back, refund, pay or reclaim.
+    /// bond, reclaim_bond, fund, collect, give_back, refund, pay, reclaim, open_submitter, feed_submitter or
+    /// merge_submitter.
     pub purpose: String,
-    /// What that is for: a series, a binding, a payment's own number, or a balance that was found.
+    /// What that is for: a series, a binding, a payment's own number, a balance that was found, or a submitter's number.
     pub of: String,
-    /// held, signed, submitted, included, failed, dead or unknown.
+    /// held, signed, submitted, bumped (its fee was raised), included, failed, dead or unknown.
     pub state: String,
     /// The sequence number that it uses.
     pub sequence: i64,
@@ -80,7 +97,9 @@ impl WalletView {
     /// The wallet of this market.
     pub fn of(market: &Market) -> Self {
         let params = market.params().unwrap_or(LedgerParams::USUAL);
-        let committed = market.queue().map_or(Stroops::ZERO, |q| q.committed(&Asset::Native, &params));
+        let account = market.setup().keys.account_id();
+        let committed = market.queue().zip(account).map(|(queue, own)| queue.committed(own, &Asset::Native, &params));
+        let committed = committed.unwrap_or_default();
         let state = market.account();
         let spendable = state.and_then(|s| params.available(s).minus(committed)).unwrap_or_default();
         let bonds = market.offers().filter_map(|(_, offer)| bond_lock(offer, &params));
@@ -88,7 +107,7 @@ impl WalletView {
         let wanted = market.found().into_iter().filter(|found| found.state == FoundState::Wanted);
         let found = wanted.map(|found| found_lock(found, &params));
         Self {
-            account: market.setup().keys.account_id(),
+            account,
             exists: state.is_some(),
             balance: state.map(|s| s.balance).unwrap_or_default(),
             spendable,
@@ -96,7 +115,19 @@ impl WalletView {
             committed,
             locked: bonds.chain(escrows).chain(found).collect(),
             transactions: market.queue().map(|q| q.open().map(TransactionView::from).collect()).unwrap_or_default(),
+            submitters: SubmitterView::standing(market),
         }
+    }
+}
+
+impl SubmitterView {
+    /// Those of this market's owner that stand on the ledger.
+    pub fn standing(market: &Market) -> Vec<Self> {
+        let view = |submitter: Submitter<'_>| {
+            let Submitter { index, account, busy, .. } = submitter;
+            Some(Self { index, account, balance: submitter.state?.balance, busy })
+        };
+        market.submitters().filter_map(view).collect()
     }
 }
 
@@ -156,11 +187,15 @@ impl From<&Intent> for TransactionView {
             Purpose::Refund { binding } => ("refund", binding.to_string()),
             Purpose::Pay { id } => ("pay", hex::encode(id)),
             Purpose::Reclaim { balance } => ("reclaim", balance.to_string()),
+            Purpose::OpenSubmitter { index } => ("open_submitter", index.to_string()),
+            Purpose::FeedSubmitter { index } => ("feed_submitter", index.to_string()),
+            Purpose::MergeSubmitter { index } => ("merge_submitter", index.to_string()),
         };
         let state = match intent.state {
             IntentState::Signed { held: true } => "held",
             IntentState::Signed { held: false } => "signed",
             IntentState::Submitted => "submitted",
+            IntentState::Bumped(_) => "bumped",
             IntentState::Included { success: true, .. } => "included",
             IntentState::Included { success: false, .. } => "failed",
             IntentState::Dead => "dead",
@@ -175,6 +210,13 @@ impl From<&Intent> for TransactionView {
             max_time: intent.max_time.into(),
         }
     }
+}
+
+/// Submitter accounts are on their way back into the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merging {
+    /// Which.
+    pub accounts: Vec<AccountId>,
 }
 
 /// A payment is in the ledger.

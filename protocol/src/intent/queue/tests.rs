@@ -12,27 +12,27 @@ use crate::stellar::{operation, xdr};
 use crate::step::{Batch, Commit, Write};
 use crate::time::Timestamp;
 
-pub(super) const POLL: Duration = Duration::from_secs(1);
+pub(in crate::intent) const POLL: Duration = Duration::from_secs(1);
 /// Ledgers close every five seconds; ledger n closes at second 5 n.
-pub(super) const CLOSE: u64 = 5;
+pub(in crate::intent) const CLOSE: u64 = 5;
 
-pub(super) fn key() -> SigningKey {
+pub(in crate::intent) fn key() -> SigningKey {
     SigningKey::from_bytes(&[21; 32])
 }
 
-pub(super) fn me() -> AccountId {
+pub(in crate::intent) fn me() -> AccountId {
     AccountId::of(&key())
 }
 
-pub(super) fn network() -> NetworkId {
+pub(in crate::intent) fn network() -> NetworkId {
     NetworkId::of_passphrase("a test")
 }
 
-pub(super) fn purpose(n: u8) -> Purpose {
+pub(in crate::intent) fn purpose(n: u8) -> Purpose {
     Purpose::Collect { binding: BindingId::from_bytes([n; 32]) }
 }
 
-pub(super) fn account(sequence: i64) -> AccountState {
+pub(in crate::intent) fn account(sequence: i64) -> AccountState {
     AccountState {
         id: me(),
         balance: Stroops::whole(100),
@@ -48,15 +48,15 @@ pub(super) fn account(sequence: i64) -> AccountState {
     }
 }
 
-pub(super) fn ledger(sequence: u32) -> LedgerPoint {
+pub(in crate::intent) fn ledger(sequence: u32) -> LedgerPoint {
     LedgerPoint::new(sequence, Timestamp::from_secs(u64::from(sequence) * CLOSE))
 }
 
-pub(super) fn now(secs: u64) -> Now {
+pub(in crate::intent) fn now(secs: u64) -> Now {
     Now::from(Timestamp::from_secs(secs))
 }
 
-pub(super) fn result(result: TransactionResultResult) -> Vec<u8> {
+pub(in crate::intent) fn result(result: TransactionResultResult) -> Vec<u8> {
     xdr::write(&TransactionResult { fee_charged: 100, result, ext: TransactionResultExt::V0 }).unwrap()
 }
 
@@ -64,16 +64,16 @@ fn pay() -> Operation {
     operation::pay(AccountId::from_bytes([5; 32]), &Asset::Native, Stroops::whole(3))
 }
 
-pub(super) fn plan(purpose: Purpose, until: u64, hold: bool) -> Plan {
+pub(in crate::intent) fn plan(purpose: Purpose, until: u64, hold: bool) -> Plan {
     let bounds = Bounds::until(Timestamp::from_secs(until));
     Plan { purpose, operations: vec![pay()], bounds, fee: 100, hold }
 }
 
 /// A store that keeps what was committed.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Disk {
+pub(in crate::intent) struct Disk {
     values: BTreeMap<Vec<u8>, Vec<u8>>,
-    pub(super) commits: usize,
+    pub(in crate::intent) commits: usize,
 }
 
 impl Commit for Disk {
@@ -92,7 +92,7 @@ impl Commit for Disk {
 }
 
 impl Disk {
-    pub(super) fn intents(&self) -> Vec<Intent> {
+    pub(in crate::intent) fn intents(&self) -> Vec<Intent> {
         self.values.values().map(|bytes| Intent::from_bytes(bytes).unwrap()).collect()
     }
 }
@@ -126,7 +126,7 @@ fn finished(effects: &[QueueEffect]) -> Option<IntentOutcome> {
     })
 }
 
-pub(super) fn not_found(latest: u32, oldest: u32) -> TxStatus {
+pub(in crate::intent) fn not_found(latest: u32, oldest: u32) -> TxStatus {
     TxStatus::NotFound { latest: ledger(latest), oldest }
 }
 
@@ -345,11 +345,11 @@ fn a_held_transaction_that_the_counterparty_submits_is_found() {
 fn open_transactions_commit_their_amount_and_fee_until_they_have_ended() {
     let (mut queue, hash) = submitted();
     let params = LedgerParams::USUAL;
-    assert_eq!(queue.committed(&Asset::Native, &params), Stroops::new(30_000_100).unwrap());
+    assert_eq!(queue.committed(me(), &Asset::Native, &params), Stroops::new(30_000_100).unwrap());
     let hexa = Asset::issued("HEXA", me()).unwrap();
-    assert_eq!(queue.committed(&hexa, &params), Stroops::ZERO);
+    assert_eq!(queue.committed(me(), &hexa, &params), Stroops::ZERO);
     effects(queue.status(hash, not_found(21, 1)));
-    assert_eq!(queue.committed(&Asset::Native, &params), Stroops::ZERO);
+    assert_eq!(queue.committed(me(), &Asset::Native, &params), Stroops::ZERO);
 }
 
 #[test]
@@ -377,4 +377,62 @@ fn forgetting_a_dead_transaction_leaves_the_one_that_took_its_number() {
     queue.forget(purpose(1)).commit_to(&mut disk).unwrap();
     let [left] = &disk.intents()[..] else { panic!("{:?}", disk.intents()) };
     assert_eq!((left.purpose, left.sequence), (purpose(2), 8));
+}
+
+fn raise(queue: &mut AccountQueue, fee: i64, at: u32) -> (TxHash, Vec<u8>, Disk) {
+    let fee = Stroops::new(fee).unwrap();
+    let mut disk = Disk::default();
+    let step = queue.bump(purpose(1), fee, &key(), ledger(at), now(u64::from(at) * CLOSE)).unwrap();
+    let mut done = step.commit_to(&mut disk).unwrap();
+    let Some(QueueEffect::Submit { hash, envelope }) = done.pop() else { panic!("nothing is sent") };
+    assert!(done.is_empty());
+    (hash, envelope, disk)
+}
+
+#[test]
+fn what_waits_for_five_ledgers_is_due_to_offer_more_and_the_offer_is_durable_before_it_is_sent() {
+    let (mut queue, inner) = submitted();
+    assert!(queue.due(ledger(14)).is_empty());
+    let due = queue.due(ledger(15));
+    let [due] = due[..] else { panic!("{due:?}") };
+    assert_eq!((due.purpose, due.payer, due.inner, due.last), (purpose(1), me(), due.inner, due.inner));
+    assert_eq!(due.inner, Offered { fee: Stroops::new(100).unwrap(), operations: 1 });
+    let (hash, envelope, disk) = raise(&mut queue, 2_000, 15);
+    assert_ne!(hash, inner);
+    let stored = disk.intents();
+    let IntentState::Bumped(bump) = &stored[0].state else { panic!("{stored:?}") };
+    assert_eq!((bump.hash, &bump.envelope, bump.fee.get()), (hash, &envelope, 2_000));
+    assert!(queue.due(ledger(19)).is_empty());
+    assert_eq!(queue.due(ledger(20))[0].last, Offered { fee: Stroops::new(2_000).unwrap(), operations: 2 });
+    assert!(queue.due(ledger(21)).is_empty(), "its time is over with ledger 20");
+    assert_eq!(queue.committed(me(), &Asset::Native, &LedgerParams::USUAL), Stroops::new(30_002_000).unwrap());
+}
+
+#[test]
+fn after_a_crash_the_highest_offer_is_known_and_sent_again() {
+    let (mut queue, inner) = submitted();
+    raise(&mut queue, 2_000, 15);
+    let (hash, envelope, disk) = raise(&mut queue, 20_000, 20);
+    let mut again = AccountQueue::new(me(), network(), POLL);
+    let resumed = effects(again.restore(disk.intents(), now(101)));
+    assert_eq!(resumed[..2], [QueueEffect::Submit { hash, envelope }, QueueEffect::Ask { hash: inner }]);
+    let late = effects(again.submitted(inner, &SubmitAnswer::TryAgainLater, now(101)));
+    assert!(late.is_empty(), "an answer about an earlier envelope says nothing: {late:?}");
+    let at = ledger(20);
+    let ended = effects(again.status(inner, TxStatus::Success { at, result: Vec::new() }));
+    assert!(matches!(finished(&ended), Some(IntentOutcome::Included { success: true, .. })));
+}
+
+#[test]
+fn what_has_no_deadline_is_held_or_isnt_valid_yet_offers_no_more() {
+    for (what, hold, from) in [(Purpose::Pay { id: [1; 16] }, false, 0), (purpose(1), true, 0), (purpose(1), false, 90)]
+    {
+        let mut queue = AccountQueue::new(me(), network(), POLL);
+        queue.want(what, Priority::Deadline);
+        drop(queue.account_seen(account(7), ledger(10)));
+        let mut plan = plan(what, 100, hold);
+        plan.bounds.from = Timestamp::from_secs(from);
+        drop(queue.sign(plan, &key(), now(50)).unwrap());
+        assert!(queue.due(ledger(16)).is_empty(), "{what} {hold} {from}");
+    }
 }

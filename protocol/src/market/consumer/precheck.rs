@@ -5,6 +5,7 @@ use core::time::Duration;
 use rand_core::CryptoRng;
 
 use crate::account::{PeerId, ServingKey};
+use crate::amount::Stroops;
 use crate::binding::frames::{Ping, Pong};
 use crate::binding::precheck::PrecheckFailure;
 use crate::book::Listing;
@@ -75,9 +76,10 @@ impl Market {
         if !body.price.asset.is_native() {
             keys.extend([account, body.recipient].map(|a| Key::Trustline(a, body.price.asset.clone())));
         }
+        let ask = self.gated(Ask::Precheck(id), body.price.total(units).unwrap_or(Stroops::MAX));
         let until = now.plus(PRECHECK_LIFE);
         self.binds.insert(id, PendingBind { offering, units, dry_run, nonce: [0; 32], cost: None, until });
-        step.then(Effect::Read { ask: Ask::Precheck(id), keys });
+        step.then(Effect::Read { ask, keys });
     }
 
     /// What the pre-checks look at is here: they run in their order, the ping last.

@@ -79,6 +79,9 @@ fn node(n: usize, now: Now) -> Node {
             escrows: vec![EscrowKind::Timed],
             max_spend: Stroops::whole(1_000),
             max_fee_per_operation: Stroops::new(100).unwrap(),
+            max_deadline_fee: Stroops::whole(1),
+            one_word_limit: None,
+            submitters: 0,
         },
     };
     let (market, _) = Market::restore(setup.clone(), [], now).unwrap();
