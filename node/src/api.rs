@@ -13,10 +13,12 @@
 //! | `GET`, `POST /v1/services`, `GET /v1/services/{key}` | records of one's services |
 //! | `GET`, `POST /v1/bindings`, `GET /v1/bindings/{id}` | bindings; bind, or only look |
 //! | `POST /v1/bindings/{id}/unbind` | end one |
+//! | `GET`, `POST /v1/requests`, `POST /v1/requests/{id}/cancel` | published requests; publish, or only look; take back |
 //! | `ANY /v1/bindings/{id}/call/…` | the provider's service, through the network |
-//! | `GET /v1/wallet`, `POST /v1/wallet/pay`, `/v1/wallet/fund` | money |
+//! | `GET /v1/wallet`, `POST /v1/wallet/pay`, `/v1/wallet/fund`, `/v1/wallet/trust` | money |
 //! | `POST /v1/wallet/merge` | the submitter accounts' coins back into the account |
 //! | `GET`, `POST /v1/wallet/recover` | what the account's key alone finds; look for it, or take it back |
+//! | `GET`, `POST /v1/timestamps` | batches of timestamps; make one, or only look |
 //! | `GET /v1/peers` | who is connected |
 //! | `GET /v1/events` | what changes, as server-sent events |
 //! | `POST /v1/backup` | the node's state in one file |
@@ -36,9 +38,11 @@ mod peers;
 pub mod problem;
 mod reject;
 pub mod request;
+mod requests;
 mod server;
 mod services;
 mod status;
+mod timestamps;
 pub mod view;
 mod wallet;
 
@@ -90,10 +94,14 @@ pub(crate) fn router(context: Context, guard: Guard) -> Router {
         .route("/v1/services", get(services::list).post(services::register))
         .route("/v1/bindings", get(bindings::list).post(bindings::bind))
         .route("/v1/bindings/{id}/unbind", post(bindings::unbind))
+        .route("/v1/requests", get(requests::list).post(requests::publish))
+        .route("/v1/requests/{id}/cancel", post(requests::cancel))
         .route("/v1/wallet/pay", post(wallet::pay))
         .route("/v1/wallet/fund", post(wallet::fund))
         .route("/v1/wallet/merge", post(wallet::merge))
+        .route("/v1/wallet/trust", post(wallet::trust))
         .route("/v1/wallet/recover", get(wallet::recovery).post(wallet::recover))
+        .route("/v1/timestamps", get(timestamps::list).post(timestamps::stamp))
         .route("/v1/backup", post(backup::make))
         .route("/v1/shutdown", post(status::shutdown))
         .layer(DefaultBodyLimit::max(MAX_BODY))

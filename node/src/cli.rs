@@ -9,17 +9,22 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod devnet;
+pub mod export;
 pub mod failure;
 pub mod init;
 pub mod man;
+pub mod message;
 pub mod offering;
 pub mod peers;
 pub mod recover;
+pub mod request;
 pub mod run;
 pub mod service;
 mod show;
 pub mod status;
 pub mod store;
+pub mod timestamp;
+pub mod trust;
 pub mod wallet;
 
 use std::path::PathBuf;
@@ -95,6 +100,9 @@ enum Command {
     Offering(offering::OfferingCommand),
     /// Buys: binds an offering, with the money in escrow.
     Bind(bind::Bind),
+    /// Asks by gossip, where a provider can't be reached now.
+    #[command(subcommand)]
+    Request(request::RequestCommand),
     /// What was bought and sold.
     #[command(subcommand)]
     Binding(binding::BindingCommand),
@@ -106,6 +114,9 @@ enum Command {
     /// Money.
     #[command(subcommand)]
     Wallet(wallet::WalletCommand),
+    /// Proves that something existed when a ledger closed.
+    #[command(subcommand)]
+    Timestamp(timestamp::TimestampCommand),
     /// Writes the running node's state, its encrypted keys and its configuration to one file.
     Backup(backup::BackupCommand),
     /// Makes a new home from a backup.
@@ -220,10 +231,12 @@ fn execute(cli: Cli) -> Result<(), Failure> {
             Command::Status(status) => status.run(&cli.global).await,
             Command::Offering(offering) => offering.run(&cli.global).await,
             Command::Bind(bind) => bind.run(&cli.global).await,
+            Command::Request(request) => request.run(&cli.global).await,
             Command::Binding(binding) => binding.run(&cli.global).await,
             Command::Call(call) => call.run(&cli.global).await,
             Command::Service(service) => service.run(&cli.global).await,
             Command::Wallet(wallet) => wallet.run(&cli.global).await,
+            Command::Timestamp(timestamp) => timestamp.run(&cli.global).await,
             Command::Backup(backup) => backup.run(&cli.global).await,
             Command::Restore(restore) => restore.run(&cli.global),
             Command::Store(store) => store.run(&cli.global),

@@ -6,6 +6,7 @@
 //! node-key      the libp2p identity of a node without keys
 //! data/         the store
 //! archive/      stores of networks that were reset    (see archive; absent where none was)
+//! timestamps/   one file for each batch of timestamps, with all that proves it
 //! services/     one record for each process that the supervisor started
 //! api-token     the bearer token of the local API, for its owner alone
 //! run.json      where the running node is reached; absent while none runs
@@ -140,6 +141,11 @@ impl Home {
     /// `services/`.
     pub fn services_dir(&self) -> PathBuf {
         self.dir.join("services")
+    }
+
+    /// `timestamps/`, which the first batch makes.
+    pub fn timestamps_dir(&self) -> PathBuf {
+        self.dir.join("timestamps")
     }
 
     /// `api-token`.

@@ -18,6 +18,7 @@ pub mod shutdown;
 pub mod supervisor;
 pub mod telemetry;
 pub mod terminal;
+pub mod timestamps;
 
 use std::process::ExitCode;
 

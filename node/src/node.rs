@@ -46,6 +46,7 @@ use crate::market::metrics::MarketMetrics;
 use crate::market::{self, Mailbox, MarketHandle, Outside, Runner, RunnerParts};
 use crate::supervisor::{ServiceEvent, Supervisor};
 use crate::telemetry::Metrics;
+use crate::timestamps::Timestamps;
 pub use health::{Health, LedgerHealth};
 
 /// Operations of the largest ordinary transaction: claim a balance, pay it on.
@@ -293,6 +294,7 @@ impl Starting {
             network.clone(),
             Arc::clone(&handle.ledger) as Arc<dyn Ledger>,
             handle.supervisor.clone(),
+            Timestamps::of(&handle.facts.home, &handle.facts.passphrase),
             handle.facts.config.services.clone(),
             metrics.clone(),
         );

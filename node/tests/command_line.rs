@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 const PHRASE: &str = "illness spike retreat truth genius clock brain pass fit cave bargain toe";
+const SECRET: &str = "SBGWSG6BTNCKCOB3DIFBGCVMUPQFYPA2G4O34RMTB343OYPXU5DJDVMN";
 const ACCOUNT: &str = "GDRXE2BQUC3AZNPVFSCEZ76NJ3WWL25FYFK6RGZGIEKWE4SOOHSUJUJ6";
 
 fn tradepost(home: &Path, args: &[&str]) -> Command {
@@ -93,9 +94,90 @@ fn a_mnemonic_brings_the_account_back_and_is_shown_nowhere() {
     for file in ["keys.json", "config.toml"] {
         everything += &std::fs::read_to_string(home.join(file)).unwrap();
     }
-    for secret in ["illness", "retreat", "horse", "SBGWSG6BTNCKCOB3DIFBGCVMUPQFYPA2G4O34RMTB343OYPXU5DJDVMN"] {
+    for secret in ["illness", "retreat", "horse", SECRET] {
         assert!(!everything.contains(secret), "{secret}");
     }
+}
+
+/// A home with the account of [`PHRASE`] under the passphrase `correct horse battery`.
+fn recovered(home: &Path) {
+    let mut command = tradepost(home, &["init", "--recover", "--no-fund"]);
+    command.env("TRADEPOST_PASSPHRASE", "correct horse battery").stdin(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(PHRASE.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn an_export_shows_the_secret_key_only_when_asked_with_consent_and_the_passphrase_and_to_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    recovered(&home);
+    let with = |args: &[&str], passphrase: &str| {
+        tradepost(&home, args).env("TRADEPOST_PASSPHRASE", passphrase).output().unwrap()
+    };
+    let told = |done: &Output| text(&done.stdout).to_owned() + text(&done.stderr);
+
+    let public = run(&home, &["wallet", "export"]);
+    assert!(public.status.success(), "{}", told(&public));
+    assert!(text(&public.stdout).contains(ACCOUNT) && !told(&public).contains(SECRET), "no passphrase, no secret");
+
+    let right = "correct horse battery";
+    let nobody = with(&["wallet", "export", "--secret"], right);
+    let dry = with(&["wallet", "export", "--secret", "--dry-run"], right);
+    let wrong = with(&["wallet", "export", "--secret", "--yes"], "wrong horse battery");
+    let none = run(&home, &["wallet", "export", "--secret", "--yes"]);
+    for (done, code) in [(&nobody, 3), (&dry, 0), (&wrong, 3), (&none, 2)] {
+        assert!(!told(done).contains(SECRET));
+        assert_eq!(done.status.code(), Some(code), "{}", told(done));
+    }
+    let shown = with(&["wallet", "export", "--secret", "--yes", "--json"], right);
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!((shown["account"].as_str(), shown["secret"].as_str()), (Some(ACCOUNT), Some(SECRET)));
+
+    // Redirected into a file that others can read: refused before anything is in it. Into one's own: fine.
+    for (mode, code) in [(0o644, 3), (0o600, 0)] {
+        let path = dir.path().join(format!("{mode:o}"));
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        let mut command = tradepost(&home, &["wallet", "export", "--secret", "--yes"]);
+        let done = command.env("TRADEPOST_PASSPHRASE", right).stdout(file).output().unwrap();
+        assert_eq!(done.status.code(), Some(code), "{}", told(&done));
+        assert_eq!(std::fs::read_to_string(&path).unwrap().contains(SECRET), code == 0);
+    }
+    let path = dir.path().join("export");
+    let args = ["wallet", "export", "--secret", "--yes", "--file", path.to_str().unwrap()];
+    assert!(with(&args, right).status.success());
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+    assert_eq!((mode & 0o777, std::fs::read_to_string(&path).unwrap().contains(SECRET)), (0o600, true));
+    assert_eq!(with(&args, right).status.code(), Some(1), "a file is never replaced");
+}
+
+#[test]
+fn a_signed_message_verifies_for_its_bytes_and_its_account_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    recovered(&home);
+    let sign = |args: &[&str]| {
+        let mut command = tradepost(&home, &[&["wallet", "sign"], args].concat());
+        let done = command.env("TRADEPOST_PASSPHRASE", "correct horse battery").output().unwrap();
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        text(&done.stdout).trim().to_owned()
+    };
+    let signature = sign(&["I am here"]);
+    let file = dir.path().join("message");
+    std::fs::write(&file, "I am here").unwrap();
+    assert_eq!(sign(&["--file", file.to_str().unwrap()]), signature);
+    // Whoever verifies needs neither keys nor a home.
+    let nowhere = dir.path().join("nowhere");
+    let verify = |args: &[&str]| run(&nowhere, &[&["wallet", "verify"], args].concat()).status.code();
+    assert_eq!(verify(&[ACCOUNT, &signature, "I am here"]), Some(0));
+    assert_eq!(verify(&[ACCOUNT, &signature, "--file", file.to_str().unwrap()]), Some(0));
+    assert_eq!(verify(&[ACCOUNT, &signature, "I am here\n"]), Some(3));
+    let other = "GBAW5XGWORWVFE2XTJYDTLDHXTY2Q2MO73HYCGB3XMFMQ562Q2W2GJQX";
+    assert_eq!(verify(&[other, &signature, "I am here"]), Some(3));
+    assert_eq!(verify(&[ACCOUNT, "c2hvcnQ=", "I am here"]), Some(2));
+    assert_eq!(verify(&[ACCOUNT, &signature]), Some(2), "a message is needed");
 }
 
 #[test]

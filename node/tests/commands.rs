@@ -263,3 +263,55 @@ fn money_is_shown_paid_and_missed_to_the_stroop() {
     child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
     assert_eq!((child.wait().unwrap().code(), complaint.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn an_asset_is_trusted_and_no_longer_and_what_is_stamped_is_proved_without_the_node() {
+    let dir = tempfile::tempdir().unwrap();
+    let devnet = Running::start(tradepost(&dir.path().join("devnet"), &["devnet", "--port", "0", "--json"]));
+    let owner = Owner::init(dir.path(), "owner", devnet.line["rpc_url"].as_str().unwrap());
+    let mut node = owner.run(None);
+    let asset = format!("HEXA:{}", devnet.line["friendbot_account"].as_str().unwrap());
+    owner.until(&["wallet", "show"], |wallet| wallet["exists"] == true);
+
+    let (code, question) = owner.fails(&["wallet", "trust", &asset, "--limit", "500"]);
+    assert_eq!(code, 3, "nobody agreed");
+    assert!(question.contains("0.5 XLM, locked until") && question.contains("up to 500"), "{question}");
+    let cost = owner.json(&["wallet", "trust", &asset, "--dry-run"]);
+    assert_eq!((&cost["reserve"], &cost["before"]), (&"5000000".into(), &Value::Null));
+    assert!(owner.json(&["wallet", "trust", &asset, "--limit", "500", "--yes"])["transaction"].is_string());
+    assert_eq!(owner.json(&["wallet", "trust", &asset, "--dry-run"])["before"], "5000000000");
+    assert!(owner.done(&["wallet", "trust", &asset, "--limit", "0", "--yes"]).starts_with("removed"));
+    assert_eq!(owner.fails(&["wallet", "trust", &asset, "--limit", "0", "--yes"]).0, 3, "there is none");
+    assert_eq!(owner.fails(&["wallet", "trust", "HEXA", "--yes"]).0, 2);
+
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (one, two) = (file("one.txt", "one"), file("two.txt", "two"));
+    assert_eq!(owner.fails(&["timestamp", "batch", &one]).0, 3, "nobody agreed");
+    let made = owner.json(&["timestamp", "batch", &one, &two, "--yes"]);
+    assert_eq!(made["proofs"].as_array().unwrap().len(), 2);
+    let list = owner.until(&["timestamp", "list"], |list| list["items"][0]["state"] == "kept");
+    assert_eq!((&list["items"][0]["root"], &list["items"][0]["count"]), (&made["root"], &2.into()));
+    assert_eq!(owner.fails(&["timestamp", "batch", &one, "--yes"]).0, 3, "a proof is never replaced");
+    assert_eq!(node.drain(), Some(0));
+    drop((node, devnet));
+
+    // From here on there is neither node nor ledger.
+    let nobody = Owner { home: dir.path().join("nowhere") };
+    let proof = format!("{one}.timestamp.json");
+    let verified = nobody.json(&["timestamp", "verify", &proof]);
+    assert_eq!((&verified["file"], &verified["transaction"]), (&one.as_str().into(), &made["transaction"]));
+    assert!(nobody.done(&["timestamp", "verify", &proof, &one]).contains("it existed at"));
+    assert_eq!(nobody.fails(&["timestamp", "verify", &proof, &two]).0, 3, "another file");
+    let again = owner.done(&["timestamp", "proof", &two]);
+    assert_eq!(again, std::fs::read_to_string(format!("{two}.timestamp.json")).unwrap());
+    assert_eq!(owner.fails(&["timestamp", "proof", &"ab".repeat(32)]).0, 4);
+    let bent = file("bent.json", &std::fs::read_to_string(&proof).unwrap().replace("\"index\": 1", "\"index\": 2"));
+    let (code, complaint) = nobody.fails(&["timestamp", "verify", &bent]);
+    assert!(code == 3 && complaint.contains("proves nothing"), "{complaint}");
+    std::fs::write(&one, "one more").unwrap();
+    assert_eq!(nobody.fails(&["timestamp", "verify", &proof]).0, 3, "the file has changed since");
+}

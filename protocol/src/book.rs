@@ -26,6 +26,7 @@ mod frames;
 mod heads;
 mod listing;
 mod quota;
+mod requests;
 mod restore;
 mod series;
 mod shelf;
@@ -34,11 +35,13 @@ mod withdrawal;
 
 pub use bonds::{BondVerdict, BondWanted};
 pub use listing::{Filter, FindError, Listing, ListingError, ListingPage, Page};
+pub use requests::{ConsumerVerdict, ConsumerWanted, Published};
 pub use restore::Restored;
 pub use withdrawal::WithdrawError;
 
 use catch_up::Held;
 use quota::Quotas;
+use requests::Requests;
 use series::Series;
 use shelf::Shelf;
 use waiting::Waiting;
@@ -56,10 +59,16 @@ pub enum Want {
     PastRecord(MessageId),
     /// The first revision of a series, which says whose it is; its id is the series.
     FirstRevision(SeriesId),
+    /// The offering that a request is for.
+    Offering(MessageId),
+    /// The account of a request's consumer, to be seen on the ledger.
+    Consumer(AccountId),
+    /// The request that is taken back.
+    Request(MessageId),
 }
 
 impl Want {
-    /// The 32 bytes by which a peer's [`Book::message`] finds it; nothing for a bond, which only the ledger has.
+    /// The 32 bytes by which a peer's [`Book::message`] finds it; nothing for what only the ledger has.
     pub fn name(&self) -> Option<MessageId> {
         self.item().map(|(_, name)| name)
     }
@@ -67,11 +76,13 @@ impl Want {
     /// The kind of message that is wanted, and its [`Want::name`].
     pub fn item(&self) -> Option<(Kind, MessageId)> {
         match self {
-            Self::Bond(_) => None,
+            Self::Bond(_) | Self::Consumer(_) => None,
             Self::Template(id) => Some((Kind::Template, MessageId::from_bytes(*id.as_bytes()))),
             Self::Record(key) => Some((Kind::ServiceRecord, MessageId::from_bytes(*key.as_bytes()))),
             Self::PastRecord(id) => Some((Kind::ServiceRecord, *id)),
             Self::FirstRevision(id) => Some((Kind::Offering, MessageId::from_bytes(*id.as_bytes()))),
+            Self::Offering(id) => Some((Kind::Offering, *id)),
+            Self::Request(id) => Some((Kind::BindingRequest, *id)),
         }
     }
 }
@@ -155,6 +166,7 @@ pub struct Book {
     presences: BTreeMap<ServingKey, Signed<Presence>>,
     /// Series whose newest status was kept back for the relaying limit.
     unrelayed: BTreeSet<SeriesId>,
+    requests: Requests,
     held: Held,
     waiting: Waiting,
     quotas: Quotas,
@@ -193,6 +205,7 @@ impl Book {
             authors: BTreeMap::new(),
             presences: BTreeMap::new(),
             unrelayed: BTreeSet::new(),
+            requests: Requests::default(),
             held: Held::default(),
             waiting: Waiting::default(),
             quotas: Quotas::default(),

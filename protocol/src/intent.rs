@@ -17,7 +17,7 @@ use bincode::{Decode, Encode};
 use crate::account::AccountId;
 use crate::amount::Stroops;
 use crate::frame::{self, FrameError};
-use crate::message::{BalanceId, BindingId, SeriesId, TxHash};
+use crate::message::{BalanceId, BindingId, SeriesId, Sha256Hash, TxHash};
 use crate::stellar::LedgerPoint;
 use crate::time::Timestamp;
 
@@ -82,6 +82,16 @@ pub enum Purpose {
         /// Its number.
         index: u8,
     },
+    /// Makes, changes or removes a trustline, by command.
+    Trust {
+        /// The command's own id, so that a repeat of it is done once.
+        id: [u8; 16],
+    },
+    /// Puts the root of a batch of timestamps into the ledger.
+    Stamp {
+        /// The root.
+        root: Sha256Hash,
+    },
 }
 
 /// By which account a transaction goes, and how urgent it is.
@@ -107,6 +117,8 @@ impl Purpose {
             | Self::ReclaimBond { .. }
             | Self::Pay { .. }
             | Self::Reclaim { .. }
+            | Self::Trust { .. }
+            | Self::Stamp { .. }
             | Self::OpenSubmitter { .. }
             | Self::FeedSubmitter { .. } => Course::Ordinary,
             Self::MergeSubmitter { index } => Course::Submitter(*index),
@@ -128,6 +140,8 @@ impl fmt::Display for Purpose {
             Self::OpenSubmitter { index } => write!(f, "opening submitter account {index}"),
             Self::FeedSubmitter { index } => write!(f, "topping up submitter account {index}"),
             Self::MergeSubmitter { index } => write!(f, "merging submitter account {index}"),
+            Self::Trust { id } => write!(f, "trustline {}", hex::encode(id)),
+            Self::Stamp { root } => write!(f, "timestamp {root}"),
         }
     }
 }
@@ -335,6 +349,8 @@ mod tests {
             (Purpose::OpenSubmitter { index: 1 }, "0801".into()),
             (Purpose::FeedSubmitter { index: 2 }, "0902".into()),
             (Purpose::MergeSubmitter { index: 3 }, "0a03".into()),
+            (Purpose::Trust { id: [5; 16] }, format!("0b{}", "05".repeat(16))),
+            (Purpose::Stamp { root: Sha256Hash::from_bytes([6; 32]) }, format!("0c{}", "06".repeat(32))),
         ];
         for (purpose, bytes) in all {
             assert_eq!(hex::encode(frame::encode(&purpose).unwrap()), bytes);

@@ -69,6 +69,8 @@ kinds! {
     Presence = 16, "presence", Frame, 256, gossiped: true;
     /// Free supply and withdrawal of one series.
     Status = 17, "status", Frame, 256, gossiped: true;
+    /// A published request is taken back, for good.
+    Cancel = 18, "cancel", Frame, 256, gossiped: true;
     /// The provider's signed terms for one request.
     Agreement = 32, "agreement", Frame, 4_096, gossiped: false;
     /// The provider's refusal of a request.

@@ -28,3 +28,4 @@ pub mod status;
 pub mod stellar;
 pub mod step;
 pub mod time;
+pub mod timestamp;

@@ -41,8 +41,12 @@ pub const MAX_WINDOW: Duration = Duration::from_secs(30 * 86_400);
 pub const MAX_OFFERING_LIFE: Duration = Duration::from_secs(30 * 86_400);
 /// The longest life of a binding request.
 pub const MAX_REQUEST_LIFE: Duration = Duration::from_secs(3_600);
-/// Live binding requests an account may have.
+/// Published binding requests that an account may have live at once.
 pub const MAX_LIVE_REQUESTS: usize = 4;
+/// Published binding requests of one account that are kept until they end, those that were taken back included.
+pub const MAX_KEPT_REQUESTS: usize = 16;
+/// Published binding requests known to the book.
+pub const MAX_REQUESTS: usize = 16_384;
 /// How far into the future a presence or status may be dated.
 pub const MAX_FRAME_LEAD: Duration = Duration::from_secs(60);
 /// Live offering series that one author may have in the book.

@@ -8,6 +8,7 @@
 //! Work that depends on time is level-triggered: [`event::Event::Tick`] and every closed ledger look all open things
 //! over, so that no timer can be lost by a restart.
 
+mod approach;
 mod commitments;
 mod consumer;
 mod dispatch;
@@ -18,8 +19,10 @@ mod offers;
 mod provider;
 mod raising;
 mod recovery;
+mod stamps;
 mod submitters;
 mod trades;
+mod trust;
 mod wallet;
 
 pub mod command;
@@ -57,6 +60,7 @@ use event::{Effect, Event};
 pub use escrows::WAITS_FOR_WORD;
 pub use offers::{Offer, OfferState};
 pub use recovery::RESTORED_KEY;
+pub use stamps::{Inclusion, Stamp};
 
 /// The keys that a node runs with; any subset, also none.
 #[derive(Debug, Clone, Default)]
@@ -147,7 +151,9 @@ pub struct Market {
     pub(crate) by_binding: BTreeMap<BindingId, MessageId>,
     pub(crate) binds: BTreeMap<CommandId, consumer::PendingBind>,
     pub(crate) payments: BTreeMap<CommandId, wallet::PendingPayment>,
+    pub(crate) trusts: BTreeMap<CommandId, trust::PendingTrust>,
     pub(crate) incoming: BTreeMap<MessageId, provider::Incoming>,
+    pub(crate) approaches: BTreeMap<MessageId, approach::Approach>,
     pub(crate) held: held::HeldVerdicts,
     pub(crate) lapses: BTreeMap<AccountId, provider::Lapses>,
     pub(crate) waiting: BTreeMap<MessageId, CommandId>,
@@ -162,6 +168,7 @@ pub struct Market {
     pub(crate) alive_at: Now,
     pub(crate) awake_at: Now,
     pub(crate) resumed: Option<Step<QueueEffect>>,
+    stamps: stamps::Stamps,
     recovery: recovery::Recovery,
     pub(crate) draining: bool,
 }
@@ -213,6 +220,7 @@ impl Market {
             Event::MessagesWanted { token, ids } => self.serve_messages(token, &ids, &mut step),
             Event::Direct { token, peer, bytes } => self.direct(token, peer, &bytes, now, rng, &mut step),
             Event::Answered { call, result } => self.answered(call, result, now, rng, &mut step),
+            Event::StampKept { root, result } => self.stamp_kept(root, result, now, &mut step),
             Event::Service { binding, event } => self.service(binding, event, now, rng, &mut step),
             Event::Command { id, command } => self.command(id, command, now, rng, &mut step),
             Event::Stopping => self.stop(now, rng, &mut step),
@@ -298,6 +306,8 @@ impl Market {
         self.tend_restored(now, step);
         self.walk_on(now, step);
         self.tend_offers(now, rng, step);
+        self.tend_requests(now, rng, step);
+        self.tend_stamps(now, step);
         let requests: Vec<MessageId> = self
             .trades
             .iter()

@@ -109,6 +109,11 @@ hash_type! {
     BalanceId
 }
 
+hash_type! {
+    /// A SHA-256 hash: what is timestamped, or a node beside its way to the root.
+    Sha256Hash
+}
+
 /// keccak-256 over the concatenation of parts.
 pub fn keccak(parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = Keccak256::new();

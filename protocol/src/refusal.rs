@@ -96,13 +96,16 @@ rules! {
         UnknownRecord = "unknown-record", Nobody, "The service record isn't known here yet.", "publish the service record before the offering";
         NotTheRecord = "not-the-record", Author, "The offering names another version than its service's current record.", "offer the repository, commit and path of the current service record";
         RevisionGap = "revision-gap", Author, "A service record that doesn't follow from the known one.", "chain the new revision to the one before it";
-        OverQuota = "over-quota", Author, "The author's part of the book is full.", "withdraw offerings that are no longer needed";
+        OverQuota = "over-quota", Author, "The author's part of the book is full.", "withdraw offerings, or cancel requests, that are no longer needed";
         OverRate = "over-rate", Nobody, "The peer that delivered it has delivered too much that leads nowhere.", "send more slowly; what was left out is fetched later";
         AuthorOverRate = "author-over-rate", Author, "Its author says more than one author may.", "publish and renew more slowly";
         NoBond = "no-bond", Nobody, "No bond was seen on the ledger yet.", "publish when the bond stands";
         WrongBond = "wrong-bond", Author, "The bond on the ledger isn't what the offering needs.", "lock a bond that pays the recipient, names the series and is large enough";
         AuthorAccount = "author-account", Author, "The author's account doesn't exist, or its master key no longer rules it.", "fund the author's account and keep its master key in force";
         UnknownSeries = "unknown-series", Nobody, "The series or offering isn't known here.", "nothing to do: the offering may still arrive";
+        UnknownRequest = "unknown-request", Nobody, "The request that it takes back isn't known here yet.", "nothing to do: the request may still arrive";
+        ConsumerUnseen = "consumer-unseen", Nobody, "The consumer's account wasn't looked up on the ledger yet.", "nothing to do: it is being looked up";
+        ConsumerAccount = "consumer-account", Author, "The consumer's account doesn't exist, isn't ruled by its master key, or doesn't hold the amount.", "fund the consumer's account and keep its master key in force";
         WaitingFull = "waiting-full", Nobody, "No room in the waiting pool.", "send it again later";
     }
 }

@@ -7,10 +7,12 @@ pub mod balance_id;
 pub mod entry;
 pub mod envelope;
 pub mod ledger_key;
+pub mod memo;
 pub mod operation;
 pub mod predicate;
 pub mod reserve;
 pub mod result;
+pub mod signed_message;
 pub mod transaction;
 pub mod xdr;
 

@@ -25,6 +25,8 @@ pub enum Space {
     Request = 6,
     /// What was found from the account's key alone: balance id → record; `walk` → where the search stands.
     Found = 7,
+    /// Batches of timestamps whose proof isn't kept yet: root → batch and transaction.
+    Stamp = 8,
 }
 
 impl Space {
@@ -38,6 +40,7 @@ impl Space {
         Space::Intent,
         Space::Request,
         Space::Found,
+        Space::Stamp,
     ];
 
     /// Whether a backup has it. Messages come back from peers.
@@ -47,7 +50,7 @@ impl Space {
 
     /// Whether money depends on it: a batch that touches one goes through the journal first.
     pub const fn holds_money(self) -> bool {
-        matches!(self, Self::Offer | Self::Binding | Self::Intent | Self::Request | Self::Found)
+        matches!(self, Self::Offer | Self::Binding | Self::Intent | Self::Request | Self::Found | Self::Stamp)
     }
 }
 

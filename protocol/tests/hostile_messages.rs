@@ -11,8 +11,8 @@ use tradepost_protocol::amount::{Price, Stroops, Unit};
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::agreement::{Agreement, FreeDeadlines, Terms};
 use tradepost_protocol::binding::frames::{
-    Ack, Closing, Delivered, Fund, FundAccepted, FundRefused, NotNow, Note, Ping, Pong, Reject, RejectCode, Sealed,
-    StartFailed, Started, Unbind, from_stream,
+    Ack, Cancel, Closing, Delivered, Fund, FundAccepted, FundRefused, NotNow, Note, Ping, Pong, Reject, RejectCode,
+    Sealed, StartFailed, Started, Unbind, from_stream,
 };
 use tradepost_protocol::binding::session::End;
 use tradepost_protocol::document::{
@@ -152,6 +152,7 @@ fn sample(kind: Kind, by: [u8; 32]) -> Vec<u8> {
         Kind::Status => {
             Payload::encode(&Status { serving_key: key, series, sequence: 300, free: 300, withdrawn: true, at: at(0) })
         }
+        Kind::Cancel => Payload::encode(&Cancel { key, request: MessageId::from_bytes([3; 32]) }),
         Kind::Agreement => Payload::encode(&agreement(by)),
         Kind::Reject => {
             let request = MessageId::from_bytes([3; 32]);
@@ -185,6 +186,7 @@ fn open(packed: Packed) -> Result<(), Refusal> {
         Kind::BindingRequest => as_a::<BindingRequest>(packed),
         Kind::Presence => as_a::<Presence>(packed),
         Kind::Status => as_a::<Status>(packed),
+        Kind::Cancel => as_a::<Cancel>(packed),
         Kind::Agreement => as_a::<Agreement>(packed),
         Kind::Reject => as_a::<Reject>(packed),
         Kind::Fund => as_a::<Fund>(packed),

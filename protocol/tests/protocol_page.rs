@@ -11,8 +11,8 @@ use tradepost_protocol::amount::{Stroops, Unit};
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::agreement::{Agreement, FreeDeadlines, Terms};
 use tradepost_protocol::binding::frames::{
-    Ack, Closing, Delivered, Fund, FundAccepted, FundRefused, NotNow, Note, Ping, Pong, Reject, RejectCode, Sealed,
-    StartFailed, Started, Unbind,
+    Ack, Cancel, Closing, Delivered, Fund, FundAccepted, FundRefused, NotNow, Note, Ping, Pong, Reject, RejectCode,
+    Sealed, StartFailed, Started, Unbind,
 };
 use tradepost_protocol::binding::session::End;
 use tradepost_protocol::document::{BindingRequest, Offering, ServiceRecord, Template};
@@ -167,6 +167,8 @@ fn the_page_lists_every_limit_with_its_value() {
         MAX_OFFERING_LIFE,
         MAX_REQUEST_LIFE,
         MAX_LIVE_REQUESTS,
+        MAX_KEPT_REQUESTS,
+        MAX_REQUESTS,
         MAX_FRAME_LEAD,
         MAX_SERIES_PER_AUTHOR,
         MAX_WAITING_PER_PEER,
@@ -292,6 +294,7 @@ fn the_table_of_every_frame_names_its_fields_in_the_order_of_their_encoding() {
     let mut seen = Vec::new();
     fields(&Presence { serving_key: key, at, peer: peer.clone() }, &mut seen);
     fields(&Status { serving_key: key, series, sequence: 1, free: 1, withdrawn: false, at }, &mut seen);
+    fields(&Cancel { key, request }, &mut seen);
     fields(&agreement(key, &peer), &mut seen);
     fields(&Reject { key, request, code: RejectCode::Stopping, note: note.clone() }, &mut seen);
     fields(&Fund { key, binding, envelope: vec![1] }, &mut seen);

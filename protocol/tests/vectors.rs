@@ -16,7 +16,7 @@ use tradepost_protocol::stellar::envelope::{EnvelopeError, SignedTransaction};
 use tradepost_protocol::stellar::predicate::Predicate;
 use tradepost_protocol::stellar::result::ResultView;
 use tradepost_protocol::stellar::transaction::hash_of;
-use tradepost_protocol::stellar::{Memo, Operation, balance_id, xdr};
+use tradepost_protocol::stellar::{Memo, Operation, balance_id, signed_message, xdr};
 use tradepost_protocol::time::Timestamp;
 
 /// The kinds of vectors that this crate doesn't test, and where they belong.
@@ -24,7 +24,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("sep5", "the keystore, in the node"),
     ("channel_canonical_tx", "channels, a later issue; their hashes are tested here already"),
     ("sac_contract_id", "asset contracts, a later issue"),
-    ("sep53_message", "signed messages of wallets, a later issue"),
 ];
 
 fn vectors() -> Vec<Value> {
@@ -111,6 +110,40 @@ fn signatures_and_hints_are_the_ones_that_others_made() {
         };
         assert!(hashes.iter().any(|h| h.to_string() == text(&v, "hash")), "{}", v["name"]);
     }
+}
+
+/// The test cases of SEP-53: message, signature.
+const SEP_53: [(&[u8], &str); 3] = [
+    (b"Hello, World!", "fO5dbYhXUhBMhe6kId/cuVq/AfEnHRHEvsP8vXh03M1uLpi5e46yO2Q8rEBzu3feXQewcQE5GArp88u6ePK6BA=="),
+    (
+        "こんにちは、世界！".as_bytes(),
+        "CDU265Xs8y3OWbB/56H9jPgUss5G9A0qFuTqH2zs2YDgTm+++dIfmAEceFqB7bhfN3am59lCtDXrCtwH2k1GBA==",
+    ),
+    (
+        &[
+            0xdb, 0x36, 0x43, 0x3f, 0x5b, 0x1a, 0xd4, 0x15, 0x41, 0x7c, 0xb3, 0xfb, 0x4d, 0xe7, 0x8c, 0x93, 0x7b, 0x14,
+            0x6d, 0xac, 0x40, 0x91, 0x48, 0x41, 0x84, 0x38, 0x8d, 0x76, 0xb9, 0x2c, 0x68, 0x5a,
+        ],
+        "VA1+7hefNwv2NKScH6n+Sljj15kLAge+M2wE7fzFOf+L0MMbssA1mwfJZRyyrhBORQRle10X1Dxpx+UOI4EbDQ==",
+    ),
+];
+
+#[test]
+fn signed_messages_are_the_ones_that_sep_53_gives() {
+    for v in of_kind("sep53_message") {
+        let (key, account) = (seed(&v), text(&v, "address").parse::<AccountId>().unwrap());
+        let message = hex::decode(text(&v, "message_hex")).unwrap();
+        assert_eq!(signature(text(&v, "signature_base64")), signed_message::sign(&message, &key), "{}", v["name"]);
+        for (message, published) in SEP_53 {
+            let published = signature(published);
+            assert_eq!(signed_message::sign(message, &key), published, "{message:?}");
+            assert!(signed_message::is_signed_by(message, &published, account), "{message:?}");
+        }
+    }
+}
+
+fn signature(base64: &str) -> [u8; 64] {
+    xdr::from_base64(base64).unwrap().try_into().unwrap()
 }
 
 #[test]
@@ -280,6 +313,7 @@ fn every_vector_is_tested_here_or_named_as_belonging_elsewhere() {
         "memo_xdr",
         "strkey",
         "strkey_invalid",
+        "sep53_message",
     ];
     let (mut here, mut elsewhere) = (0, BTreeMap::<String, usize>::new());
     for v in vectors() {
@@ -295,5 +329,5 @@ fn every_vector_is_tested_here_or_named_as_belonging_elsewhere() {
     for (kind, why) in ELSEWHERE {
         println!("  {kind}: {why}");
     }
-    assert_eq!((here, elsewhere.values().sum::<usize>()), (36, 10));
+    assert_eq!((here, elsewhere.values().sum::<usize>()), (37, 9));
 }

@@ -26,9 +26,9 @@ use tradepost_protocol::account::{AccountId, PeerId};
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::market::command::{Answer, Command, CommandError, CommandId};
-use tradepost_protocol::market::event::{Ask, Effect, Event, ServiceEvent};
+use tradepost_protocol::market::event::{Ask, Effect, Event, KeptStamp, ServiceEvent};
 use tradepost_protocol::market::{Keys, Market, RESTORED_KEY, StoredRow};
-use tradepost_protocol::message::{BindingId, TxHash};
+use tradepost_protocol::message::{BindingId, Sha256Hash, TxHash};
 use tradepost_protocol::refusal::Refusal;
 use tradepost_protocol::stellar::LedgerPoint;
 use tradepost_protocol::stellar::entry::Entry;
@@ -36,6 +36,7 @@ use tradepost_protocol::stellar::ledger_key::Key;
 use tradepost_protocol::stellar::operation;
 use tradepost_protocol::step::{Batch, Commit as _, Space, Step};
 use tradepost_protocol::time::{Now, Timestamp};
+use tradepost_protocol::timestamp::BatchFile;
 use tradepost_store::MemoryStore;
 
 use network::{Exchange, Gossip};
@@ -114,6 +115,7 @@ pub struct World {
     given: Vec<(CommandId, Address)>,
     answers: BTreeMap<CommandId, Result<Answer, CommandError>>,
     misbehaved: Vec<(String, PeerId, Refusal)>,
+    kept: BTreeMap<Sha256Hash, BatchFile>,
     trace: Trace,
     mutant: Option<Mutant>,
     fault_rates: FaultRates,
@@ -148,6 +150,7 @@ impl World {
             given: Vec::new(),
             answers: BTreeMap::new(),
             misbehaved: Vec::new(),
+            kept: BTreeMap::new(),
             trace: Trace::default(),
             mutant: None,
             fault_rates: FaultRates::default(),
@@ -541,6 +544,7 @@ impl World {
             Effect::Misbehaved { peer, refusal } => {
                 self.misbehaved.push((self.nodes[index].name.clone(), peer, refusal));
             }
+            Effect::KeepStamp(stamp) => self.keep_stamp(address, *stamp),
             Effect::News(_) => {}
             outward => self.send_out(address, outward),
         }
@@ -579,6 +583,16 @@ impl World {
             SecondEndpoint::HidesBalances if balances => Err("the endpoints don't come to the same answer"),
             SecondEndpoint::Agrees | SecondEndpoint::HidesBalances => Ok(()),
         }
+    }
+
+    /// Files outlive their node, like its disk.
+    fn keep_stamp(&mut self, address: Address, stamp: KeptStamp) {
+        let root = Sha256Hash::from_bytes(stamp.batch.root());
+        let (header, results) = self.ledger.record(stamp.included.at.sequence);
+        let file = BatchFile::new(&stamp.batch, ledger::PASSPHRASE, &stamp.included.envelope, &header, &results);
+        let result = file.check().map(drop).map_err(|e| e.to_string());
+        self.kept.insert(root, file);
+        self.schedule_between(LEDGER_LATENCY, Happening::Reach(address, Event::StampKept { root, result }));
     }
 
     fn start_service(&mut self, address: Address, binding: BindingId) {
@@ -709,6 +723,11 @@ impl World {
     /// Who broke which rule outside gossip, as (who saw it, who did it, what).
     pub fn misbehaved(&self) -> &[(String, PeerId, Refusal)] {
         &self.misbehaved
+    }
+
+    /// The batches of timestamps whose proofs were kept.
+    pub fn kept(&self) -> impl Iterator<Item = &BatchFile> {
+        self.kept.values()
     }
 
     /// Everything that happened so far.

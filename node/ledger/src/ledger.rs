@@ -80,6 +80,13 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// [`LedgerError`].
     fn status(&self, hash: TxHash) -> Asked<'_, TxStatus>;
 
+    /// What a closed ledger says of itself: its header and the results of all its transactions, as XDR that proves what
+    /// it included. Nothing is concluded from it here.
+    ///
+    /// # Errors
+    /// [`LedgerError::Rpc`] where the server's history doesn't have it, and the rest of [`LedgerError`].
+    fn record(&self, sequence: u32) -> Asked<'_, LedgerRecord>;
+
     /// What was paid for inclusion of late.
     ///
     /// # Errors
@@ -130,6 +137,15 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     fn totals(&self) -> Asked<'_, LedgerTotals> {
         Box::pin(async { Ok(self.head().await?.totals) })
     }
+}
+
+/// A closed ledger's own account of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerRecord {
+    /// `LedgerHeaderHistoryEntry`: the header behind its hash.
+    pub header: Vec<u8>,
+    /// `TransactionResultSet`: the results of its transactions, in the order in which they were applied.
+    pub results: Vec<u8>,
 }
 
 /// The hash of a ledger's header.

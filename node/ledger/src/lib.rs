@@ -29,7 +29,7 @@ pub use config::{Auth, EndpointConfig, MAX_ENDPOINTS, Patience, RpcConfig};
 pub use endpoints::{EndpointHealth, EndpointState};
 pub use error::LedgerError;
 pub use ledger::{
-    Asked, ClosedLedger, EntriesSeen, EntrySeen, Found, Funded, Head, Ledger, LedgerHash, LedgerTotals, NetworkFacts,
-    Submitted, TxStatus,
+    Asked, ClosedLedger, EntriesSeen, EntrySeen, Found, Funded, Head, Ledger, LedgerHash, LedgerRecord, LedgerTotals,
+    NetworkFacts, Submitted, TxStatus,
 };
 pub use rpc::RpcLedger;

@@ -26,7 +26,9 @@ use crate::endpoint::address::Address;
 use crate::endpoints::{EndpointHealth, Endpoints, Place};
 use crate::error::{LedgerError, brief};
 use crate::fees::FeeStats;
-use crate::ledger::{Asked, ClosedLedger, EntriesSeen, Funded, Head, Ledger, NetworkFacts, Submitted, TxStatus};
+use crate::ledger::{
+    Asked, ClosedLedger, EntriesSeen, Funded, Head, Ledger, LedgerRecord, NetworkFacts, Submitted, TxStatus,
+};
 use crate::seen::Seen;
 use crate::wire;
 
@@ -135,6 +137,16 @@ impl RpcLedger {
 
     async fn read_network(&self) -> Result<NetworkFacts, LedgerError> {
         self.ask(|place| self.network_at(place)).await
+    }
+
+    async fn record_at(&self, place: Place, sequence: u32) -> Result<LedgerRecord, LedgerError> {
+        let (endpoint, method) = (self.endpoints.of(place), "getLedgers");
+        let params = json!({ "startLedger": sequence, "pagination": { "limit": 1 } });
+        let answer: wire::WholeLedgers = self.at(place, method, &params).await?;
+        let whole = answer.ledgers.into_iter().next().filter(|ledger| ledger.sequence.0 == sequence);
+        let whole =
+            whole.ok_or_else(|| endpoint.contradiction(format!("asked for ledger {sequence}, it answers without")))?;
+        whole.into_record().map_err(|why| endpoint.garbled(method, why))
     }
 
     /// Entries at one ledger, with that ledger's head.
@@ -325,6 +337,10 @@ impl Ledger for RpcLedger {
 
     fn status(&self, hash: TxHash) -> Asked<'_, TxStatus> {
         Box::pin(self.in_time(self.read_status(hash)))
+    }
+
+    fn record(&self, sequence: u32) -> Asked<'_, LedgerRecord> {
+        Box::pin(self.in_time(self.ask(move |place| self.record_at(place, sequence))))
     }
 
     fn fees(&self) -> Asked<'_, FeeStats> {

@@ -8,10 +8,16 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde_json::Value;
-use stellar_xdr::{LedgerHeaderHistoryEntry, Limits, ReadXdr, WriteXdr};
+use stellar_xdr::{
+    LedgerCloseMeta, LedgerHeaderHistoryEntry, Limits, ReadXdr, TransactionResultPair, TransactionResultSet, WriteXdr,
+};
+
+use crate::ledger::LedgerRecord;
 
 /// The deepest nesting of XDR that is read; what this node deals with nests less than 30 deep.
 const MAX_XDR_DEPTH: u32 = 100;
+/// The deepest nesting of a ledger's changes: contracts' values nest, and are passed over.
+const MAX_META_DEPTH: u32 = 500;
 /// The most digits of a number that comes as a string.
 const MAX_DIGITS: usize = 20;
 
@@ -102,6 +108,39 @@ pub(crate) struct LatestLedger {
 #[derive(Debug, serde::Deserialize)]
 pub(crate) struct Ledgers {
     pub ledgers: Vec<LedgerInfo>,
+}
+
+/// `getLedgers`, with all that happened in the ledgers.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct WholeLedgers {
+    pub ledgers: Vec<WholeLedger>,
+}
+
+/// One ledger of `getLedgers`, with all that happened in it.
+#[derive(Debug, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WholeLedger {
+    pub sequence: Num<u32>,
+    pub header_xdr: String,
+    pub metadata_xdr: String,
+}
+
+impl WholeLedger {
+    /// Its header and the results of its transactions, as XDR.
+    pub(crate) fn into_record(self) -> Result<LedgerRecord, String> {
+        let header = bytes(&self.header_xdr)?;
+        let meta = bytes(&self.metadata_xdr)?;
+        let limits = Limits { depth: MAX_META_DEPTH, len: meta.len() };
+        let meta = LedgerCloseMeta::from_xdr(&meta, limits).map_err(|e| format!("metadataXdr is {e}"))?;
+        let results: Vec<TransactionResultPair> = match meta {
+            LedgerCloseMeta::V0(meta) => meta.tx_processing.iter().map(|tx| tx.result.clone()).collect(),
+            LedgerCloseMeta::V1(meta) => meta.tx_processing.iter().map(|tx| tx.result.clone()).collect(),
+            LedgerCloseMeta::V2(meta) => meta.tx_processing.iter().map(|tx| tx.result.clone()).collect(),
+        };
+        let results = results.try_into().map_err(|_| "more results than XDR holds".to_owned())?;
+        let results = TransactionResultSet { results }.to_xdr(Limits::none()).map_err(|e| e.to_string())?;
+        Ok(LedgerRecord { header, results })
+    }
 }
 
 /// One ledger of `getLedgers`. Its header comes behind its hash, a `LedgerHeaderHistoryEntry`, unlike that of
@@ -256,6 +295,22 @@ mod tests {
         ] {
             assert!(serde_json::from_str::<Num<u32>>(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_ledger_without_its_changes_has_no_record() {
+        let record = |header_xdr: &str, metadata_xdr: &str| {
+            let (header_xdr, metadata_xdr) = (header_xdr.to_owned(), metadata_xdr.to_owned());
+            WholeLedger { sequence: Num(7), header_xdr, metadata_xdr }.into_record()
+        };
+        let deep = STANDARD.encode([[0, 0, 0, 3], [0, 0, 0, 1]].concat().repeat(100_000));
+        for meta in ["", "?", "AAAA", "AAAAAg==", &deep] {
+            assert!(record("AAAA", meta).is_err(), "{}", &meta[..meta.len().min(20)]);
+        }
+        let empty = LedgerCloseMeta::V2(stellar_xdr::LedgerCloseMetaV2::default());
+        let meta = STANDARD.encode(empty.to_xdr(Limits::none()).unwrap());
+        assert!(record("?", &meta).is_err());
+        assert_eq!(record("AAAA", &meta).unwrap().results, [0; 4]);
     }
 
     #[test]

@@ -112,7 +112,9 @@ impl From<CommandError> for Problem {
             (_, "ledger-unavailable") => {
                 Some("see `tradepost status`; the servers are `rpc_url` or `ledger.endpoints` in the configuration")
             }
-            (_, "provider-unreachable") => Some("try later, or another offering"),
+            (_, "provider-unreachable") => {
+                Some("try later, ask by gossip with `tradepost request publish`, or take another offering")
+            }
             (_, "above-limit") => Some("`max_spend_per_trade` in the configuration is the limit"),
             (_, "ledger-refused") => Some("`tradepost wallet show` shows balance, reserves and open transactions"),
             _ => None,

@@ -8,6 +8,8 @@ use tradepost_protocol::account::{AccountId, ServiceKey};
 use tradepost_protocol::amount::{Price, Stroops};
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::document::{Commit, InterfaceHash, Repository, ServicePath, Transport, Windows};
+use tradepost_protocol::message::Sha256Hash;
+use tradepost_protocol::stellar::memo::PaymentMemo;
 
 /// An offering to be published, as its owner describes it; the node adds keys, bond and lifetime.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,6 +74,21 @@ pub struct NewBinding {
     pub dry_run: bool,
 }
 
+/// Ask for an offering by gossip.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRequest {
+    /// The offering or its series, whole or the beginning of exactly one.
+    pub offering: String,
+    /// How many units.
+    pub units: u64,
+    /// For how long it may be agreed to, seconds, at most an hour.
+    pub life_secs: u64,
+    /// Run the checks and say what it costs, nothing more.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
 /// A service's record, new or its next revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,6 +119,33 @@ pub struct NewPayment {
     /// In what.
     #[serde(default = "native")]
     pub asset: Asset,
+    /// What it says besides: `{"text": …}` of at most 28 bytes, `{"id": …}` or `{"hash": …}` of 64 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memo: Option<PaymentMemo>,
+    /// Say what it costs, nothing more.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Let the account hold an issued asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewTrust {
+    /// Which: CODE:ISSUER.
+    pub asset: Asset,
+    /// How much of it, in its stroops; 0 removes the trustline.
+    pub limit: Stroops,
+    /// Say what it costs and means, nothing more.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Put the root over hashes into the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewTimestamps {
+    /// What is stamped, SHA-256, 1 to 1,024.
+    pub hashes: Vec<Sha256Hash>,
     /// Say what it costs, nothing more.
     #[serde(default)]
     pub dry_run: bool,

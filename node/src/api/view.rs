@@ -9,9 +9,11 @@ mod cost;
 mod offering;
 mod peer;
 mod recovery;
+mod request;
 mod reset;
 mod service;
 mod status;
+mod timestamp;
 mod wallet;
 
 use serde::{Deserialize, Serialize};
@@ -26,10 +28,12 @@ pub use offering::{
 };
 pub use peer::{PeerList, PeerView};
 pub use recovery::{FoundView, RecoveryView};
+pub use request::{RequestList, RequestView, Requested};
 pub use reset::ResetView;
 pub use service::{ServiceList, ServiceView};
 pub use status::{EndpointView, KeysView, LedgerView, NetworkView, Offers, Peers, StatusView, Trouble};
-pub use wallet::{Funded, LockedView, Merging, Paid, SubmitterView, TransactionView, WalletView};
+pub use timestamp::{BatchView, Stamped, TimestampList};
+pub use wallet::{Funded, LockedView, Merging, Paid, SubmitterView, TransactionView, TrustView, WalletView};
 
 /// A moment of ledger time, for programs and for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

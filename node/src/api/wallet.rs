@@ -10,8 +10,8 @@ use tradepost_protocol::market::command::{Answer, Command};
 use super::context::Context;
 use super::problem::Problem;
 use super::reject::Body;
-use super::request::{NewPayment, NewRecovery};
-use super::view::{CostView, Funded, Merging, Paid, RecoveryView, WalletView};
+use super::request::{NewPayment, NewRecovery, NewTrust};
+use super::view::{CostView, Funded, Merging, Paid, RecoveryView, TrustView, WalletView};
 use crate::config::Network;
 
 pub(super) async fn show(State(context): State<Context>) -> Result<Json<WalletView>, Problem> {
@@ -19,10 +19,19 @@ pub(super) async fn show(State(context): State<Context>) -> Result<Json<WalletVi
 }
 
 pub(super) async fn pay(State(context): State<Context>, Body(new): Body<NewPayment>) -> Result<Response, Problem> {
-    let NewPayment { to, amount, asset, dry_run } = new;
-    match context.command(Command::Pay { to, asset, amount, dry_run }).await? {
+    let NewPayment { to, amount, asset, memo, dry_run } = new;
+    match context.command(Command::Pay { to, asset, amount, memo, dry_run }).await? {
         Answer::Cost(cost) => Ok(Json(CostView::of(cost, None)).into_response()),
         Answer::Paid(transaction) => Ok(Json(Paid { transaction }).into_response()),
+        other => Err(Context::unexpected(&other)),
+    }
+}
+
+pub(super) async fn trust(State(context): State<Context>, Body(new): Body<NewTrust>) -> Result<Response, Problem> {
+    let NewTrust { asset, limit, dry_run } = new;
+    match context.command(Command::Trust { asset, limit, dry_run }).await? {
+        Answer::Trust(cost) => Ok(Json(TrustView::from(cost)).into_response()),
+        Answer::Trusted(transaction) => Ok(Json(Paid { transaction }).into_response()),
         other => Err(Context::unexpected(&other)),
     }
 }

@@ -59,7 +59,7 @@ impl Bind {
 }
 
 /// What is bought, what it costs, and what protects it.
-fn question(offering: &OfferingView, units: u64, cost: &CostView, now: Timestamp) -> String {
+pub(super) fn question(offering: &OfferingView, units: u64, cost: &CostView, now: Timestamp) -> String {
     let what = show::units(units, Some(offering.price.unit));
     format!(
         "Bind {what} of {:?} ({}), {}, from {}\n{}",

@@ -205,18 +205,10 @@ impl Conditions {
         };
         let list: OfferingList = client.get_with("/v1/offerings", &filter).await?;
         if !terminal.json {
-            match (list.total, list.items.len()) {
-                (0, _) => {
-                    terminal.say("nothing that fits is known: `tradepost peers` tells whether anybody is connected")
-                }
-                (total, shown) if shown < total => {
-                    terminal.say(&format!(
-                        "{} to {} of {total}; --offset shows more",
-                        list.offset + 1,
-                        list.offset + shown
-                    ));
-                }
-                _ => {}
+            if list.total == 0 {
+                terminal.say("nothing that fits is known: `tradepost peers` tells whether anybody is connected");
+            } else if let Some(part) = show::page(list.offset, list.items.len(), list.total) {
+                terminal.say(&part);
             }
         }
         Ok(terminal.print(&list, table)?)

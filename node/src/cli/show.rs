@@ -122,6 +122,15 @@ pub fn fields<N: AsRef<str>, V: AsRef<str>>(fields: impl IntoIterator<Item = (N,
     text
 }
 
+/// Which part of a long list is shown; nothing where it is all.
+pub fn page(offset: usize, shown: usize, total: usize) -> Option<String> {
+    match shown {
+        _ if shown >= total => None,
+        0 => Some(format!("there are {total}, none from number {} on", offset + 1)),
+        _ => Some(format!("{} to {} of {total}; --offset shows more", offset + 1, offset + shown)),
+    }
+}
+
 /// A stranger's text in at most so many characters of one line.
 pub fn cut(text: &str, most: usize) -> String {
     let line = plain(text);
@@ -165,6 +174,14 @@ mod tests {
         }
         let later = Moment::from(Timestamp::from_secs(1_000_012));
         assert_eq!(moment(&later, now), "in 12 s (1970-01-12 13:46:52 UTC)");
+    }
+
+    #[test]
+    fn a_page_says_which_part_it_is() {
+        assert_eq!(page(0, 3, 3), None);
+        assert_eq!(page(0, 50, 70).as_deref(), Some("1 to 50 of 70; --offset shows more"));
+        assert_eq!(page(50, 20, 70).as_deref(), Some("51 to 70 of 70; --offset shows more"));
+        assert_eq!(page(70, 0, 70).as_deref(), Some("there are 70, none from number 71 on"));
     }
 
     #[test]

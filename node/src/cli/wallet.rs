@@ -4,15 +4,20 @@ use clap::{Args, Subcommand};
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
+use tradepost_protocol::message::TxHash;
+use tradepost_protocol::stellar::memo::PaymentMemo;
 use tradepost_protocol::time::Timestamp;
 
 use super::client::Client;
+use super::export::Export;
 use super::failure::{Exit, Failure};
+use super::message::{Sign, Verify};
 use super::recover::Recover;
+use super::trust::Trust;
 use super::{Consent, Global, show};
 use crate::api::request::NewPayment;
 use crate::api::view::{CostView, Funded, Merging, Paid, SubmitterView, WalletView};
-use crate::terminal::{Answer, Table};
+use crate::terminal::{Answer, Table, plain};
 
 /// What to do with the wallet.
 #[derive(Debug, Subcommand)]
@@ -27,6 +32,14 @@ pub enum WalletCommand {
     Merge,
     /// Finds escrows and bonds from the account's key alone, and takes them back when they are due.
     Recover(Recover),
+    /// Lets the account hold an issued asset, or no longer: makes, changes or removes its trustline.
+    Trust(Trust),
+    /// Prints the account and public keys, and the secret key only where that is asked for. Needs no running node.
+    Export(Export),
+    /// Signs a message with the account's key (SEP-53). Needs no running node.
+    Sign(Sign),
+    /// Says whether a message is signed by an account's master key (SEP-53). Needs no running node.
+    Verify(Verify),
 }
 
 /// Pays an account.
@@ -41,34 +54,72 @@ pub struct Pay {
     #[arg(long, default_value = "native")]
     asset: Asset,
     #[command(flatten)]
+    memo: MemoFlags,
+    #[command(flatten)]
     consent: Consent,
+}
+
+/// What a payment says besides its amount.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct MemoFlags {
+    /// A memo of at most 28 bytes of text; some accounts ask for one, to know from whom a payment comes.
+    #[arg(long, value_name = "TEXT")]
+    memo: Option<String>,
+    /// A memo that is a number.
+    #[arg(long, value_name = "NUMBER")]
+    memo_id: Option<u64>,
+    /// A memo of 64 hex digits.
+    #[arg(long, value_name = "HEX")]
+    memo_hash: Option<TxHash>,
+}
+
+impl MemoFlags {
+    fn memo(self) -> Option<PaymentMemo> {
+        let text = self.memo.map(PaymentMemo::Text);
+        text.or(self.memo_id.map(PaymentMemo::Id)).or(self.memo_hash.map(PaymentMemo::Hash))
+    }
+}
+
+/// A memo for people.
+fn told(memo: &PaymentMemo) -> String {
+    match memo {
+        PaymentMemo::Text(text) => format!("{:?}", plain(text)),
+        PaymentMemo::Id(id) => id.to_string(),
+        PaymentMemo::Hash(hash) => hash.to_string(),
+    }
 }
 
 impl WalletCommand {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let terminal = global.terminal();
-        let client = Client::of(&global.home()?)?;
+        let client = || Client::of(&global.home()?);
         match self {
+            Self::Export(export) => export.run(global),
+            Self::Sign(sign) => sign.run(global),
+            Self::Verify(verify) => verify.run(global),
             Self::Show => {
+                let client = client()?;
                 let wallet: WalletView = client.get("/v1/wallet").await?;
                 Ok(terminal.print(&wallet, |wallet| text(wallet, client.now()))?)
             }
             Self::Fund => {
-                let funded: Funded = client.post("/v1/wallet/fund", &serde_json::json!({})).await?;
+                let funded: Funded = client()?.post("/v1/wallet/fund", &serde_json::json!({})).await?;
                 Ok(terminal.print(&funded, |funded| match funded.created {
                     true => format!("{} is funded\n", funded.account),
                     false => format!("{} exists already; a friendbot gives to new accounts only\n", funded.account),
                 })?)
             }
-            Self::Pay(pay) => pay.run(global, &client).await,
+            Self::Trust(trust) => trust.run(global, &client()?).await,
+            Self::Pay(pay) => pay.run(global, &client()?).await,
             Self::Merge => {
-                let merging: Merging = client.post("/v1/wallet/merge", &serde_json::json!({})).await?;
+                let merging: Merging = client()?.post("/v1/wallet/merge", &serde_json::json!({})).await?;
                 Ok(terminal.print(&merging, |merging| {
                     let accounts = merging.accounts.iter().map(|account| format!("{account} is on its way back\n"));
                     accounts.chain(["`tradepost wallet show` says when their coins are back\n".to_owned()]).collect()
                 })?)
             }
-            Self::Recover(recover) => recover.run(global, &client).await,
+            Self::Recover(recover) => recover.run(global, &client()?).await,
         }
     }
 }
@@ -76,10 +127,11 @@ impl WalletCommand {
 impl Pay {
     async fn run(self, global: &Global, client: &Client) -> Result<(), Failure> {
         let terminal = global.terminal_with(self.consent);
-        let Self { to, amount, asset, .. } = self;
-        let mut payment = NewPayment { to, amount, asset, dry_run: true };
+        let Self { to, amount, asset, memo, .. } = self;
+        let mut payment = NewPayment { to, amount, asset, memo: memo.memo(), dry_run: true };
         let cost: CostView = client.post("/v1/wallet/pay", &payment).await?;
-        let act = format!("Pay {} to {to}\n{}", show::money(amount, &payment.asset), costs(&cost, client.now()));
+        let memo = payment.memo.as_ref().map(|memo| format!(", memo {}", told(memo))).unwrap_or_default();
+        let act = format!("Pay {} to {to}{memo}\n{}", show::money(amount, &payment.asset), costs(&cost, client.now()));
         if !go_on(terminal.confirm(&act)?)? {
             return Ok(terminal.print(&cost, |_| String::new())?);
         }

@@ -17,8 +17,8 @@ use tradepost_protocol::account::PeerId;
 use tradepost_protocol::intent::queue::SubmitAnswer;
 use tradepost_protocol::kind::Kind;
 use tradepost_protocol::limits::FRAME_TIMEOUT;
-use tradepost_protocol::market::event::{Ask, Call, Effect, Event, ServiceEvent, Verdict};
-use tradepost_protocol::message::{BindingId, MessageId, TxHash};
+use tradepost_protocol::market::event::{Ask, Call, Effect, Event, KeptStamp, ServiceEvent, Verdict};
+use tradepost_protocol::message::{BindingId, MessageId, Sha256Hash, TxHash};
 use tradepost_protocol::refusal::{Fault, Reason, Refusal};
 use tradepost_protocol::stellar::ledger_key::Key;
 use tradepost_protocol::stellar::xdr;
@@ -28,6 +28,7 @@ use super::in_flight::{Flight, InFlight};
 use super::metrics::MarketMetrics;
 use crate::config::ServiceConfig;
 use crate::supervisor::{ServiceSpec, Supervisor, SupervisorError};
+use crate::timestamps::Timestamps;
 
 /// Reads of the ledger under way, count.
 const MAX_READS: usize = 32;
@@ -56,6 +57,7 @@ pub(crate) struct Outside {
     network: tradepost_network::Handle,
     ledger: Arc<dyn Ledger>,
     supervisor: Supervisor,
+    timestamps: Timestamps,
     services: BTreeMap<String, ServiceConfig>,
     publishes: mpsc::Sender<(Kind, Bytes)>,
     reads: Arc<Semaphore>,
@@ -73,6 +75,7 @@ impl Outside {
         network: tradepost_network::Handle,
         ledger: Arc<dyn Ledger>,
         supervisor: Supervisor,
+        timestamps: Timestamps,
         services: BTreeMap<String, ServiceConfig>,
         metrics: MarketMetrics,
     ) -> Self {
@@ -86,6 +89,7 @@ impl Outside {
             network,
             ledger,
             supervisor,
+            timestamps,
             services,
             publishes,
             reads: Arc::new(Semaphore::new(MAX_READS)),
@@ -127,6 +131,7 @@ impl Outside {
                 self.supervisor.stop(&binding);
                 None
             }
+            Effect::KeepStamp(stamp) => self.keep_stamp(*stamp),
             Effect::Misbehaved { peer, refusal } => self.misbehaved(&peer, &refusal),
             Effect::Verdict { .. }
             | Effect::Respond { .. }
@@ -182,6 +187,31 @@ impl Outside {
                 }
             };
             Some(Event::Submitted { hash, answer })
+        })
+    }
+
+    /// Reads the ledger that included a batch and keeps what proves it.
+    fn keep_stamp(&self, stamp: KeptStamp) -> Option<Event> {
+        let root = Sha256Hash::from_bytes(stamp.batch.root());
+        let Some(permit) = self.permit(&self.reads) else {
+            return Some(Event::StampKept {
+                root,
+                result: Err("too many reads of the ledger are under way".to_owned()),
+            });
+        };
+        let (ledger, keeper) = (Arc::clone(&self.ledger), self.timestamps.clone());
+        self.answer_later(permit, async move {
+            let result = match ledger.record(stamp.included.at.sequence).await {
+                Ok(record) => match tokio::task::spawn_blocking(move || keeper.keep(&stamp, &record)).await {
+                    Ok(kept) => kept,
+                    Err(error) => Err(error.to_string()),
+                },
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(why) = &result {
+                tracing::warn!(%root, why, "a timestamp is in the ledger, and its proof can't be kept yet; it is tried again");
+            }
+            Some(Event::StampKept { root, result })
         })
     }
 

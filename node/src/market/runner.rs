@@ -318,6 +318,7 @@ mod tests {
     use crate::market::metrics::MarketMetrics;
     use crate::market::{MarketHandle, MarketStopped, market_peer};
     use crate::supervisor::Supervisor;
+    use crate::timestamps::Timestamps;
 
     /// A store that takes so many commits, then is full.
     #[derive(Debug, Clone)]
@@ -377,7 +378,10 @@ mod tests {
         };
         let (market, first) = Market::restore(setup, [], clock.now()).unwrap();
         let metrics = MarketMetrics::default();
-        let outside = Outside::new(handle.clone(), network, Arc::new(ledger), supervisor, BTreeMap::new(), metrics);
+        let timestamps = Timestamps::of(&home, PASSPHRASE);
+        let services = BTreeMap::new();
+        let outside =
+            Outside::new(handle.clone(), network, Arc::new(ledger), supervisor, timestamps, services, metrics);
         let rng = ChaCha20Rng::from_seed([3; 32]);
         (handle, RunnerParts { market, first, store: disk.clone(), clock, rng, outside, mailbox }, server)
     }

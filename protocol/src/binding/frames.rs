@@ -64,6 +64,7 @@ rules! {
         TooManyUnfunded = "too-many-unfunded", Nobody, "Too many agreements stand unfunded, in all or for this account.", "fund or let lapse what was agreed, then ask again";
         LedgerUnavailable = "providers-ledger-unavailable", Nobody, "The provider can't look at the ledger now.", "ask again later";
         Stopping = "stopping", Nobody, "The provider is stopping.", "ask another provider, or again once it is back";
+        Cancelled = "cancelled", Author, "The consumer has taken this request back.", "make a new request";
     }
 }
 
@@ -96,6 +97,11 @@ macro_rules! frames {
 }
 
 frames! {
+    /// The consumer takes a published request back, for good. Gossiped, and signed by the key that the request names.
+    Cancel {
+        /// The request.
+        request: MessageId,
+    }
     /// The provider refuses a request.
     Reject {
         /// The request.
@@ -267,6 +273,7 @@ mod tests {
         let note = Note::new("no");
         let request = MessageId::from_bytes([3; 32]);
         let transaction = TxHash::from_bytes([3; 32]);
+        assert_eq!(rest(&Cancel { key, request }), threes);
         let reject = Reject { key, request, code: RejectCode::NoFreeSupply, note: note.clone() };
         assert_eq!(rest(&reject), format!("{threes}01026e6f"));
         assert_eq!(rest(&Fund { key, binding, envelope: vec![7, 8] }), format!("{twos}020708"));

@@ -3,6 +3,7 @@
 use crate::account::{AccountId, PeerId};
 use crate::amount::Stroops;
 use crate::asset::Asset;
+use crate::intent::precheck::Short;
 use crate::message::SeriesId;
 use crate::refusal::rules;
 
@@ -119,7 +120,9 @@ pub enum PrecheckFailure {
     #[error("the ledger can't be read now: {0}")]
     LedgerUnavailable(String),
     /// 12: no signed answer.
-    #[error("the provider's node {peer} doesn't answer ({why}); no money moved")]
+    #[error(
+        "the provider's node {peer} doesn't answer ({why}); no money moved: try again later, or ask by gossip with `tradepost request publish`"
+    )]
     ProviderUnreachable {
         /// The peer.
         peer: PeerId,
@@ -130,6 +133,12 @@ pub enum PrecheckFailure {
 
 fn coins(amount: &Stroops) -> String {
     format!("{} XLM", amount.coins())
+}
+
+impl From<Short> for PrecheckFailure {
+    fn from(Short { missing, needed, free }: Short) -> Self {
+        Self::WalletShort { missing, needed, free }
+    }
 }
 
 impl PrecheckFailure {
@@ -207,6 +216,6 @@ rules! {
         NoAccountKey = "no-account-key", Author, "This node has no account key to pay with.", "create or import one";
         ClockOff = "clock-off", Nobody, "This machine's clock and the ledger differ by too much.", "set the clock, or wait for the ledger to go on";
         LedgerUnavailable = "ledger-unavailable", Nobody, "The ledger can't be read now.", "try again later, or configure another endpoint";
-        ProviderUnreachable = "provider-unreachable", Nobody, "The provider's node gives no signed answer.", "try again later; no money moved";
+        ProviderUnreachable = "provider-unreachable", Nobody, "The provider's node gives no signed answer.", "try again later, or publish a request; no money moved";
     }
 }

@@ -132,6 +132,10 @@ pub struct Volatile {
     pub telling: Option<Told>,
     /// When the next frame may go out.
     pub retry_at: Now,
+    /// Whether the provider has answered a signed ping since this consumer runs: without, nothing is funded.
+    pub reached: bool,
+    /// Whether the consumer has the agreement to its published request.
+    pub agreement_arrived: bool,
     /// Whether the service was told to start since this node runs.
     pub starting: bool,
     /// Calls that are being served.

@@ -34,6 +34,8 @@ impl Book {
             Kind::Offering => self.check_offering(packed, delivery, step),
             Kind::Presence => self.check_presence(packed, delivery, step),
             Kind::Status => self.check_status(packed, delivery, step),
+            Kind::BindingRequest => self.check_request(packed, delivery, step),
+            Kind::Cancel => self.check_cancel(packed, delivery, step),
             other => Err(Refusal::new(Reason::WrongKind, format_args!("a {other} doesn't belong into the book"))),
         }
     }
@@ -41,10 +43,8 @@ impl Book {
     /// A second peer that delivers what waits can be asked for what it lacks too: the first may stay silent.
     fn known_already(&self, packed: &Packed) -> Result<Outcome, Refusal> {
         let duplicate = Refusal::new(Reason::Duplicate, format_args!("the {} {} is known", packed.kind(), packed.id()));
-        match self.waiting.offering(&packed.id()) {
-            Some(offering) if offering.want.name().is_some() => {
-                Ok(Outcome::Waits(duplicate, vec![offering.want.clone()]))
-            }
+        match self.waiting.want(&packed.id()) {
+            Some(want) if want.name().is_some() => Ok(Outcome::Waits(duplicate, vec![want])),
             _ => Err(duplicate),
         }
     }
@@ -81,8 +81,8 @@ impl Book {
             }
             other => other?,
         };
-        let (status, presence, asked_at, asked) = (None, None, None, 0);
-        let item = WaitingOffering { signed, series, first, status, presence, want: want.clone(), asked_at, asked };
+        let (status, presence) = (None, None);
+        let item = WaitingOffering { signed, series, first, status, presence, want: want.clone() };
         self.waiting.insert(Item::Offering(Box::new(item)), delivery.from.cloned(), delivery.now, delivery.random)?;
         Ok(Outcome::Waits(refusal, vec![want]))
     }

@@ -1,5 +1,6 @@
-//! Which bonds to look up on the ledger, and what follows from what was seen.
+//! What to look up on the ledger, bonds of offerings and accounts of consumers, and what follows from what was seen.
 
+use super::requests::ConsumerWanted;
 use super::{Book, BookEffect, Want};
 use crate::account::PeerId;
 use crate::bond::BondTerms;
@@ -37,44 +38,50 @@ impl Book {
     /// Bonds to look up now, at most `max` and [`MAX_KEYS_PER_READ`]: in turn from each delivering peer, those first
     /// that were asked for longest ago. Each is asked for again at growing intervals while its offering waits.
     pub fn bonds_wanted(&mut self, max: usize, now: Now) -> Vec<BondWanted> {
-        let max = max.min(MAX_KEYS_PER_READ);
-        let mut parts: Vec<Vec<(Option<Now>, MessageId)>> =
-            self.waiting.parts().map(|part| self.due(part, now)).filter(|part| !part.is_empty()).collect();
-        parts.sort();
-        let mut wanted = Vec::new();
-        let longest = parts.iter().map(Vec::len).max().unwrap_or(0);
-        for turn in 0..longest {
-            for id in parts.iter().filter_map(|part| part.get(turn)).map(|(_, id)| *id) {
-                if wanted.len() == max {
-                    return wanted;
-                }
-                wanted.extend(self.ask(&id, now));
-            }
-        }
-        wanted
+        let due = self.due(|want| matches!(want, Want::Bond(_)), max, now);
+        due.iter().filter_map(|id| self.bond_of(id)).collect()
     }
 
-    /// Those of a part whose bond may be asked for now, longest ago first.
-    fn due(&self, part: &[MessageId], now: Now) -> Vec<(Option<Now>, MessageId)> {
+    /// Consumers of waiting requests to look up now, in the same turns as bonds.
+    pub fn consumers_wanted(&mut self, max: usize, now: Now) -> Vec<ConsumerWanted> {
+        let due = self.due(|want| matches!(want, Want::Consumer(_)), max, now);
+        due.iter().filter_map(|id| self.consumer_of(id)).collect()
+    }
+
+    /// The messages for which the ledger is asked now.
+    fn due(&mut self, wants: impl Fn(&Want) -> bool, max: usize, now: Now) -> Vec<MessageId> {
+        let max = max.min(MAX_KEYS_PER_READ);
+        let parts = self.waiting.parts().map(|part| self.due_of(part, &wants, now));
+        let mut parts: Vec<Vec<(Option<Now>, MessageId)>> = parts.filter(|part| !part.is_empty()).collect();
+        parts.sort();
+        let longest = parts.iter().map(Vec::len).max().unwrap_or(0);
+        let in_turn = (0..longest).flat_map(|turn| parts.iter().filter_map(move |part| part.get(turn)));
+        let due: Vec<MessageId> = in_turn.map(|(_, id)| *id).take(max).collect();
+        for id in &due {
+            self.waiting.asked(id, now);
+        }
+        due
+    }
+
+    /// Those of a part for which the ledger may be asked now, longest ago first.
+    fn due_of(&self, part: &[MessageId], wants: impl Fn(&Want) -> bool, now: Now) -> Vec<(Option<Now>, MessageId)> {
         let mut due: Vec<_> = part
             .iter()
+            .filter(|id| self.waiting.want(id).is_some_and(|want| wants(&want)))
             .filter_map(|id| {
-                let offering = self.waiting.offering(id)?;
-                let pause = self.margins.poll_every * (1 << offering.asked.min(MAX_PAUSE_DOUBLINGS));
-                let rested = offering.asked_at.is_none_or(|at| now.since(at) >= pause);
-                (matches!(offering.want, Want::Bond(_)) && rested).then_some((offering.asked_at, *id))
+                let (asked_at, asked) = self.waiting.when_asked(id);
+                let pause = self.margins.poll_every * (1 << asked.min(MAX_PAUSE_DOUBLINGS));
+                asked_at.is_none_or(|at| now.since(at) >= pause).then_some((asked_at, *id))
             })
             .collect();
         due.sort();
         due
     }
 
-    fn ask(&mut self, id: &MessageId, now: Now) -> Option<BondWanted> {
+    fn bond_of(&self, id: &MessageId) -> Option<BondWanted> {
         let from = self.waiting.from(id).cloned();
         let min_bond = self.margins.min_bond;
-        let waiting = self.waiting.offering_mut(id)?;
-        waiting.asked_at = Some(now);
-        waiting.asked = waiting.asked.saturating_add(1);
+        let waiting = self.waiting.offering(id)?;
         let offering = waiting.signed.body();
         let exposure = offering.max_exposure().filter(|_| offering.price.asset.is_native());
         let terms = BondTerms {
@@ -114,6 +121,7 @@ impl Book {
         let super::waiting::Item::Offering(waiting) = entry.item else { return };
         self.was_useful(entry.from.as_ref());
         self.install(waiting.series, waiting.signed, waiting.first, step);
+        self.retry(&Want::Offering(*id), now, step);
         if let Some(presence) = waiting.presence {
             self.take_presence(presence, true, step);
         }

@@ -22,6 +22,10 @@ pub(super) enum Place {
     First(SeriesId),
     Status(SeriesId),
     Presence(ServingKey),
+    /// A published request.
+    Request(MessageId),
+    /// What takes a published request back.
+    Cancel(MessageId),
 }
 
 /// Every message that the book holds.
@@ -62,8 +66,8 @@ impl Held {
 }
 
 impl Book {
-    /// Ids of what a peer should have too, in a stable order: templates, records, offerings, presences, statuses, each
-    /// by id. `after` is the last pair of the page before; a page has at most [`MAX_IDS_PER_PAGE`].
+    /// Ids of what a peer should have too, in a stable order: templates, records, offerings, requests, presences, statuses,
+    /// cancellations, each by id. `after` is the last pair of the page before; a page has at most [`MAX_IDS_PER_PAGE`].
     pub fn ids(&self, after: Option<(Kind, MessageId)>, limit: usize) -> Vec<(Kind, MessageId)> {
         use core::ops::Bound::{Excluded, Unbounded};
         let start = after.map_or(Unbounded, |(kind, id)| Excluded((kind.number(), id)));
@@ -100,6 +104,8 @@ impl Book {
             Place::First(series) => self.series.get(&series)?.first.as_ref().map(|f| f.packed()),
             Place::Status(series) => self.series.get(&series)?.status.as_ref().map(|s| s.packed()),
             Place::Presence(key) => self.presences.get(&key).map(|p| p.packed()),
+            Place::Request(id) => self.request(&id).map(|r| r.signed.packed()),
+            Place::Cancel(id) => self.request(&id)?.cancel.as_ref().map(|c| c.packed()),
         }
     }
 }

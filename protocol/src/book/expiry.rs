@@ -1,4 +1,4 @@
-//! What ends by itself: series, presences, waiting; and statuses that were kept back.
+//! What ends by itself: series, requests, presences, waiting; and statuses that were kept back.
 
 use super::catch_up::forget;
 use super::{Book, BookEffect};
@@ -17,6 +17,7 @@ impl Book {
         for id in over {
             self.remove_series(&id, &mut step);
         }
+        self.expire_requests(now, &mut step);
         self.waiting.expire(now);
         self.expire_presences(now, &mut step);
         self.relay_kept_back(now, &mut step);

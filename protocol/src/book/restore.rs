@@ -8,7 +8,8 @@ use super::heads::{self, Head};
 use super::series::{Series, payload_hash};
 use super::{Book, BookEffect};
 use crate::account::ServiceKey;
-use crate::document::{Offering, ServiceRecord, Template, series_of, template_id};
+use crate::binding::frames::Cancel;
+use crate::document::{BindingRequest, Offering, ServiceRecord, Template, series_of, template_id};
 use crate::kind::Kind;
 use crate::limits::Margins;
 use crate::message::{MessageId, Packed, SeriesId, Signed, TemplateId};
@@ -46,6 +47,8 @@ struct Opened {
     offerings: BTreeMap<SeriesId, Vec<Arc<Signed<Offering>>>>,
     presences: Vec<Signed<Presence>>,
     statuses: Vec<Signed<Status>>,
+    requests: Vec<Arc<Signed<BindingRequest>>>,
+    cancels: Vec<Signed<Cancel>>,
 }
 
 impl Opened {
@@ -60,6 +63,8 @@ impl Opened {
             }
             Kind::Presence => self.presences.push(packed.open(network)?),
             Kind::Status => self.statuses.push(packed.open(network)?),
+            Kind::BindingRequest => self.requests.push(Arc::new(packed.open(network)?)),
+            Kind::Cancel => self.cancels.push(packed.open(network)?),
             _ => {}
         }
         Ok(())
@@ -68,7 +73,8 @@ impl Opened {
 
 impl Book {
     /// Rebuilds the book from the store's messages and heads (keys and values of their spaces, in any order). What was
-    /// stored was bonded then, and a bond can't go before its release, so the ledger isn't asked again.
+    /// stored was bonded then, and a bond can't go before its release, so the ledger isn't asked again; nor is it for
+    /// the consumers of requests, whose money a provider looks at once more before it agrees.
     pub fn restore(
         network: NetworkId,
         margins: Margins,
@@ -91,6 +97,7 @@ impl Book {
             book.restore_series(id, revisions, &known, &mut step);
         }
         book.restore_frames(opened.presences, opened.statuses, &mut step);
+        book.restore_requests(opened.requests, opened.cancels, &mut step);
         book.drop_unused(&mut step);
         step.append(book.expire(now));
         Restored { book, step, damaged }
@@ -193,6 +200,24 @@ impl Book {
         self.held.insert(&packed, Place::Status(id));
         if withdrawn {
             self.leave_author(&id, account);
+        }
+    }
+
+    /// Requests were within their bounds when they were stored; a cancellation of none of them goes.
+    fn restore_requests(
+        &mut self,
+        requests: Vec<Arc<Signed<BindingRequest>>>,
+        cancels: Vec<Signed<Cancel>>,
+        step: &mut Step<BookEffect>,
+    ) {
+        for signed in requests {
+            self.place_request(signed);
+        }
+        for cancel in cancels {
+            let packed = cancel.packed().clone();
+            if !self.place_cancel(cancel) {
+                forget(step, &packed);
+            }
         }
     }
 

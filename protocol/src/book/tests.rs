@@ -18,6 +18,7 @@ mod hostile;
 mod listings;
 mod offerings;
 mod records;
+mod requests;
 
 const START: u64 = 1_800_000_000;
 

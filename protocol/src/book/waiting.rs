@@ -1,4 +1,5 @@
-//! The waiting pool: offerings that lack something, and documents that no bonded offering uses yet.
+//! The waiting pool: offerings and requests that lack something, documents that no bonded offering uses yet, and
+//! cancellations of requests that aren't here.
 //!
 //! Divided per delivering peer, so that nobody can fill another's part; what doesn't fit takes a random one's place.
 
@@ -7,7 +8,8 @@ use std::sync::Arc;
 
 use super::{Book, BookEffect, Delivery, Outcome, Want};
 use crate::account::{PeerId, ServiceKey, ServingKey};
-use crate::document::{Offering, ServiceRecord, Template, template_id};
+use crate::binding::frames::Cancel;
+use crate::document::{BindingRequest, Offering, ServiceRecord, Template, template_id};
 use crate::limits::{MAX_WAITING, MAX_WAITING_PER_PEER, WAITING_TIME};
 use crate::message::{MessageId, SeriesId, Signed, TemplateId};
 use crate::refusal::{Reason, Refusal};
@@ -28,10 +30,14 @@ pub(super) struct WaitingOffering {
     pub(super) presence: Option<Signed<Presence>>,
     /// What it lacks.
     pub(super) want: Want,
-    /// When its bond was asked for last.
-    pub(super) asked_at: Option<Now>,
-    /// How often its bond was asked for.
-    pub(super) asked: u32,
+}
+
+/// A request that lacks its offering, or whose consumer wasn't looked up yet.
+#[derive(Debug)]
+pub(super) struct WaitingRequest {
+    pub(super) signed: Arc<Signed<BindingRequest>>,
+    /// What it lacks.
+    pub(super) want: Want,
 }
 
 /// What can wait.
@@ -42,6 +48,9 @@ pub(super) enum Item {
     Record(Arc<Signed<ServiceRecord>>),
     /// A record that follows on one that isn't known; it is nobody's current record yet.
     LaterRecord(Arc<Signed<ServiceRecord>>, MessageId),
+    Request(WaitingRequest),
+    /// Taken with its request.
+    Cancel(Signed<Cancel>),
 }
 
 impl Item {
@@ -50,6 +59,19 @@ impl Item {
             Self::Offering(offering) => offering.signed.id(),
             Self::Template(signed) => signed.id(),
             Self::Record(signed) | Self::LaterRecord(signed, _) => signed.id(),
+            Self::Request(request) => request.signed.id(),
+            Self::Cancel(signed) => signed.id(),
+        }
+    }
+
+    /// What it lacks, where it is something that can be looked for.
+    fn want(&self) -> Option<Want> {
+        match self {
+            Self::Offering(offering) => Some(offering.want.clone()),
+            Self::Request(request) => Some(request.want.clone()),
+            Self::LaterRecord(_, before) => Some(Want::PastRecord(*before)),
+            Self::Cancel(signed) => Some(Want::Request(signed.body().request)),
+            Self::Template(_) | Self::Record(_) => None,
         }
     }
 
@@ -62,7 +84,9 @@ impl Item {
             }
             Self::Template(signed) => vec![Tag::Template(template_id(signed.packed().payload()))],
             Self::Record(signed) => vec![Tag::Record(signed.body().service)],
-            Self::LaterRecord(_, before) => vec![Tag::Wants(Want::PastRecord(*before))],
+            Self::LaterRecord(..) | Self::Request(_) | Self::Cancel(_) => {
+                self.want().map(Tag::Wants).into_iter().collect()
+            }
         }
     }
 }
@@ -80,6 +104,10 @@ pub(super) enum Tag {
 pub(super) struct Entry {
     pub(super) item: Item,
     pub(super) from: Option<PeerId>,
+    /// When the ledger was asked for what it lacks last.
+    pub(super) asked_at: Option<Now>,
+    /// How often it was.
+    pub(super) asked: u32,
     since: Now,
 }
 
@@ -122,6 +150,40 @@ impl Waiting {
             Item::Offering(offering) => Some(offering),
             _ => None,
         }
+    }
+
+    pub(super) fn request(&self, id: &MessageId) -> Option<&WaitingRequest> {
+        match &self.entries.get(id)?.item {
+            Item::Request(request) => Some(request),
+            _ => None,
+        }
+    }
+
+    /// What a message lacks.
+    pub(super) fn want(&self, id: &MessageId) -> Option<Want> {
+        self.entries.get(id)?.item.want()
+    }
+
+    /// Takes the cancellations of a request out.
+    pub(super) fn take_cancels(&mut self, request: &MessageId) -> Vec<(Signed<Cancel>, Option<PeerId>)> {
+        let ids = self.tagged(&Tag::Wants(Want::Request(*request)));
+        let entries = ids.iter().filter_map(|id| self.remove(id));
+        let cancel =
+            |entry: Entry| if let Item::Cancel(signed) = entry.item { Some((signed, entry.from)) } else { None };
+        entries.filter_map(cancel).collect()
+    }
+
+    /// Notes that the ledger is asked for what a message lacks.
+    pub(super) fn asked(&mut self, id: &MessageId, now: Now) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.asked_at = Some(now);
+            entry.asked = entry.asked.saturating_add(1);
+        }
+    }
+
+    /// When and how often the ledger was asked for what a message lacks.
+    pub(super) fn when_asked(&self, id: &MessageId) -> (Option<Now>, u32) {
+        self.entries.get(id).map(|entry| (entry.asked_at, entry.asked)).unwrap_or_default()
     }
 
     /// Our own offerings that wait.
@@ -197,7 +259,7 @@ impl Waiting {
             self.tags.entry(tag).or_default().insert(id);
         }
         self.parts.entry(from.clone()).or_default().push(id);
-        self.entries.insert(id, Entry { item, from, since });
+        self.entries.insert(id, Entry { item, from, asked_at: None, asked: 0, since });
         Ok(())
     }
 
@@ -215,10 +277,14 @@ impl Waiting {
         Some(entry)
     }
 
-    /// Notes that an offering lacks something else now.
+    /// Notes that an offering or request lacks something else now.
     pub(super) fn now_wants(&mut self, id: &MessageId, want: Want) {
-        let Some(offering) = self.offering_mut(id) else { return };
-        let before = core::mem::replace(&mut offering.want, want.clone());
+        let wanted = match self.entries.get_mut(id).map(|entry| &mut entry.item) {
+            Some(Item::Offering(offering)) => &mut offering.want,
+            Some(Item::Request(request)) => &mut request.want,
+            _ => return,
+        };
+        let before = core::mem::replace(wanted, want.clone());
         self.untag(&Tag::Wants(before), id);
         self.tags.entry(Tag::Wants(want)).or_default().insert(*id);
     }
@@ -259,20 +325,26 @@ impl Book {
         Ok(Outcome::Waits(Refusal::new(Reason::NoBond, "no bonded offering uses it yet"), Vec::new()))
     }
 
-    /// Looks again at the offerings that lacked this.
+    /// Looks again at the offerings and requests that lacked this.
     pub(super) fn retry(&mut self, want: &Want, now: Now, step: &mut Step<BookEffect>) {
         for id in self.waiting.tagged(&Tag::Wants(want.clone())) {
             self.look_again(&id, now, step);
         }
     }
 
-    /// Checks what a waiting offering lacks now; drops it where it is refused for good.
+    /// Checks what a waiting offering or request lacks now; drops it where it is refused for good.
     pub(super) fn look_again(&mut self, id: &MessageId, now: Now, step: &mut Step<BookEffect>) {
-        let Some(offering) = self.waiting.offering(id) else { return };
-        let (signed, before) = (offering.signed.clone(), offering.want.clone());
-        let lacking = self
-            .standing(offering.series, &signed, now)
-            .and_then(|()| self.lacks(offering.series, &signed, offering.first.as_deref()));
+        let Some(before) = self.waiting.want(id) else { return };
+        let lacking = if let Some(offering) = self.waiting.offering(id) {
+            let signed = offering.signed.clone();
+            self.standing(offering.series, &signed, now)
+                .and_then(|()| self.lacks(offering.series, &signed, offering.first.as_deref()))
+        } else if let Some(request) = self.waiting.request(id) {
+            let body = request.signed.body();
+            self.request_stands(body, now).and_then(|()| self.request_lacks(body))
+        } else {
+            return;
+        };
         match lacking {
             Ok((want, _)) if want != before => {
                 self.waiting.now_wants(id, want.clone());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Nonce, RuleError, Rules};
+use super::{Nonce, Offering, RuleError, Rules};
 use crate::account::{AccountId, PeerId, ServingKey, SignerKey};
 use crate::amount::Stroops;
 use crate::escrow::EscrowKind;
@@ -13,7 +13,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::seal::SealingKey;
 use crate::time::Timestamp;
 
-/// What a consumer wants, directed at one offering and handed straight to its provider.
+/// What a consumer wants, directed at one offering: handed straight to its provider, or published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BindingRequest {
@@ -56,6 +56,25 @@ impl BindingRequest {
             return Err(Refusal::new(Reason::FromTheFuture, detail));
         }
         Ok(())
+    }
+
+    /// What so many units of the offering cost, where the request fits it.
+    ///
+    /// # Errors
+    /// What doesn't fit, with the member's path.
+    pub fn amount_of(&self, offering: &Offering) -> Result<Stroops, &'static str> {
+        let amount = offering.price.total(self.units).filter(|_| offering.allows(self.units));
+        let amount = amount.ok_or("/units: they are outside the offering's bounds")?;
+        if self.budget.is_some_and(|budget| budget < amount) {
+            return Err("/budget: it is below the price");
+        }
+        if !amount.is_zero() && !offering.escrow.iter().any(|kind| self.escrow.contains(kind)) {
+            return Err("/escrow: no kind is common with the offering");
+        }
+        if self.account == offering.recipient {
+            return Err("/account: consumer and recipient are the same account");
+        }
+        Ok(amount)
     }
 }
 

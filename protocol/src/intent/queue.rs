@@ -133,6 +133,8 @@ pub struct Plan {
     pub operations: Vec<Operation>,
     /// When it may be included.
     pub bounds: Bounds,
+    /// What it says.
+    pub memo: Memo,
     /// The most that it may cost, in stroops.
     pub fee: u32,
     /// Whether it is handed over instead of submitted, until [`AccountQueue::release`].
@@ -276,7 +278,7 @@ impl AccountQueue {
         others: &[&SigningKey],
         now: Now,
     ) -> Result<Step<QueueEffect>, SignError> {
-        let Plan { purpose, operations, bounds, fee, hold } = plan;
+        let Plan { purpose, operations, bounds, memo, fee, hold } = plan;
         let Some((_, sequence)) = self.turn().filter(|(next, _)| *next == purpose) else {
             return Err(SignError::NotItsTurn(purpose));
         };
@@ -288,7 +290,7 @@ impl AccountQueue {
         if bounds.until <= latest {
             return Err(SignError::TooLate);
         }
-        let unsigned = Unsigned { source: self.account, sequence, fee, bounds, memo: Memo::None, operations };
+        let unsigned = Unsigned { source: self.account, sequence, fee, bounds, memo, operations };
         let keys: Vec<&SigningKey> = core::iter::once(key).chain(others.iter().copied()).collect();
         let envelope = unsigned.sign(&keys, &self.network)?;
         if envelope.bytes().len() > MAX_ENVELOPE_BYTES {

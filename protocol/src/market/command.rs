@@ -8,9 +8,11 @@ use crate::asset::Asset;
 use crate::binding::precheck::PrecheckFailure;
 use crate::book::WithdrawError;
 use crate::document::{ServiceRef, Transport};
-use crate::message::{BalanceId, BindingId, MessageId, SeriesId, TemplateId, TxHash};
+use crate::message::{BalanceId, BindingId, MessageId, SeriesId, Sha256Hash, TemplateId, TxHash};
 use crate::refusal::{Reason, Refusal, rules};
+use crate::stellar::memo::{MemoTooLong, PaymentMemo};
 use crate::time::Timestamp;
+use crate::timestamp::BatchError;
 
 /// A command's number, chosen by the runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +73,19 @@ pub enum Command {
         /// Only look.
         dry_run: bool,
     },
+    /// Run the pre-checks that need no answer of the provider's and, unless it is a dry run, gossip a request.
+    PublishRequest {
+        /// The offering's current revision.
+        offering: MessageId,
+        /// How many units.
+        units: u64,
+        /// For how long it may be agreed to.
+        life: Duration,
+        /// Only look.
+        dry_run: bool,
+    },
+    /// Take a request back that nobody has agreed to yet.
+    CancelRequest(MessageId),
     /// End a binding's session, or take a request back.
     Unbind(MessageId),
     /// Let a consumer's call through to a service.
@@ -95,6 +110,24 @@ pub enum Command {
         asset: Asset,
         /// How much.
         amount: Stroops,
+        /// What it says besides, where it says something.
+        memo: Option<PaymentMemo>,
+        /// Only look.
+        dry_run: bool,
+    },
+    /// Let the account hold an issued asset, up to a limit, or no longer.
+    Trust {
+        /// Which.
+        asset: Asset,
+        /// How much of it; 0 removes the trustline.
+        limit: Stroops,
+        /// Only look.
+        dry_run: bool,
+    },
+    /// Put the root over hashes into the ledger, and keep what proves each of them.
+    Stamp {
+        /// What is stamped, SHA-256.
+        hashes: Vec<[u8; 32]>,
         /// Only look.
         dry_run: bool,
     },
@@ -123,6 +156,33 @@ pub struct Cost {
     pub returns_at: Option<Timestamp>,
     /// What was free before, native.
     pub free_before: Stroops,
+}
+
+/// What a trustline costs, before it is made, changed or removed, and what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustCost {
+    /// The asset.
+    pub asset: Asset,
+    /// How much of it may be held; 0 removes the trustline.
+    pub limit: Stroops,
+    /// The limit until now, where there is a trustline.
+    pub before: Option<Stroops>,
+    /// How much it holds.
+    pub holds: Stroops,
+    /// The most that the transaction costs in fees, native.
+    pub fee: Stroops,
+    /// A trustline's reserve, native: locked by a new one, given back by a removed one.
+    pub reserve: Stroops,
+    /// What was free before, native.
+    pub free_before: Stroops,
+    /// Whether the issuer must allow the account to hold it first.
+    pub must_authorize: bool,
+    /// Whether the issuer may freeze what the account holds.
+    pub may_revoke: bool,
+    /// Whether the issuer may take it back.
+    pub may_claw_back: bool,
+    /// Whether the configuration lets this node trade in it.
+    pub accepted: bool,
 }
 
 /// What a command led to.
@@ -159,12 +219,30 @@ pub enum Answer {
         /// The funding transaction, where there is money.
         transaction: Option<TxHash>,
     },
+    /// The request is out; the provider may agree to it from now on.
+    Requested {
+        /// The request.
+        request: MessageId,
+        /// The last second in which it may be agreed to.
+        valid_until: Timestamp,
+    },
     /// The session is over, or the request taken back.
     Unbound,
     /// The call may go on.
     Admitted,
     /// The payment is in the ledger.
     Paid(TxHash),
+    /// What the trustline would cost, and what it means.
+    Trust(TrustCost),
+    /// The trustline is as wanted in the ledger.
+    Trusted(TxHash),
+    /// The batch's root is in the ledger; its proof is kept in a moment.
+    Stamped {
+        /// The root.
+        root: Sha256Hash,
+        /// Its transaction.
+        transaction: TxHash,
+    },
     /// The search goes on, or what it found will be taken back: see [`Market::found`](crate::market::Market::found).
     Recovering,
     /// These submitter accounts are on their way back.
@@ -202,6 +280,17 @@ pub enum CommandError {
     /// The ledger didn't take the transaction.
     #[error("the ledger didn't take it: {0}")]
     Ledger(String),
+    /// The account that is paid asks for a memo (SEP-29).
+    #[error(
+        "{0} asks for a memo with every payment, and this has none: its owner can't tell from whom it comes; pay with --memo and what the owner told you"
+    )]
+    MemoRequired(AccountId),
+    /// The hashes are no batch.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    /// The memo isn't one.
+    #[error(transparent)]
+    Memo(#[from] MemoTooLong),
     /// The answer didn't come in time.
     #[error("{what} didn't come in time; {consequence}")]
     Timeout {
@@ -225,6 +314,9 @@ impl CommandError {
             Self::NotFound { .. } => CommandCode::NotFound.code(),
             Self::NotNow(_) => CommandCode::NotNow.code(),
             Self::Ledger(_) => CommandCode::LedgerRefused.code(),
+            Self::MemoRequired(_) => CommandCode::MemoRequired.code(),
+            Self::Memo(_) => CommandCode::MemoTooLong.code(),
+            Self::Batch(_) => CommandCode::NoBatch.code(),
             Self::Timeout { .. } => CommandCode::Timeout.code(),
         }
     }
@@ -240,6 +332,9 @@ rules! {
         NotFound = "not-found", Author, "There is no such thing here.", "look where the error's hint says";
         NotNow = "not-now", Nobody, "It can't be done in this state.", "try again when the state that the error names is over";
         LedgerRefused = "ledger-refused", Nobody, "The ledger didn't take the transaction.", "see the ledger's reason in the error";
+        MemoRequired = "memo-required", Author, "The account that is paid asks for a memo, and the payment has none.", "pay with the memo that the account's owner told you";
+        MemoTooLong = "memo-too-long", Author, "The memo's text is longer than 28 bytes.", "shorten it";
+        NoBatch = "no-batch", Author, "The hashes are no batch of timestamps, or the account's entry isn't this program's.", "correct what the error names";
         Timeout = "timeout", Nobody, "The answer didn't come in time.", "try again; the error says what became of the money";
     }
 }

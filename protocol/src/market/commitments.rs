@@ -28,6 +28,9 @@ impl Market {
             .map(promised)
             .chain(payments.map(|p| (p.asset.clone(), p.amount, self.fee(1))))
             .chain(self.trades.values().filter_map(|t| self.promised_to(t, &params)));
+        let others = self.promised_to_trust(&params).plus(self.promised_to_stamps(&params));
+        let others = if asset.is_native() { others.unwrap_or(Stroops::MAX) } else { Stroops::ZERO };
+        let open = open.plus(others).unwrap_or(Stroops::MAX);
         promises.fold(open, |sum, (its, amount, native)| {
             let amount = if its == *asset { amount } else { Stroops::ZERO };
             let native = if asset.is_native() { native } else { Stroops::ZERO };
@@ -35,7 +38,7 @@ impl Market {
         })
     }
 
-    fn is_unsigned(&self, purpose: Purpose) -> bool {
+    pub(super) fn is_unsigned(&self, purpose: Purpose) -> bool {
         self.queue.as_ref().is_some_and(|q| q.intent(purpose).is_none())
     }
 

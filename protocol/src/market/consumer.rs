@@ -2,15 +2,17 @@
 
 mod funding;
 mod precheck;
+mod published;
 mod request;
 mod usage;
 
 use ed25519_dalek::SigningKey;
+use rand_core::CryptoRng;
 
 use crate::amount::Stroops;
 use crate::binding::agreement;
 use crate::binding::frames::Note;
-use crate::binding::negotiation::{Negotiation, NegotiationEvent};
+use crate::binding::negotiation::Negotiation;
 use crate::binding::phase::Side;
 use crate::binding::session::SessionEvent;
 use crate::binding::trade::{Told, Trade};
@@ -26,7 +28,7 @@ use crate::seal::SealingSecret;
 use crate::step::Step;
 use crate::time::{Now, Timestamp};
 
-pub use precheck::PendingBind;
+pub use precheck::{PendingBind, Wish};
 
 /// What sealed access details are for.
 pub(super) const ACCESS_INFO: &[u8] = b"tradepost/1/access";
@@ -36,6 +38,11 @@ pub(super) const ACCESS_INFO: &[u8] = b"tradepost/1/access";
 pub(super) fn trade_keys(account: &SigningKey, nonce: &Nonce) -> (SigningKey, SealingSecret) {
     let derive = |purpose: &[u8]| keccak(&[b"tradepost/1/trade/", purpose, &account.to_bytes(), nonce.as_bytes()]);
     (SigningKey::from_bytes(&derive(b"sign")), SealingSecret::from_bytes(derive(b"seal")))
+}
+
+/// What a `bind` hears whose request or binding was ended meanwhile.
+fn ended_early() -> CommandError {
+    CommandError::NotNow("its owner ended it before it was bound; no money moved".into())
 }
 
 impl Market {
@@ -95,17 +102,22 @@ impl Market {
     }
 
     /// A user ends a binding.
-    pub(super) fn unbind(&mut self, id: CommandId, request: MessageId, now: Now, step: &mut Step<Effect>) {
+    pub(super) fn unbind(
+        &mut self,
+        id: CommandId,
+        request: MessageId,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
         let unknown = || CommandError::NotFound {
             what: "binding",
             id: request.to_string(),
             hint: "`tradepost binding list` shows this node's",
         };
-        let ended = || CommandError::NotNow("its owner ended it before it was bound; no money moved".into());
         let done = self.with_trade(request, step, |market, trade, step| {
             if trade.state.negotiation == Negotiation::Requested && trade.state.side == Side::Consumer {
-                trade.negotiate(NegotiationEvent::Cancel);
-                market.tell_user(request, Err(ended()), step);
+                market.take_back(trade, now, rng, step);
                 return Ok(Answer::Unbound);
             }
             if let Some(end) = trade.state.session.end() {
@@ -121,7 +133,7 @@ impl Market {
             market.move_session(trade, event, "its owner ended it", step);
             debug_assert_eq!(trade.state.told, Told::EndPending);
             market.tell(trade, now, step);
-            market.tell_user(request, Err(ended()), step);
+            market.tell_user(request, Err(ended_early()), step);
             Ok(Answer::Unbound)
         });
         Self::answer(step, id, done.unwrap_or_else(|| Err(unknown())));

@@ -4,6 +4,7 @@ use rand_core::CryptoRng;
 
 use crate::market::Market;
 use crate::market::command::{Answer, Command, CommandError, CommandId};
+use crate::market::consumer::Wish;
 use crate::market::event::{Ask, Call, Effect};
 use crate::stellar::LedgerPoint;
 use crate::stellar::entry::Entry;
@@ -30,8 +31,11 @@ impl Market {
             Ask::Bonds(wanted) => self.bonds_read(&wanted, &entries, now, step),
             Ask::Escrows => self.escrows_read((at, agreed), asked, &entries, now, rng, step),
             Ask::Request(request) => self.request_read(request, &entries, now, step),
+            Ask::Consumers(wanted) => self.consumers_read(&wanted, &entries, now, step),
             Ask::Precheck(id) => self.precheck_read(id, &entries, now, rng, step),
             Ask::Payment(id) => self.payment_read(id, &entries, step),
+            Ask::Trust(id) => self.trust_read(id, &entries, step),
+            Ask::Stamp(id) => self.stamp_read(id, &entries, step),
             Ask::Walk { at } => self.walk_read(at, &entries, now, step),
             Ask::Found => self.found_read(asked, &entries, now, rng, step),
             // One that is wrapped twice is nobody's question.
@@ -44,10 +48,12 @@ impl Market {
         let (ask, agreed) = plain(ask);
         match ask {
             Ask::Escrows if agreed => self.delivery_waits(&why, step),
-            Ask::Account | Ask::Bonds(_) | Ask::Escrows | Ask::Found | Ask::Agreed(_) => {}
-            Ask::Request(request) => self.request_unreadable(request, step),
+            Ask::Account | Ask::Bonds(_) | Ask::Consumers(_) | Ask::Escrows | Ask::Found | Ask::Agreed(_) => {}
+            Ask::Request(request) => self.request_unreadable(request, now, step),
             Ask::Precheck(id) => self.precheck_unreadable(id, why, step),
             Ask::Payment(id) => self.payment_unreadable(id, why, step),
+            Ask::Trust(id) => self.trust_unreadable(id, why, step),
+            Ask::Stamp(id) => self.stamp_unreadable(id, why, step),
             Ask::Walk { at } => self.walk_unreadable(at, now),
         }
     }
@@ -64,6 +70,9 @@ impl Market {
         match call {
             Call::Precheck(id) => self.precheck_pinged(id, result, now, step),
             Call::Request(request) => self.request_answered(request, result, now, step),
+            Call::Approach(request) => self.approach_answered(request, result, now, step),
+            Call::Agreement(binding) => self.agreement_answered(binding, result, now, step),
+            Call::Reach(binding) => self.reach_answered(binding, result, now, rng, step),
             Call::Fund(binding) => self.fund_answered(binding, result, now, rng, step),
             Call::Tell(binding) => self.tell_answered(binding, result, now, step),
             Call::Heartbeat(binding) => self.heartbeat_answered(binding, result, now, step),
@@ -86,7 +95,12 @@ impl Market {
         }
         let begins = matches!(
             &command,
-            Command::Publish(_) | Command::Bind { dry_run: false, .. } | Command::Pay { dry_run: false, .. }
+            Command::Publish(_)
+                | Command::Bind { dry_run: false, .. }
+                | Command::PublishRequest { dry_run: false, .. }
+                | Command::Pay { dry_run: false, .. }
+                | Command::Trust { dry_run: false, .. }
+                | Command::Stamp { dry_run: false, .. }
         );
         if begins && self.is_recovering() {
             let why = "this node was restored from a backup and still compares it with the ledger; try again shortly";
@@ -102,13 +116,21 @@ impl Market {
             }
             Command::Withdraw(series) => self.withdraw(id, series, now, rng, step),
             Command::Register(bytes) => self.register(id, bytes, now, rng, step),
-            Command::Bind { offering, units, dry_run } => self.bind(id, offering, units, dry_run, now, step),
-            Command::Unbind(request) => self.unbind(id, request, now, step),
+            Command::Bind { offering, units, dry_run } => {
+                self.bind(id, Wish { offering, units, dry_run, publish: None }, now, step);
+            }
+            Command::PublishRequest { offering, units, life, dry_run } => {
+                self.bind(id, Wish { offering, units, dry_run, publish: Some(life) }, now, step);
+            }
+            Command::CancelRequest(request) => self.cancel_request(id, request, now, rng, step),
+            Command::Unbind(request) => self.unbind(id, request, now, rng, step),
             Command::AdmitCall { binding, token } => self.admit_call(id, binding, &token, step),
             Command::CallDone { binding, failed } => self.call_done(binding, failed, now, rng, step),
-            Command::Pay { to, asset, amount, dry_run } => {
-                self.pay(id, (to, asset, amount), dry_run, now, rng, step);
+            Command::Pay { to, asset, amount, memo, dry_run } => {
+                self.pay(id, (to, asset, amount, memo), dry_run, now, rng, step);
             }
+            Command::Trust { asset, limit, dry_run } => self.trust(id, (asset, limit), dry_run, now, rng, step),
+            Command::Stamp { hashes, dry_run } => self.stamp(id, hashes, dry_run, now, step),
             Command::Recover { take } => self.recover(id, take, now, step),
             Command::MergeSubmitters => {
                 self.merge_submitters(id, step);
@@ -121,6 +143,8 @@ impl Market {
     pub(super) fn expire_commands(&mut self, now: Now, step: &mut Step<Effect>) {
         self.expire_binds(now, step);
         self.expire_payments(now, step);
+        self.expire_trusts(now, step);
+        self.expire_stamps(now, step);
         self.expire_incoming(now);
     }
 }

@@ -2,16 +2,18 @@
 
 use crate::account::PeerId;
 use crate::amount::Stroops;
-use crate::book::BondWanted;
+use crate::book::{BondWanted, ConsumerWanted};
 use crate::intent::queue::{SubmitAnswer, TxStatus};
 use crate::kind::Kind;
 use crate::market::command::{Answer, Command, CommandError, CommandId};
-use crate::message::{BindingId, MessageId, SeriesId, TxHash};
+use crate::market::stamps::Inclusion;
+use crate::message::{BindingId, MessageId, SeriesId, Sha256Hash, TxHash};
 use crate::refusal::Refusal;
 use crate::stellar::LedgerPoint;
 use crate::stellar::entry::Entry;
 use crate::stellar::ledger_key::Key;
 use crate::stellar::reserve::LedgerParams;
+use crate::timestamp::Batch;
 
 /// A place where an answer is waited for, kept by the runner: a gossiped message's verdict, a direct request's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,10 +30,16 @@ pub enum Ask {
     Escrows,
     /// The consumer of a request.
     Request(MessageId),
+    /// The consumers of published requests that wait for it.
+    Consumers(Vec<ConsumerWanted>),
     /// All that a binding's pre-checks look at.
     Precheck(CommandId),
     /// What a payment's pre-checks look at.
     Payment(CommandId),
+    /// What a trustline depends on.
+    Trust(CommandId),
+    /// What a batch of timestamps depends on.
+    Stamp(CommandId),
     /// A page of the walk down the account's sequence numbers.
     Walk {
         /// Its highest sequence number.
@@ -57,6 +65,12 @@ pub enum Call {
     Precheck(CommandId),
     /// A binding request.
     Request(MessageId),
+    /// A provider's ping of the consumer of a published request.
+    Approach(MessageId),
+    /// The agreement to a published request.
+    Agreement(BindingId),
+    /// A consumer's ping of the provider before it funds.
+    Reach(BindingId),
     /// A funding envelope.
     Fund(BindingId),
     /// Started, start failed, unbound or delivered.
@@ -183,6 +197,13 @@ pub enum Event {
         call: Call,
         /// The answer's bytes, or why there is none.
         result: Result<Vec<u8>, String>,
+    },
+    /// What [`Effect::KeepStamp`] asked for is durable, or can't be had yet.
+    StampKept {
+        /// The batch's root.
+        root: Sha256Hash,
+        /// Why not.
+        result: Result<(), String>,
     },
     /// A service says something.
     Service {
@@ -334,6 +355,18 @@ pub enum Effect {
         /// How.
         refusal: Refusal,
     },
+    /// Read the ledger that included a batch, check that it proves it, and keep all of it in a file; answered by
+    /// [`Event::StampKept`].
+    KeepStamp(Box<KeptStamp>),
     /// Something changed that people watch.
     News(News),
+}
+
+/// A batch of timestamps that is in a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptStamp {
+    /// The batch.
+    pub batch: Batch,
+    /// Its transaction.
+    pub included: Inclusion,
 }

@@ -3,11 +3,12 @@
 use rand_core::CryptoRng;
 
 use crate::account::PeerId;
-use crate::book::{self, BondVerdict, BondWanted, BookEffect, Want};
+use crate::book::{self, BondVerdict, BondWanted, BookEffect, ConsumerVerdict, ConsumerWanted, Want};
 use crate::kind::Kind;
 use crate::limits::{MAX_IDS_PER_PAGE, MAX_KEYS_PER_READ};
 use crate::market::Market;
 use crate::market::event::{Ask, Effect, News, Token, Verdict};
+use crate::market::provider::holdings;
 use crate::message::{MessageId, Packed};
 use crate::refusal::{Reason, Refusal};
 use crate::stellar::entry::Entry;
@@ -35,7 +36,7 @@ impl Market {
         rng: &mut dyn CryptoRng,
         step: &mut Step<Effect>,
     ) {
-        if !kind.gossiped() || kind == Kind::BindingRequest {
+        if !kind.gossiped() {
             let refusal = Refusal::new(Reason::WrongKind, format_args!("a {kind} isn't gossiped to the book"));
             return step.then(Effect::Verdict { token, verdict: Verdict::Ignore, refusal: Some(refusal) });
         }
@@ -224,19 +225,39 @@ impl Market {
         self.give_up_held(now, step);
         let expired = self.book.expire(now);
         self.absorb_book(expired, step);
-        let wanted = self.book.bonds_wanted(MAX_KEYS_PER_READ / 2, now);
-        if wanted.is_empty() {
-            return;
+        let bonds = self.book.bonds_wanted(MAX_KEYS_PER_READ / 2, now);
+        if !bonds.is_empty() {
+            let keys = bonds.iter().flat_map(|w| [Key::Balance(w.bond), Key::Account(w.terms.account)]);
+            let keys = distinct(keys);
+            step.then(Effect::Read { ask: Ask::Bonds(bonds), keys });
         }
-        let mut keys: Vec<Key> = Vec::new();
-        for want in &wanted {
-            for key in [Key::Balance(want.bond), Key::Account(want.terms.account)] {
-                if !keys.contains(&key) {
-                    keys.push(key);
-                }
-            }
+        let consumers = self.book.consumers_wanted(MAX_KEYS_PER_READ / 2, now);
+        if !consumers.is_empty() {
+            let keys = distinct(consumers.iter().flat_map(|w| holdings(w.account, &w.asset)));
+            step.then(Effect::Read { ask: Ask::Consumers(consumers), keys });
         }
-        step.then(Effect::Read { ask: Ask::Bonds(wanted), keys });
+    }
+
+    /// Consumers of published requests were read.
+    pub(super) fn consumers_read(
+        &mut self,
+        wanted: &[ConsumerWanted],
+        entries: &[Entry],
+        now: Now,
+        step: &mut Step<Effect>,
+    ) {
+        for want in wanted {
+            let rules =
+                entries.iter().any(|e| matches!(e, Entry::Account(a) if a.id == want.account && a.master_key_rules()));
+            let verdict = if rules && self.covers(want.account, &want.asset, want.amount, entries) {
+                ConsumerVerdict::Covered
+            } else {
+                let detail = format!("{} must hold {} {}", want.account, want.amount.coins(), want.asset.symbol());
+                ConsumerVerdict::Refused(Refusal::new(Reason::ConsumerAccount, detail))
+            };
+            let inner = self.book.consumer_checked(&want.request, verdict, now);
+            self.absorb_book(inner, step);
+        }
     }
 
     /// Bonds and their authors' accounts were read.
@@ -247,6 +268,17 @@ impl Market {
             self.absorb_book(inner, step);
         }
     }
+}
+
+/// Keys to read, each once.
+fn distinct(keys: impl Iterator<Item = Key>) -> Vec<Key> {
+    let mut all: Vec<Key> = Vec::new();
+    for key in keys {
+        if !all.contains(&key) {
+            all.push(key);
+        }
+    }
+    all
 }
 
 /// What the ledger says of a bond and its author.

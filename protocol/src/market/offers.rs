@@ -172,6 +172,7 @@ pub(super) struct Loader {
     intents: Vec<Intent>,
     messages: Vec<(Kind, Vec<u8>)>,
     heads: Vec<(Vec<u8>, Vec<u8>)>,
+    stamps: super::stamps::Stamps,
     recovery: super::recovery::Recovery,
     alive_at: Now,
 }
@@ -206,6 +207,7 @@ impl Loader {
             }
             Space::Meta if key == super::RESTORED_KEY => self.recovery.restored = true,
             Space::Found => self.recovery.take(&key, &value)?,
+            Space::Stamp => self.stamps.take(&key, &value)?,
             Space::Meta | Space::Request => {}
         }
         Ok(())
@@ -225,7 +227,9 @@ impl Loader {
             by_binding: BTreeMap::new(),
             binds: BTreeMap::new(),
             payments: BTreeMap::new(),
+            trusts: BTreeMap::new(),
             incoming: BTreeMap::new(),
+            approaches: BTreeMap::new(),
             held: super::held::HeldVerdicts::default(),
             lapses: BTreeMap::new(),
             waiting: BTreeMap::new(),
@@ -240,6 +244,7 @@ impl Loader {
             alive_at: self.alive_at,
             awake_at: Now::default(),
             resumed: None,
+            stamps: self.stamps,
             recovery: self.recovery,
             draining: false,
         };

@@ -5,7 +5,8 @@ use core::time::Duration;
 use rand_core::CryptoRng;
 
 use crate::account::{AccountId, PeerId, ServingKey};
-use crate::amount::Unit;
+use crate::amount::{Stroops, Unit};
+use crate::asset::Asset;
 use crate::binding::agreement::{self, Agreement};
 use crate::binding::frames::{self, Fund, FundAccepted, FundRefused, Note, Reject, RejectCode, Sealed};
 use crate::binding::negotiation::{Negotiation, NegotiationEvent};
@@ -39,8 +40,17 @@ const MAX_LAPSES: usize = 4_096;
 pub struct Incoming {
     request: Signed<BindingRequest>,
     peer: PeerId,
-    token: Token,
+    reply: Reply,
     until: Now,
+}
+
+/// How the consumer hears of the agreement.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reply {
+    /// As the answer to its frame.
+    To(Token),
+    /// It published the request, and is brought the agreement.
+    Bring,
 }
 
 /// How often an account let an agreement lapse, and until when it waits for the next one.
@@ -50,7 +60,7 @@ pub struct Lapses {
     waits_until: Timestamp,
 }
 
-type Rejection = (RejectCode, String);
+pub(super) type Rejection = (RejectCode, String);
 
 impl Market {
     /// A consumer asks for a binding.
@@ -74,31 +84,49 @@ impl Market {
             }
             return Ok(());
         }
-        if let Err((code, note)) = self.may_agree(request.body(), peer, now) {
+        let looked_up = self.may_agree(id, request.body(), peer, now);
+        let looked_up = looked_up.and_then(|()| self.look_up(request, peer.clone(), Reply::To(token), now, step));
+        if let Err((code, note)) = looked_up {
             self.reject(token, id, code, &note, step);
-            return Ok(());
         }
+        Ok(())
+    }
+
+    /// Reads what a request's consumer holds; [`Market::request_read`] goes on.
+    pub(super) fn look_up(
+        &mut self,
+        request: Signed<BindingRequest>,
+        peer: PeerId,
+        reply: Reply,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) -> Result<(), Rejection> {
         if self.incoming.len() >= MAX_INCOMING {
-            self.reject(token, id, RejectCode::TooManyUnfunded, "too many requests at once; ask again", step);
-            return Ok(());
+            return Err((RejectCode::TooManyUnfunded, "too many requests at once; ask again".to_owned()));
         }
-        let account = request.body().account;
-        let mut keys = vec![Key::Account(account)];
-        if let Some(offer) = self.offers.get(&request.body().series) {
-            let asset = &offer.body().price.asset;
-            keys.extend((!asset.is_native()).then(|| Key::Trustline(account, asset.clone())));
-        }
+        let (id, account) = (request.id(), request.body().account);
+        let asset = self.offers.get(&request.body().series).map(|offer| offer.body().price.asset.clone());
+        let keys = holdings(account, &asset.unwrap_or(Asset::Native)).collect();
         let until = now.plus(Duration::from_secs(20));
-        self.incoming.insert(id, Incoming { request, peer: peer.clone(), token, until });
+        self.incoming.insert(id, Incoming { request, peer, reply, until });
         step.then(Effect::Read { ask: Ask::Request(id), keys });
         Ok(())
     }
 
     /// Everything about a request that needs no look at the ledger.
-    fn may_agree(&self, request: &BindingRequest, peer: &PeerId, now: Now) -> Result<(), Rejection> {
+    pub(super) fn may_agree(
+        &self,
+        id: MessageId,
+        request: &BindingRequest,
+        peer: &PeerId,
+        now: Now,
+    ) -> Result<(), Rejection> {
         let refuse = |code, text: &str| Err((code, text.to_owned()));
         if self.draining {
             return refuse(RejectCode::Stopping, "the provider's node is stopping");
+        }
+        if self.book.request(&id).is_some_and(|r| r.cancel.is_some()) {
+            return refuse(RejectCode::Cancelled, "the consumer has taken this request back");
         }
         let offer = self.offers.get(&request.series).filter(|o| o.is_open() && o.id() == request.offering);
         let Some(offer) = offer else {
@@ -111,19 +139,7 @@ impl Market {
         if self.free_supply(&request.series) == 0 {
             return refuse(RejectCode::NoFreeSupply, "all places are taken");
         }
-        let amount = body.price.total(request.units).filter(|_| body.allows(request.units));
-        let Some(amount) = amount else {
-            return refuse(RejectCode::TermsDontFit, "the units are outside the offering's bounds");
-        };
-        if request.budget.is_some_and(|budget| budget < amount) {
-            return refuse(RejectCode::TermsDontFit, "the budget is below the price");
-        }
-        if !amount.is_zero() && !body.escrow.iter().any(|e| request.escrow.contains(e)) {
-            return refuse(RejectCode::TermsDontFit, "no kind of escrow is common");
-        }
-        if request.account == body.recipient {
-            return refuse(RejectCode::TermsDontFit, "consumer and recipient are the same account");
-        }
+        request.amount_of(body).map_err(|why| (RejectCode::TermsDontFit, why.to_owned()))?;
         self.within_unfunded(request.account, peer, now)
     }
 
@@ -165,24 +181,31 @@ impl Market {
 
     /// The consumer of a request was looked up: agree, or say why not.
     pub(super) fn request_read(&mut self, id: MessageId, entries: &[Entry], now: Now, step: &mut Step<Effect>) {
-        let Some(Incoming { request, peer, token, .. }) = self.incoming.remove(&id) else { return };
-        match self.agree(request, peer.clone(), entries, now) {
-            Ok(trade) => {
-                if let Some(agreement) = &trade.agreement {
-                    step.then(Effect::Respond { token, bytes: frames::to_stream(agreement.packed()) });
+        let Some(Incoming { request, peer, reply, .. }) = self.incoming.remove(&id) else { return };
+        let agreed = self.agree(request, peer, entries, now);
+        self.approach_later(id, now);
+        match (agreed, reply) {
+            (Ok(mut trade), reply) => {
+                match (reply, &trade.agreement) {
+                    (Reply::To(token), Some(agreement)) => {
+                        step.then(Effect::Respond { token, bytes: frames::to_stream(agreement.packed()) });
+                    }
+                    _ => self.bring_agreement(&mut trade, now, step),
                 }
                 self.store_trade(&trade, step);
                 self.insert_trade(trade);
             }
-            Err((code, why)) => self.reject(token, id, code, &why, step),
+            (Err((code, why)), Reply::To(token)) => self.reject(token, id, code, &why, step),
+            (Err(_), Reply::Bring) => {}
         }
     }
 
     /// The ledger can't be looked at.
-    pub(super) fn request_unreadable(&mut self, id: MessageId, step: &mut Step<Effect>) {
-        if let Some(incoming) = self.incoming.remove(&id) {
+    pub(super) fn request_unreadable(&mut self, id: MessageId, now: Now, step: &mut Step<Effect>) {
+        self.approach_later(id, now);
+        if let Some(Incoming { reply: Reply::To(token), .. }) = self.incoming.remove(&id) {
             let why = "the provider can't read the ledger now; ask again later";
-            self.reject(incoming.token, id, RejectCode::LedgerUnavailable, why, step);
+            self.reject(token, id, RejectCode::LedgerUnavailable, why, step);
         }
     }
 
@@ -193,7 +216,7 @@ impl Market {
         entries: &[Entry],
         now: Now,
     ) -> Result<Trade, Rejection> {
-        self.may_agree(request.body(), &peer, now)?;
+        self.may_agree(request.id(), request.body(), &peer, now)?;
         let gone = || (RejectCode::NotOffered, "this isn't offered here any more".to_owned());
         let offer = self.offers.get(&request.body().series).ok_or_else(gone)?;
         let body = offer.body();
@@ -230,13 +253,8 @@ impl Market {
         Ok(trade)
     }
 
-    fn covers(
-        &self,
-        consumer: AccountId,
-        asset: &crate::asset::Asset,
-        amount: crate::amount::Stroops,
-        entries: &[Entry],
-    ) -> bool {
+    /// Whether a consumer's account exists and holds the amount.
+    pub(super) fn covers(&self, consumer: AccountId, asset: &Asset, amount: Stroops, entries: &[Entry]) -> bool {
         let params = self.params.unwrap_or(LedgerParams::USUAL);
         let account = entries.iter().find_map(|e| match e {
             Entry::Account(a) if a.id == consumer => Some(a),
@@ -322,6 +340,7 @@ impl Market {
             return;
         }
         self.lapse_if_unfunded(trade, terms.fund_by());
+        self.bring_agreement(trade, now, step);
         if let EscrowState::Refused(mismatch) = trade.escrow() {
             // It never starts, so it holds no place either: a stranger could keep places with a stroop each.
             let why = mismatch.to_string();
@@ -559,7 +578,11 @@ impl Market {
 
     /// Requests whose look-up takes too long are forgotten; their senders ask again.
     pub(super) fn expire_incoming(&mut self, now: Now) {
-        self.incoming.retain(|_, incoming| incoming.until > now);
+        let late: Vec<MessageId> = self.incoming.iter().filter(|(_, i)| i.until <= now).map(|(id, _)| *id).collect();
+        for id in late {
+            self.incoming.remove(&id);
+            self.approach_later(id, now);
+        }
     }
 
     /// The node is stopping: what it serves ends now, and isn't paid for.
@@ -578,6 +601,12 @@ impl Market {
             self.drive(request, now, rng, step);
         }
     }
+}
+
+/// What of an account to read for what it holds of an asset.
+pub(super) fn holdings(account: AccountId, asset: &Asset) -> impl Iterator<Item = Key> {
+    let line = (!asset.is_native()).then(|| Key::Trustline(account, asset.clone()));
+    [Key::Account(account)].into_iter().chain(line)
 }
 
 fn unknown_binding(binding: BindingId) -> CommandError {

@@ -4,3 +4,5 @@ mod endings;
 mod funding;
 mod ledger;
 mod pair;
+mod published;
+mod wallet;

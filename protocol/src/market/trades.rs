@@ -102,6 +102,7 @@ impl Market {
                 Side::Provider => market.drive_provider(trade, now, rng, step),
                 Side::Consumer => market.drive_consumer(trade, now, step),
             }
+            market.reach_out(trade, now, rng, step);
             market.keep_in_touch(trade, now, rng, step);
             market.tell(trade, now, step);
         });
@@ -224,6 +225,7 @@ impl Market {
         let answer = frames::from_stream(&network, bytes).and_then(|packed| match packed.kind() {
             Kind::BindingRequest => self.request_received(token, &peer, packed, now, step).map(|()| None),
             Kind::Ping => self.ping_received(packed.open(&network)?.into_body(), &peer, now, step).map(Some),
+            Kind::Agreement => self.agreement_received(packed, now, rng, step).map(Some),
             Kind::Fund => self.fund_received(packed.open(&network)?.into_body(), now, rng, step).map(Some),
             Kind::Started | Kind::StartFailed | Kind::Delivered | Kind::Unbind | Kind::Closing => {
                 self.word_received(packed, now, step).map(Some)
@@ -260,9 +262,12 @@ impl Market {
     ) -> Result<Vec<u8>, Refusal> {
         let nothing = || Refusal::new(Reason::UnknownSeries, "nobody here signs under the key that the ping asks for");
         let Some(binding) = ping.binding else {
-            let key = self.setup.keys.serving.clone().filter(|k| ServingKey::of(k) == ping.whom && !self.draining);
-            let key = key.ok_or_else(nothing)?;
-            return self.frame(Pong { key: ping.whom, nonce: ping.nonce }, &key).ok_or_else(nothing);
+            let key = self.setup.keys.serving.as_ref().filter(|k| ServingKey::of(k) == ping.whom && !self.draining);
+            let pong = match key {
+                Some(key) => self.frame(Pong { key: ping.whom, nonce: ping.nonce }, key),
+                None => self.approached(&ping, now),
+            };
+            return pong.ok_or_else(nothing);
         };
         let request = self.trade_of(binding, ping.key)?;
         let answer = self.with_trade(request, step, |market, trade, step| {

@@ -15,16 +15,19 @@ use crate::intent::queue::{Plan, QueueEffect, SubmitAnswer, TxStatus};
 use crate::intent::{Course, IntentOutcome, Purpose, fees, submitter};
 use crate::market::command::{Answer, CommandError, CommandId, Cost};
 use crate::market::event::{Ask, Effect, News};
+use crate::market::trust::trust_result;
 use crate::market::{Market, Offer};
 use crate::message::{BindingId, TxHash};
 use crate::stellar::entry::Entry;
 use crate::stellar::entry::{AccountState, TrustlineState};
 use crate::stellar::ledger_key::Key;
+use crate::stellar::memo::{self, PaymentMemo};
 use crate::stellar::reserve::LedgerParams;
 use crate::stellar::transaction::Bounds;
-use crate::stellar::{LedgerPoint, Operation, balance_id, operation, result};
+use crate::stellar::{LedgerPoint, Memo, Operation, balance_id, operation, result};
 use crate::step::Step;
 use crate::time::{Now, Timestamp};
+use crate::timestamp::Batch;
 
 /// Transactions that are signed in one look-over at the most: one is open at a time, the rest are no longer wanted.
 const MAX_TURNS: usize = 64;
@@ -40,6 +43,7 @@ pub struct PendingPayment {
     to: AccountId,
     pub(super) asset: Asset,
     pub(super) amount: Stroops,
+    memo: Memo,
     dry_run: bool,
     pub(super) id: [u8; 16],
     pub(super) wanted: bool,
@@ -86,14 +90,9 @@ impl Market {
         let native = if asset.is_native() { amount } else { Stroops::ZERO };
         let needs = Needs { amount: native, reserves, fees: fee };
         let taken = self.committed(&Asset::Native);
-        let short = |s: crate::intent::precheck::Short| PrecheckFailure::WalletShort {
-            missing: s.missing,
-            needed: s.needed,
-            free: s.free,
-        };
-        affordable(account, &params, taken, &needs).map_err(short)?;
+        affordable(account, &params, taken, &needs)?;
         if !asset.is_native() {
-            affordable_in(line, self.committed(asset), amount).map_err(short)?;
+            affordable_in(line, self.committed(asset), amount)?;
         }
         Ok(Cost {
             amount,
@@ -296,13 +295,24 @@ impl Market {
             Purpose::MergeSubmitter { .. } => {
                 (vec![operation::merge(self.setup.keys.account_id()?)], Bounds::until(soon), false)
             }
+            Purpose::Trust { id } => (vec![self.plan_trust(id)?], Bounds::until(soon), false),
+            Purpose::Stamp { root } => (self.stamp_to_sign(&root)?.operations(), Bounds::until(soon), false),
             Purpose::Fund { binding }
             | Purpose::Collect { binding }
             | Purpose::GiveBack { binding }
             | Purpose::Refund { binding } => self.plan_binding(account, purpose, binding, now)?,
         };
         let fee = self.first_offer(purpose, operations.len() as u32);
-        Some(Plan { purpose, operations, bounds, fee: u32::try_from(fee.get()).unwrap_or(u32::MAX), hold })
+        let fee = u32::try_from(fee.get()).unwrap_or(u32::MAX);
+        Some(Plan { purpose, operations, bounds, memo: self.memo_of(purpose), fee, hold })
+    }
+
+    fn memo_of(&self, purpose: Purpose) -> Memo {
+        if let Purpose::Stamp { root } = purpose {
+            return self.stamp_to_sign(&root).map_or(Memo::None, Batch::memo);
+        }
+        let payment = self.payments.values().find(|payment| purpose == Purpose::Pay { id: payment.id });
+        payment.map_or(Memo::None, |payment| payment.memo.clone())
     }
 
     fn plan_binding(
@@ -383,6 +393,8 @@ impl Market {
                 self.payments.remove(&command);
                 Some(command)
             }
+            Purpose::Trust { id } => self.command_of_trust(id),
+            Purpose::Stamp { root } => self.command_of_stamp(&root),
             _ => None,
         }
     }
@@ -407,10 +419,15 @@ impl Market {
             }
             // What became of them is seen in the accounts, which are read after each transaction.
             Purpose::OpenSubmitter { .. } | Purpose::FeedSubmitter { .. } | Purpose::MergeSubmitter { .. } => {}
-            Purpose::Pay { .. } => {
+            Purpose::Stamp { root } => self.stamp_ended(root, outcome, step),
+            Purpose::Pay { .. } | Purpose::Trust { .. } => {
                 let hash = self.queue.as_ref().and_then(|q| q.intent(purpose)).map(|i| i.hash);
                 if let (Some(id), Some(hash)) = (self.command_of(purpose), hash) {
-                    step.then(Effect::Answer { id, result: payment_result(outcome, hash) });
+                    let result = match purpose {
+                        Purpose::Trust { .. } => trust_result(outcome, hash),
+                        _ => included(outcome).map(|()| Answer::Paid(hash)),
+                    };
+                    step.then(Effect::Answer { id, result });
                 }
             }
         }
@@ -420,7 +437,7 @@ impl Market {
     pub(super) fn pay(
         &mut self,
         id: CommandId,
-        (to, asset, amount): (AccountId, Asset, Stroops),
+        (to, asset, amount, memo): (AccountId, Asset, Stroops, Option<PaymentMemo>),
         dry_run: bool,
         now: Now,
         rng: &mut dyn CryptoRng,
@@ -433,14 +450,19 @@ impl Market {
             let error = CommandError::NotNow("a payment of nothing isn't one: give an amount above 0".into());
             return Self::answer(step, id, Err(error));
         }
-        let mut keys = vec![Key::Account(own), Key::Account(to)];
+        let memo = match memo.as_ref().map(PaymentMemo::to_xdr).transpose() {
+            Ok(memo) => memo.unwrap_or(Memo::None),
+            Err(error) => return Self::answer(step, id, Err(error)),
+        };
+        let mut keys = vec![Key::Account(own), Key::Account(to), memo::requirement_of(to)];
         if !asset.is_native() {
             keys.extend([own, to].map(|a| Key::Trustline(a, asset.clone())));
         }
         let mut purpose = [0; 16];
         rng.fill_bytes(&mut purpose);
         let until = now.plus(PAYMENT_LIFE);
-        self.payments.insert(id, PendingPayment { to, asset, amount, dry_run, id: purpose, wanted: false, until });
+        self.payments
+            .insert(id, PendingPayment { to, asset, amount, memo, dry_run, id: purpose, wanted: false, until });
         step.then(Effect::Read { ask: self.gated(Ask::Payment(id), amount), keys });
     }
 
@@ -466,7 +488,7 @@ impl Market {
         }
     }
 
-    fn payment_cost(&self, payment: &PendingPayment, entries: &[Entry]) -> Result<Cost, PrecheckFailure> {
+    fn payment_cost(&self, payment: &PendingPayment, entries: &[Entry]) -> Result<Cost, CommandError> {
         let own = self.setup.keys.account_id().ok_or(PrecheckFailure::NoAccountKey)?;
         let account = |id| {
             entries.iter().find_map(|e| match e {
@@ -482,10 +504,14 @@ impl Market {
         };
         account(payment.to).ok_or(PrecheckFailure::NoSuchAccount(payment.to))?;
         if !payment.asset.is_native() && line(payment.to).is_none() {
-            return Err(PrecheckFailure::TrustlineMissing { account: payment.to, asset: payment.asset.clone() });
+            let (account, asset) = (payment.to, payment.asset.clone());
+            return Err(PrecheckFailure::TrustlineMissing { account, asset }.into());
+        }
+        if payment.to != own && payment.memo == Memo::None && memo::is_required(payment.to, entries) {
+            return Err(CommandError::MemoRequired(payment.to));
         }
         let state = account(own).ok_or(PrecheckFailure::NoOwnAccount(own))?;
-        self.cost_of(state, line(own), &payment.asset, payment.amount, 0, None)
+        Ok(self.cost_of(state, line(own), &payment.asset, payment.amount, 0, None)?)
     }
 
     /// Reading what a payment's pre-checks look at failed.
@@ -505,9 +531,10 @@ impl Market {
     }
 }
 
-fn payment_result(outcome: &IntentOutcome, hash: TxHash) -> Result<Answer, CommandError> {
+/// Whether a transaction took effect, else why not, for whoever gave the command.
+pub(super) fn included(outcome: &IntentOutcome) -> Result<(), CommandError> {
     match outcome {
-        IntentOutcome::Included { success: true, .. } => Ok(Answer::Paid(hash)),
+        IntentOutcome::Included { success: true, .. } => Ok(()),
         IntentOutcome::Included { result, .. } => Err(CommandError::Ledger(result::explain(result))),
         IntentOutcome::Dead => Err(CommandError::Ledger("it wasn't included in time and never will be".into())),
         IntentOutcome::Unknown => Err(CommandError::Ledger(

@@ -2,8 +2,8 @@
 
 use stellar_xdr::{
     BumpSequenceOp, ChangeTrustAsset, ChangeTrustOp, ClaimClaimableBalanceOp, Claimant, ClaimantV0, CreateAccountOp,
-    CreateClaimableBalanceOp, Operation, OperationBody, PaymentOp, SequenceNumber, SetOptionsOp, Signer, SignerKey,
-    TrustLineAsset,
+    CreateClaimableBalanceOp, DataValue, ManageDataOp, Operation, OperationBody, PaymentOp, SequenceNumber,
+    SetOptionsOp, Signer, SignerKey, String64, TrustLineAsset,
 };
 
 use crate::account::AccountId;
@@ -34,6 +34,16 @@ pub fn pay(to: AccountId, asset: &Asset, amount: Stroops) -> Operation {
 pub fn create_account(id: AccountId, starting_balance: Stroops) -> Operation {
     let create = CreateAccountOp { destination: xdr::account(id), starting_balance: starting_balance.get() };
     plain(OperationBody::CreateAccount(create))
+}
+
+/// Sets a data entry of the transaction's source.
+///
+/// # Panics
+/// Where the name has more than 64 bytes or the value more than 64: both are ours.
+pub fn set_data(name: &str, value: &[u8]) -> Operation {
+    let name = name.try_into().map(String64).expect("a name of at most 64 bytes");
+    let value = value.to_vec().try_into().map(DataValue).expect("a value of at most 64 bytes");
+    plain(OperationBody::ManageData(ManageDataOp { data_name: name, data_value: Some(value) }))
 }
 
 /// Locks `amount` of an asset for claimants.

@@ -49,7 +49,8 @@ impl LedgerParams {
     }
 
     /// What operations take out of `source` in `asset` at their deepest: payments, claimable balances with their
-    /// reserves, accounts created; less what other accounts' payments brought before. Fees are not among them.
+    /// reserves, accounts created, the reserve of a trustline or data entry as if it were new; less what other accounts'
+    /// payments brought before. Fees are not among them.
     pub fn outflow(&self, source: AccountId, operations: &[Operation], asset: &Asset) -> Stroops {
         let wanted = xdr::asset(asset);
         let (mut level, mut lowest) = (0i128, 0i128);
@@ -73,6 +74,8 @@ impl LedgerParams {
         let native = *asset == XdrAsset::Native;
         match body {
             OperationBody::Payment(op) if op.asset == *asset => i128::from(op.amount),
+            OperationBody::ChangeTrust(op) if native && op.limit > 0 => i128::from(self.reserves(1).get()),
+            OperationBody::ManageData(op) if native && op.data_value.is_some() => i128::from(self.reserves(1).get()),
             OperationBody::CreateAccount(op) if native => i128::from(op.starting_balance),
             OperationBody::CreateClaimableBalance(op) => {
                 let reserve = if native { self.reserves(op.claimants.len() as u32) } else { Stroops::ZERO };
@@ -141,9 +144,12 @@ mod tests {
             operation::create_balance(&Asset::Native, Stroops::whole(4_000), &claimants).unwrap(),
             operation::create_balance(&hexa, Stroops::whole(50_000), &claimants).unwrap(),
             operation::claim(BalanceId::from_bytes([4; 32])),
+            operation::change_trust(&hexa, Stroops::MAX).unwrap(),
+            operation::change_trust(&hexa, Stroops::whole(9)).unwrap(),
+            operation::change_trust(&hexa, Stroops::ZERO).unwrap(),
         ];
         let me = AccountId::from_bytes([1; 32]);
-        assert_eq!(params.outflow(me, &operations, &Asset::Native), Stroops::whole(4_301 + 2));
+        assert_eq!(params.outflow(me, &operations, &Asset::Native), Stroops::whole(4_301 + 2 + 1));
         assert_eq!(params.outflow(me, &operations, &hexa), Stroops::whole(50_020));
         let too_much = [operation::pay(to, &hexa, Stroops::MAX), operation::pay(to, &hexa, Stroops::MAX)];
         assert_eq!(params.outflow(me, &too_much, &hexa), Stroops::MAX);

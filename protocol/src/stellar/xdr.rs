@@ -20,8 +20,13 @@ pub const MAX_XDR_DEPTH: u32 = 200;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum XdrError {
     /// More bytes than are ever read.
-    #[error("{0} bytes of XDR are more than the {MAX_XDR_BYTES} that are read")]
-    TooLarge(usize),
+    #[error("{bytes} bytes of XDR are more than the {most} that are read")]
+    TooLarge {
+        /// How many.
+        bytes: usize,
+        /// How many are read.
+        most: usize,
+    },
     /// Not base64 in its standard alphabet with padding.
     #[error("not base64 in the standard alphabet with padding")]
     NotBase64,
@@ -46,8 +51,16 @@ pub enum XdrError {
 /// # Errors
 /// [`XdrError`] where they aren't exactly one such value.
 pub fn read<T: ReadXdr>(expected: &'static str, bytes: &[u8]) -> Result<T, XdrError> {
-    if bytes.len() > MAX_XDR_BYTES {
-        return Err(XdrError::TooLarge(bytes.len()));
+    read_within(expected, bytes, MAX_XDR_BYTES)
+}
+
+/// As [`read`], for a value that may be larger than all others.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_within<T: ReadXdr>(expected: &'static str, bytes: &[u8], most: usize) -> Result<T, XdrError> {
+    if bytes.len() > most {
+        return Err(XdrError::TooLarge { bytes: bytes.len(), most });
     }
     T::from_xdr(bytes, Limits { depth: MAX_XDR_DEPTH, len: bytes.len() })
         .map_err(|e| XdrError::Malformed { expected, why: e.to_string() })
@@ -58,8 +71,16 @@ pub fn read<T: ReadXdr>(expected: &'static str, bytes: &[u8]) -> Result<T, XdrEr
 /// # Errors
 /// [`XdrError::TooLarge`] or [`XdrError::NotBase64`].
 pub fn from_base64(text: &str) -> Result<Vec<u8>, XdrError> {
-    if text.len() > MAX_XDR_BYTES * 4 / 3 + 4 {
-        return Err(XdrError::TooLarge(text.len()));
+    from_base64_within(text, MAX_XDR_BYTES)
+}
+
+/// As [`from_base64`], for a value that may be larger than all others.
+///
+/// # Errors
+/// As [`from_base64`].
+pub fn from_base64_within(text: &str, most: usize) -> Result<Vec<u8>, XdrError> {
+    if text.len() > most * 4 / 3 + 4 {
+        return Err(XdrError::TooLarge { bytes: text.len() / 4 * 3, most });
     }
     STANDARD.decode(text).map_err(|_| XdrError::NotBase64)
 }
@@ -203,6 +224,6 @@ mod tests {
         assert!(read::<XdrAccount>("account", &bytes).is_ok());
         bytes.push(0);
         assert!(matches!(read::<XdrAccount>("account", &bytes), Err(XdrError::Malformed { .. })));
-        assert!(matches!(read::<XdrAccount>("account", &vec![0; MAX_XDR_BYTES + 1]), Err(XdrError::TooLarge(_))));
+        assert!(matches!(read::<XdrAccount>("account", &vec![0; MAX_XDR_BYTES + 1]), Err(XdrError::TooLarge { .. })));
     }
 }

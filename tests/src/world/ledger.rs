@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use stellar_xdr::{
-    AlphaNum4, AssetCode4, ChangeTrustAsset, ChangeTrustOp, FeeBumpTransactionInnerTx, LedgerHeader, OperationBody,
-    TransactionEnvelope,
+    AlphaNum4, AssetCode4, ChangeTrustAsset, ChangeTrustOp, FeeBumpTransactionInnerTx, LedgerCloseMeta, LedgerHeader,
+    OperationBody, TransactionEnvelope, TransactionResultPair, TransactionResultSet,
 };
 use tradepost_devnet::{Faults, Ledger, TransactionRecord};
 use tradepost_protocol::account::AccountId;
@@ -24,7 +24,7 @@ use tradepost_protocol::stellar::{LedgerPoint, Memo, Operation, balance_id, oper
 use tradepost_protocol::time::Timestamp;
 
 /// The passphrase of every simulated world's network.
-const PASSPHRASE: &str = "Tradepost simulated world ; 0";
+pub(super) const PASSPHRASE: &str = "Tradepost simulated world ; 0";
 /// How long a transaction of the world's own may wait.
 const OWN_LIFE_SECS: u64 = 60;
 /// The code of the asset that every world's issuer issues: an hour of somebody's help.
@@ -200,6 +200,20 @@ impl WorldLedger {
             return (TxStatus::Failed { at, result }, Vec::new());
         }
         (TxStatus::Success { at, result }, xdr::from_base64(text(&found["envelopeXdr"])).expect("base64"))
+    }
+
+    /// A closed ledger's header behind its hash, and the results of its transactions, as XDR.
+    pub fn record(&mut self, sequence: u32) -> (Vec<u8>, Vec<u8>) {
+        let params = json!({ "startLedger": sequence, "pagination": { "limit": 1 } });
+        let answer = self.rpc("getLedgers", &params);
+        let closed = &answer["ledgers"][0];
+        let meta = xdr::from_base64(text(&closed["metadataXdr"])).expect("base64");
+        let LedgerCloseMeta::V2(meta) = xdr::read("ledger's meta", &meta).expect("a meta") else {
+            panic!("a meta of another version");
+        };
+        let results: Vec<TransactionResultPair> = meta.tx_processing.iter().map(|tx| tx.result.clone()).collect();
+        let results = TransactionResultSet { results: results.try_into().expect("as many as were read") };
+        (xdr::from_base64(text(&closed["headerXdr"])).expect("base64"), xdr::write(&results).expect("what was read"))
     }
 
     /// Closes the next ledger at this second, and checks that nothing appeared or vanished of any asset.

@@ -96,6 +96,7 @@ impl World {
                 }
             }
             Effect::Send { peer, call, bytes } => {
+                self.see_agreement(&bytes);
                 self.ask(address, &peer, Matter::Direct { call: Some(call), bytes });
             }
             Effect::ListIds { peer, after } => self.ask(address, &peer, Matter::Ids { after }),
@@ -190,7 +191,7 @@ impl World {
 
     fn reply(&mut self, token: Token, reply: Reply) {
         if let Reply::Direct(bytes) = &reply {
-            self.see_answer(bytes);
+            self.see_agreement(bytes);
         }
         self.schedule_between(LATENCY, Happening::Replied(token.0, reply));
     }

@@ -67,7 +67,7 @@ pub enum Sight {
         /// Before or after what follows from it.
         moment: Moment,
     },
-    /// A provider answers with its signed terms.
+    /// A provider answers with its signed terms, or brings them.
     Agreed(Box<Signed<Agreement>>),
     /// Somebody ended a binding by command.
     UnbindTyped {
@@ -138,7 +138,7 @@ impl World {
         sights.extend(lost.map(|request| Sight::Lost { node: index, request: *request }));
     }
 
-    pub(super) fn see_answer(&mut self, bytes: &[u8]) {
+    pub(super) fn see_agreement(&mut self, bytes: &[u8]) {
         if self.sights.is_none() {
             return;
         }

@@ -11,7 +11,7 @@ use tradepost_protocol::market::command::{Answer, Command, CommandError};
 use tradepost_tests::world::{World, draft};
 
 fn pay(world: &World, to: &str, coins: u32, dry_run: bool) -> Command {
-    Command::Pay { to: world.account(to), asset: Asset::Native, amount: Stroops::whole(coins), dry_run }
+    Command::Pay { to: world.account(to), asset: Asset::Native, amount: Stroops::whole(coins), memo: None, dry_run }
 }
 
 #[test]

@@ -18,8 +18,8 @@ use tradepost_protocol::network_id::NetworkId;
 use tradepost_protocol::stellar::entry::{AccountState, Entry};
 use tradepost_protocol::stellar::envelope::SignedTransaction;
 use tradepost_protocol::stellar::ledger_key::Key;
-use tradepost_protocol::stellar::operation;
 use tradepost_protocol::stellar::transaction::Bounds;
+use tradepost_protocol::stellar::{Memo, operation};
 use tradepost_protocol::step::{Batch, Commit, Step, Write};
 use tradepost_protocol::time::{Now, Timestamp};
 
@@ -311,6 +311,7 @@ impl<'w> Node<'w> {
             purpose,
             operations: vec![operation::pay(self.world.payee, &Asset::Native, amount(purpose))],
             bounds: Bounds::until(self.now.timestamp().plus(LIFE)),
+            memo: Memo::None,
             fee: 100,
             hold: false,
         };

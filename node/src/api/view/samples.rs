@@ -19,6 +19,44 @@ fn account(byte: u8) -> AccountId {
     AccountId::from_bytes([byte; 32])
 }
 
+/// A new trustline for an asset whose issuer may take it back.
+pub(crate) fn trust() -> TrustView {
+    TrustView {
+        asset: Asset::issued("HEXA", account(3)).expect("four letters"),
+        limit: Stroops::whole(5_000),
+        before: None,
+        holds: Stroops::ZERO,
+        fee: Stroops::new(100).expect("positive"),
+        reserve: Stroops::new(5_000_000).expect("positive"),
+        spendable_before: Stroops::whole(90),
+        must_authorize: false,
+        may_revoke: true,
+        may_claw_back: true,
+        accepted: false,
+    }
+}
+
+/// This node's published request of 10 calls for at most 5 XLM.
+pub(crate) fn request() -> RequestView {
+    RequestView {
+        request: MessageId::from_bytes([0xcd; 32]),
+        role: "own".into(),
+        state: "live".into(),
+        binding: None,
+        account: account(1),
+        series: SeriesId::from_bytes([1; 32]),
+        offering: MessageId::from_bytes([2; 32]),
+        title: Some("Weather".into()),
+        units: 10,
+        unit: Some(Unit::Call),
+        budget: Some(Stroops::whole(5)),
+        asset: Some(Asset::Native),
+        peer: "12D3KooWabc".parse().expect("it is base58"),
+        valid_until: at(600),
+        note: None,
+    }
+}
+
 /// A consumer's active binding of 10 calls for 5 XLM.
 pub(crate) fn binding() -> BindingView {
     BindingView {

@@ -35,8 +35,18 @@ fn a_binding_has_its_golden_json() {
 }
 
 #[test]
+fn a_request_has_its_golden_json() {
+    is_golden(&samples::request(), include_str!("golden/request.json"));
+}
+
+#[test]
 fn a_wallet_has_its_golden_json() {
     is_golden(&samples::wallet(), include_str!("golden/wallet.json"));
+}
+
+#[test]
+fn a_trustline_has_its_golden_json() {
+    is_golden(&samples::trust(), include_str!("golden/trust.json"));
 }
 
 #[test]

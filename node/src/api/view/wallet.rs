@@ -11,6 +11,7 @@ use tradepost_protocol::escrow::outcome::EscrowState;
 use tradepost_protocol::escrow::timed;
 use tradepost_protocol::intent::queues::Submitter;
 use tradepost_protocol::intent::{Intent, IntentState, Purpose};
+use tradepost_protocol::market::command::TrustCost;
 use tradepost_protocol::market::{Market, Offer, OfferState};
 use tradepost_protocol::message::{BalanceId, TxHash};
 use tradepost_protocol::recover::{Found, FoundFor, FoundState};
@@ -80,10 +81,11 @@ pub struct LockedView {
 pub struct TransactionView {
     /// Its hash.
     pub hash: TxHash,
-    /// bond, reclaim_bond, fund, collect, give_back, refund, pay, reclaim, open_submitter, feed_submitter or
-    /// merge_submitter.
+    /// bond, reclaim_bond, fund, collect, give_back, refund, pay, reclaim, open_submitter, feed_submitter,
+    /// merge_submitter, trust or stamp.
     pub purpose: String,
-    /// What that is for: a series, a binding, a payment's own number, a balance that was found, or a submitter's number.
+    /// What that is for: a series, a binding, a payment's or trustline's own number, a balance that was found, a
+    /// submitter's number, or a timestamp's root.
     pub of: String,
     /// held, signed, submitted, bumped (its fee was raised), included, failed, dead or unknown.
     pub state: String,
@@ -190,6 +192,8 @@ impl From<&Intent> for TransactionView {
             Purpose::OpenSubmitter { index } => ("open_submitter", index.to_string()),
             Purpose::FeedSubmitter { index } => ("feed_submitter", index.to_string()),
             Purpose::MergeSubmitter { index } => ("merge_submitter", index.to_string()),
+            Purpose::Trust { id } => ("trust", hex::encode(id)),
+            Purpose::Stamp { root } => ("stamp", root.to_string()),
         };
         let state = match intent.state {
             IntentState::Signed { held: true } => "held",
@@ -219,7 +223,52 @@ pub struct Merging {
     pub accounts: Vec<AccountId>,
 }
 
-/// A payment is in the ledger.
+/// What a trustline costs and means, before it is made, changed or removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustView {
+    /// The asset.
+    pub asset: Asset,
+    /// How much of it may be held; 0 removes the trustline.
+    pub limit: Stroops,
+    /// The limit until now; `null` where there is no trustline yet.
+    pub before: Option<Stroops>,
+    /// How much it holds.
+    pub holds: Stroops,
+    /// The most that the transaction costs in fees, native.
+    pub fee: Stroops,
+    /// A trustline's reserve, native: locked by a new one, given back by a removed one.
+    pub reserve: Stroops,
+    /// What the wallet can spend before it, native.
+    pub spendable_before: Stroops,
+    /// Whether the issuer must allow the account to hold it first.
+    pub must_authorize: bool,
+    /// Whether the issuer may freeze what the account holds.
+    pub may_revoke: bool,
+    /// Whether the issuer may take it back.
+    pub may_claw_back: bool,
+    /// Whether the configuration's `assets` let this node trade in it.
+    pub accepted: bool,
+}
+
+impl From<TrustCost> for TrustView {
+    fn from(cost: TrustCost) -> Self {
+        Self {
+            asset: cost.asset,
+            limit: cost.limit,
+            before: cost.before,
+            holds: cost.holds,
+            fee: cost.fee,
+            reserve: cost.reserve,
+            spendable_before: cost.free_before,
+            must_authorize: cost.must_authorize,
+            may_revoke: cost.may_revoke,
+            may_claw_back: cost.may_claw_back,
+            accepted: cost.accepted,
+        }
+    }
+}
+
+/// A payment, or another transaction that was asked for, is in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paid {
     /// Its transaction.

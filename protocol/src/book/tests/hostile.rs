@@ -56,7 +56,7 @@ fn a_message_counts_for_its_kind_its_network_and_its_author_only() {
         assert_eq!(rejected(&bytes(&mut desk, Kind::Offering, message)), Some(Reason::BadSignature), "{what}");
     }
     assert_eq!(rejected(&bytes(&mut desk, Kind::Template, good.clone())), Some(Reason::Malformed));
-    assert_eq!(rejected(&bytes(&mut desk, Kind::BindingRequest, good.clone())), Some(Reason::WrongKind));
+    assert_eq!(rejected(&bytes(&mut desk, Kind::BindingRequest, good.clone())), Some(Reason::Malformed));
     assert_eq!(reason(&bytes(&mut desk, Kind::Offering, good)), Some(Reason::NoBond));
 }
 

@@ -8,7 +8,7 @@ use stellar_xdr::{TransactionResult, TransactionResultExt, TransactionResultResu
 use super::*;
 use crate::message::BindingId;
 use crate::stellar::entry::Thresholds;
-use crate::stellar::{operation, xdr};
+use crate::stellar::{Memo, operation, xdr};
 use crate::step::{Batch, Commit, Write};
 use crate::time::Timestamp;
 
@@ -66,7 +66,7 @@ fn pay() -> Operation {
 
 pub(in crate::intent) fn plan(purpose: Purpose, until: u64, hold: bool) -> Plan {
     let bounds = Bounds::until(Timestamp::from_secs(until));
-    Plan { purpose, operations: vec![pay()], bounds, fee: 100, hold }
+    Plan { purpose, operations: vec![pay()], bounds, memo: Memo::None, fee: 100, hold }
 }
 
 /// A store that keeps what was committed.

@@ -30,7 +30,9 @@ impl Market {
                 self.tell_user(trade.request_id(), Err(error), step);
             }
             EscrowState::None if trade.state.session.end().is_some() => self.no_longer_want(Purpose::Fund { binding }),
-            EscrowState::None if trade.state.funding.is_none() => self.want(Purpose::Fund { binding }),
+            EscrowState::None if trade.state.funding.is_none() && trade.volatile.reached => {
+                self.want(Purpose::Fund { binding });
+            }
             EscrowState::Free if trade.state.handed != Handed::Accepted && over => {
                 trade.negotiate(NegotiationEvent::NothingFunded);
                 let error = CommandError::Timeout { what: "the provider's word", consequence: "the binding lapsed" };

@@ -10,11 +10,13 @@ use crate::binding::frames::{Ping, Pong};
 use crate::binding::precheck::PrecheckFailure;
 use crate::book::Listing;
 use crate::document::Nonce;
+use crate::limits::MAX_REQUEST_LIFE;
 use crate::market::Market;
 use crate::market::command::{Answer, CommandError, CommandId, Cost};
 use crate::market::consumer::trade_keys;
 use crate::market::event::{Ask, Call, Effect};
 use crate::message::MessageId;
+use crate::refusal::{Reason, Refusal};
 use crate::stellar::entry::{AccountState, Entry};
 use crate::stellar::ledger_key::Key;
 use crate::step::Step;
@@ -22,32 +24,46 @@ use crate::time::Now;
 
 /// How long the pre-checks may take in all.
 const PRECHECK_LIFE: Duration = Duration::from_secs(30);
+/// How long a request that isn't published waits for the provider's answer.
+const REQUEST_LIFE: Duration = Duration::from_secs(60);
+
+/// What a user wants to bind, and how it is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish {
+    /// The offering.
+    pub offering: MessageId,
+    /// How many units.
+    pub units: u64,
+    /// Only look.
+    pub dry_run: bool,
+    /// For how long the request is gossiped; straight to the provider, which must answer a ping now, where `None`.
+    pub publish: Option<Duration>,
+}
 
 /// A `bind` whose pre-checks are under way.
 #[derive(Debug)]
 pub struct PendingBind {
-    offering: MessageId,
-    pub(super) units: u64,
-    dry_run: bool,
+    pub(super) wish: Wish,
     pub(super) nonce: [u8; 32],
     pub(in crate::market) cost: Option<Cost>,
     until: Now,
 }
 
 /// The node that serves an offering.
-fn provider_peer(listing: &Listing) -> Option<PeerId> {
+pub(super) fn provider_peer(listing: &Listing) -> Option<PeerId> {
     listing.offering.body().peer_ids.first().cloned()
 }
 
-/// Why an offering can't be bound now, as far as the book knows.
-fn why_not_live(listing: &Listing, now: Now) -> Option<&'static str> {
+/// Why an offering can't be bound now, as far as the book knows. A published request waits for a provider that isn't
+/// there.
+fn why_not_live(listing: &Listing, published: bool, now: Now) -> Option<&'static str> {
     if listing.withdrawn {
         Some("it was withdrawn")
     } else if listing.offering.body().valid_until < now.timestamp() {
         Some("it has expired")
-    } else if listing.presence_at.is_none() {
-        Some("its provider's node hasn't been heard of lately")
-    } else if !listing.live {
+    } else if listing.presence_at.is_none() && !published {
+        Some("its provider's node hasn't been heard of lately; `tradepost request publish` asks by gossip")
+    } else if !(listing.live || published && listing.bonded) {
         Some("it isn't complete here yet")
     } else {
         None
@@ -56,17 +72,14 @@ fn why_not_live(listing: &Listing, now: Now) -> Option<&'static str> {
 
 impl Market {
     /// A user wants to bind: first everything that can be looked at is read.
-    pub(in crate::market) fn bind(
-        &mut self,
-        id: CommandId,
-        offering: MessageId,
-        units: u64,
-        dry_run: bool,
-        now: Now,
-        step: &mut Step<Effect>,
-    ) {
-        let Some(listing) = self.listing_of(&offering, now) else {
-            return Self::answer(step, id, Err(PrecheckFailure::UnknownOffering(offering.to_string())));
+    pub(in crate::market) fn bind(&mut self, id: CommandId, wish: Wish, now: Now, step: &mut Step<Effect>) {
+        if let Some(life) = wish.publish.filter(|life| life.is_zero() || *life > MAX_REQUEST_LIFE) {
+            let (most, asked) = (MAX_REQUEST_LIFE.as_secs(), life.as_secs());
+            let why = format!("a request stands for 1 to {most} s, not {asked}");
+            return Self::answer(step, id, Err(Refusal::new(Reason::InvalidDocument, why)));
+        }
+        let Some(listing) = self.listing_of(&wish.offering, now) else {
+            return Self::answer(step, id, Err(PrecheckFailure::UnknownOffering(wish.offering.to_string())));
         };
         let Some(account) = self.setup.keys.account_id() else {
             return Self::answer(step, id, Err(PrecheckFailure::NoAccountKey));
@@ -76,9 +89,9 @@ impl Market {
         if !body.price.asset.is_native() {
             keys.extend([account, body.recipient].map(|a| Key::Trustline(a, body.price.asset.clone())));
         }
-        let ask = self.gated(Ask::Precheck(id), body.price.total(units).unwrap_or(Stroops::MAX));
+        let ask = self.gated(Ask::Precheck(id), body.price.total(wish.units).unwrap_or(Stroops::MAX));
         let until = now.plus(PRECHECK_LIFE);
-        self.binds.insert(id, PendingBind { offering, units, dry_run, nonce: [0; 32], cost: None, until });
+        self.binds.insert(id, PendingBind { wish, nonce: [0; 32], cost: None, until });
         step.then(Effect::Read { ask, keys });
     }
 
@@ -92,16 +105,20 @@ impl Market {
         step: &mut Step<Effect>,
     ) {
         let Some(mut pending) = self.binds.remove(&id) else { return };
-        let cost = match self.precheck(pending.offering, pending.units, entries, now) {
+        let wish = pending.wish;
+        let cost = match self.precheck(&wish, entries, now) {
             Ok(cost) => cost,
             Err(failure) => return Self::answer(step, id, Err(failure)),
         };
-        let (Some(listing), Some(account)) =
-            (self.listing_of(&pending.offering, now), self.setup.keys.account.as_ref())
+        let (Some(listing), Some(account)) = (self.listing_of(&wish.offering, now), self.setup.keys.account.as_ref())
         else {
-            return Self::answer(step, id, Err(PrecheckFailure::UnknownOffering(pending.offering.to_string())));
+            return Self::answer(step, id, Err(PrecheckFailure::UnknownOffering(wish.offering.to_string())));
         };
         rng.fill_bytes(&mut pending.nonce);
+        if let Some(life) = wish.publish {
+            pending.cost = Some(cost);
+            return self.publish_request(id, &pending, life, &listing, now, rng, step);
+        }
         let key = trade_keys(account, &Self::nonce_of(&pending.nonce)).0;
         let body = listing.offering.body();
         let ping = Ping { key: ServingKey::of(&key), whom: body.serving_key, binding: None, nonce: pending.nonce };
@@ -121,11 +138,11 @@ impl Market {
     }
 
     /// Pre-checks 1 to 11, in their order.
-    fn precheck(&self, offering: MessageId, units: u64, entries: &[Entry], now: Now) -> Result<Cost, PrecheckFailure> {
-        let listing = self.listing_of(&offering, now);
-        let listing = listing.ok_or_else(|| PrecheckFailure::UnknownOffering(offering.to_string()))?;
+    fn precheck(&self, wish: &Wish, entries: &[Entry], now: Now) -> Result<Cost, PrecheckFailure> {
+        let (listing, units) = (self.listing_of(&wish.offering, now), wish.units);
+        let listing = listing.ok_or_else(|| PrecheckFailure::UnknownOffering(wish.offering.to_string()))?;
         let body = listing.offering.body();
-        if let Some(why) = why_not_live(&listing, now) {
+        if let Some(why) = why_not_live(&listing, wish.publish.is_some(), now) {
             return Err(PrecheckFailure::NotLive { why: why.to_owned() });
         }
         if !entries.iter().any(|e| matches!(e, Entry::Balance(b) if b.id == body.bond)) {
@@ -255,8 +272,9 @@ impl Market {
         step: &mut Step<Effect>,
     ) {
         let Some(pending) = self.binds.remove(&id) else { return };
-        let Some(listing) = self.listing_of(&pending.offering, now) else {
-            return Self::answer(step, id, Err(PrecheckFailure::UnknownOffering(pending.offering.to_string())));
+        let wish = pending.wish;
+        let Some(listing) = self.listing_of(&wish.offering, now) else {
+            return Self::answer(step, id, Err(PrecheckFailure::UnknownOffering(wish.offering.to_string())));
         };
         let Some(peer) = provider_peer(&listing) else { return };
         let pong = result.and_then(|bytes| {
@@ -267,11 +285,12 @@ impl Market {
         if let Err(why) = pong {
             return Self::answer(step, id, Err(PrecheckFailure::ProviderUnreachable { peer, why }));
         }
-        if let (true, Some(cost)) = (pending.dry_run, pending.cost.clone()) {
+        if let (true, Some(cost)) = (wish.dry_run, pending.cost.clone()) {
             return Self::answer(step, id, Ok::<_, CommandError>(Answer::Cost(cost)));
         }
-        match self.request(&pending, &listing, peer, now) {
-            Ok(trade) => {
+        match self.request(&pending, &listing, REQUEST_LIFE, peer, now) {
+            Ok(mut trade) => {
+                trade.volatile.reached = true;
                 self.waiting.insert(trade.request_id(), id);
                 self.store_trade(&trade, step);
                 let request = trade.request_id();

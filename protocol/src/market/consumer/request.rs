@@ -14,20 +14,19 @@ use crate::document::BindingRequest;
 use crate::market::Market;
 use crate::market::command::CommandError;
 use crate::market::consumer::precheck::PendingBind;
+use crate::market::consumer::published::may_change;
 use crate::market::consumer::trade_keys;
 use crate::market::event::{Call, Effect};
 use crate::message::{MessageId, Signed};
 use crate::step::Step;
 use crate::time::Now;
 
-/// How long a request waits for the provider's answer.
-const REQUEST_LIFE: Duration = Duration::from_secs(60);
-
 impl Market {
     pub(super) fn request(
         &self,
         pending: &PendingBind,
         listing: &Listing,
+        life: Duration,
         peer: PeerId,
         now: Now,
     ) -> Result<Trade, CommandError> {
@@ -38,14 +37,14 @@ impl Market {
             account: AccountId::of(account),
             offering: listing.id,
             series: listing.series,
-            units: pending.units,
+            units: pending.wish.units,
             budget: pending.cost.as_ref().map(|c| c.amount),
             escrow: self.setup.policy.escrows.clone(),
             sealing_key: seal.public(),
             signing_key: ServingKey::of(&sign),
             peer: self.setup.peer.clone(),
             nonce,
-            valid_until: now.timestamp().plus(REQUEST_LIFE),
+            valid_until: now.timestamp().plus(life),
         };
         let request = Signed::sign(body, &self.setup.network, account)?;
         Ok(Trade::new(Side::Consumer, request, peer, now))
@@ -83,20 +82,39 @@ impl Market {
             if let Some(reject) = market.open_answer::<Reject>(&bytes) {
                 let serving = market.listing_of(&trade.request.body().offering, now);
                 let right = serving.is_none_or(|l| l.offering.body().serving_key == reject.key);
-                if reject.request == request && right {
+                let waits = market.is_published(&request) && may_change(reject.code);
+                if reject.request == request && right && !waits {
                     market.refuse(trade, reject.note.as_str(), step);
                 }
                 return;
             }
-            match market.check_agreement(trade, &bytes, now) {
-                Ok(agreement) => {
-                    trade.agree(agreement);
-                    trade.volatile.retry_at = Now::default();
-                    market.drive_funding(trade, now, step);
-                }
-                Err(why) => market.refuse(trade, &why, step),
+            let packed = crate::binding::frames::from_stream(&market.setup.network, &bytes);
+            let agreement = packed.and_then(|packed| packed.open::<Agreement>(&market.setup.network));
+            match agreement {
+                Ok(agreement) => drop(market.take_agreement(trade, agreement, now, step)),
+                Err(_) if market.is_published(&request) => {}
+                Err(refusal) => market.refuse(trade, &refusal.to_string(), step),
             }
         });
+    }
+
+    /// Agrees to the provider's signed terms, or says no where they aren't what was asked for; whether it agreed.
+    pub(super) fn take_agreement(
+        &mut self,
+        trade: &mut Trade,
+        agreement: Signed<Agreement>,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) -> bool {
+        if let Err(why) = self.check_agreement(trade, agreement.body(), now) {
+            self.refuse(trade, &why, step);
+            return false;
+        }
+        trade.state.peer = agreement.body().provider_peer.clone();
+        trade.agree(agreement);
+        trade.volatile.retry_at = Now::default();
+        self.drive_funding(trade, now, step);
+        true
     }
 
     fn refuse(&mut self, trade: &mut Trade, why: &str, step: &mut Step<Effect>) {
@@ -106,9 +124,7 @@ impl Market {
     }
 
     /// Whether what came is the agreement that was asked for.
-    fn check_agreement(&self, trade: &Trade, bytes: &[u8], now: Now) -> Result<Signed<Agreement>, String> {
-        let packed = crate::binding::frames::from_stream(&self.setup.network, bytes).map_err(|e| e.to_string())?;
-        let signed = packed.open::<Agreement>(&self.setup.network).map_err(|e| e.to_string())?;
+    fn check_agreement(&self, trade: &Trade, found: &Agreement, now: Now) -> Result<(), String> {
         let request = trade.request.body();
         let listing = self.listing_of(&request.offering, now).ok_or("the offering is gone")?;
         let body = listing.offering.body();
@@ -118,7 +134,7 @@ impl Market {
             offering: request.offering,
             series: request.series,
             serving_key: body.serving_key,
-            provider_peer: signed.body().provider_peer.clone(),
+            provider_peer: found.provider_peer.clone(),
             recipient: body.recipient,
             consumer: request.account,
             consumer_key: request.signing_key,
@@ -130,10 +146,10 @@ impl Market {
             amount,
             terms: self.expected_terms(&listing, amount, now.timestamp()).ok_or("its windows are out of order")?,
         };
-        agreement::compare(&expected, signed.body()).map_err(|e| e.to_string())?;
-        if signed.body().terms.fund_by() <= now.timestamp() {
+        agreement::compare(&expected, found).map_err(|e| e.to_string())?;
+        if found.terms.fund_by() <= now.timestamp() {
             return Err("its time to fund is over already".to_owned());
         }
-        Ok(signed)
+        Ok(())
     }
 }

@@ -123,7 +123,7 @@ fn what_is_promised_to_a_binding_can_not_be_spent_otherwise() {
     pair.hold.push((CONSUMER, Kind::BindingRequest));
     pair.bind(CONSUMER, offering, 10);
     let to = pair.nodes[PROVIDER].setup.keys.account_id().unwrap();
-    let pay = Command::Pay { to, asset: Asset::Native, amount: Stroops::whole(60), dry_run: false };
+    let pay = Command::Pay { to, asset: Asset::Native, amount: Stroops::whole(60), memo: None, dry_run: false };
     let pay = pair.command(CONSUMER, pay);
     let answer = pair.nodes[CONSUMER].answers.get(&pay);
     assert!(matches!(answer, Some(Err(CommandError::Precheck(PrecheckFailure::WalletShort { .. })))), "{answer:?}");
@@ -133,7 +133,7 @@ fn what_is_promised_to_a_binding_can_not_be_spent_otherwise() {
 fn two_payments_at_once_do_not_promise_the_same_coins() {
     let (mut pair, _) = Pair::offering(1, draft());
     let to = pair.nodes[PROVIDER].setup.keys.account_id().unwrap();
-    let pay = Command::Pay { to, asset: Asset::Native, amount: Stroops::whole(60), dry_run: false };
+    let pay = Command::Pay { to, asset: Asset::Native, amount: Stroops::whole(60), memo: None, dry_run: false };
     let both = [pair.command(CONSUMER, pay.clone()), pair.command(CONSUMER, pay)];
     pair.run(5);
     let answers = both.map(|id| pair.nodes[CONSUMER].answers[&id].clone());

@@ -13,7 +13,9 @@ use crate::amount::Stroops;
 use crate::asset::Asset;
 use crate::intent::queue::{SubmitAnswer, TxStatus};
 use crate::message::{BalanceId, TxHash};
-use crate::stellar::entry::{AccountState, BalanceState, Entry, Thresholds, read_claimants};
+use crate::stellar::entry::{
+    AccountState, BalanceState, Entry, LINE_AUTHORIZED, Thresholds, TrustlineState, read_claimants,
+};
 use crate::stellar::envelope::SignedTransaction;
 use crate::stellar::ledger_key::Key;
 use crate::stellar::{LedgerPoint, balance_id, xdr};
@@ -26,6 +28,8 @@ pub(super) struct Ledger {
     pub(super) included: Vec<(TxHash, LedgerPoint, bool, Vec<u8>)>,
     /// What was submitted and not included yet.
     pub(super) pending: Vec<Vec<u8>>,
+    /// Other entries that are read and never change.
+    pub(super) others: Vec<Entry>,
     /// The oldest ledger whose transactions are remembered.
     pub(super) oldest: u32,
     point: LedgerPoint,
@@ -60,6 +64,7 @@ impl Ledger {
             balances: BTreeMap::new(),
             included: Vec::new(),
             pending: Vec::new(),
+            others: Vec::new(),
             oldest: 1,
             point: LedgerPoint::new(10, at),
         }
@@ -73,7 +78,7 @@ impl Ledger {
         let found = keys.iter().filter_map(|key| match key {
             Key::Account(id) => self.accounts.get(id).cloned().map(Entry::Account),
             Key::Balance(id) => self.balances.get(id).cloned().map(Entry::Balance),
-            _ => None,
+            other => self.others.iter().find(|entry| entry.key() == *other).cloned(),
         });
         found.collect()
     }
@@ -152,6 +157,26 @@ impl Ledger {
                 account.balance = rest;
                 let to = self.accounts.get_mut(&xdr::read_plain(&pay.destination).unwrap()).unwrap();
                 to.balance = to.balance.plus(amount).unwrap();
+                true
+            }
+            OperationBody::ChangeTrust(change) => {
+                let stellar_xdr::ChangeTrustAsset::CreditAlphanum4(asset) = &change.line else {
+                    panic!("a short code")
+                };
+                let code = core::str::from_utf8(asset.asset_code.0.as_slice()).unwrap().trim_end_matches('\0');
+                let asset = Asset::issued(code, xdr::read_account(&asset.issuer)).unwrap();
+                let key = Key::Trustline(source, asset.clone());
+                let before = self.others.len();
+                self.others.retain(|entry| entry.key() != key);
+                account.sub_entries -= (before - self.others.len()) as u32;
+                if change.limit > 0 {
+                    let (balance, selling, buying) = (Stroops::ZERO, Stroops::ZERO, Stroops::ZERO);
+                    let limit = Stroops::new(change.limit).unwrap();
+                    let flags = LINE_AUTHORIZED;
+                    let line = TrustlineState { account: source, asset, balance, limit, flags, selling, buying };
+                    self.others.push(Entry::Trustline(line));
+                    account.sub_entries += 1;
+                }
                 true
             }
             other => panic!("{} isn't scripted", other.name()),
