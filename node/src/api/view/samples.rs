@@ -288,7 +288,7 @@ pub(crate) fn status() -> StatusView {
 /// A network that began anew under a binding and an offering.
 pub(crate) fn reset() -> ResetView {
     ResetView {
-        archive: "/home/ann/tradepost/archive/testnet-0d0d0d0d0d0d".into(),
+        archive: "/var/lib/tradepost/archive/testnet-0d0d0d0d0d0d".into(),
         why: "the network behind http://127.0.0.1:8000 was reset".into(),
         noticed_at: at(0),
         bindings: vec![binding()],
