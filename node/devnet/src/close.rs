@@ -13,7 +13,7 @@ use crate::events;
 use crate::execute::{self, HighestSequences};
 use crate::fee;
 use crate::frame::Frame;
-use crate::genesis::{BASE_FEE, BASE_RESERVE, FIRST_LEDGER, MAX_OPERATIONS_PER_LEDGER, PROTOCOL_VERSION, TOTAL_COINS};
+use crate::genesis::{BASE_FEE, BASE_RESERVE, FIRST_LEDGER, PROTOCOL_VERSION, TOTAL_COINS};
 use crate::hash;
 use crate::history::TransactionRecord;
 use crate::meta::{self, bounded};
@@ -30,7 +30,7 @@ pub(crate) struct Executed {
 }
 
 /// Returns the header of the first ledger.
-pub(crate) fn genesis_header(state: &State, close_time: u64) -> LedgerHeader {
+pub(crate) fn genesis_header(state: &State, close_time: u64, operations: u32) -> LedgerHeader {
     LedgerHeader {
         ledger_version: PROTOCOL_VERSION,
         previous_ledger_hash: Hash([0; 32]),
@@ -44,7 +44,7 @@ pub(crate) fn genesis_header(state: &State, close_time: u64) -> LedgerHeader {
         id_pool: 0,
         base_fee: BASE_FEE,
         base_reserve: BASE_RESERVE,
-        max_tx_set_size: MAX_OPERATIONS_PER_LEDGER,
+        max_tx_set_size: operations,
         skip_list: std::array::from_fn(|_| Hash([0; 32])),
         ext: LedgerHeaderExt::V0,
     }
@@ -102,13 +102,12 @@ pub(crate) fn header_hash(header: &LedgerHeader) -> [u8; 32] {
 /// Returns the hash of the set of transactions, which doesn't depend on the
 /// order of submission, and the transactions in the order of execution: by
 /// their hashes, each exclusive-or that of the set.
-fn in_order(frames: Vec<Frame>, base_fee: i64, previous: &[u8; 32]) -> ([u8; 32], Vec<Frame>) {
-    let mut hashed: Vec<_> = frames.into_iter().map(|frame| (frame.full_hash(), frame)).collect();
-    hashed.sort_by_key(|(full_hash, _)| *full_hash);
-    let envelopes: Vec<&[u8]> = hashed.iter().map(|(_, frame)| frame.bytes.as_slice()).collect();
+fn in_order(mut frames: Vec<Frame>, base_fee: i64, previous: &[u8; 32]) -> ([u8; 32], Vec<Frame>) {
+    frames.sort_by_key(|frame| frame.full_hash);
+    let envelopes: Vec<&[u8]> = frames.iter().map(|frame| frame.bytes.as_slice()).collect();
     let set_hash = hash::sha256(&[&close_meta::transaction_set(previous, base_fee, &envelopes)]);
-    hashed.sort_by_key(|(full_hash, _)| -> [u8; 32] { std::array::from_fn(|i| full_hash[i] ^ set_hash[i]) });
-    (set_hash, hashed.into_iter().map(|(_, frame)| frame).collect())
+    frames.sort_by_key(|frame| -> [u8; 32] { std::array::from_fn(|i| frame.full_hash[i] ^ set_hash[i]) });
+    (set_hash, frames)
 }
 
 fn results_hash(records: &[Arc<TransactionRecord>]) -> [u8; 32] {
@@ -174,7 +173,7 @@ mod tests {
     fn the_skip_list_remembers_fifty_and_five_thousand_ledgers_apart() {
         let mut state = State::default();
         state.begin(1);
-        let mut header = genesis_header(&state, 0);
+        let mut header = genesis_header(&state, 0, 100);
         let entries = |n: u32| Hash(hash::sha256(&[&n.to_be_bytes()]));
         for sequence in 2..=10_100 {
             header.ledger_seq = sequence;

@@ -31,6 +31,9 @@ pub struct InvalidXdr {
 pub(crate) struct Frame {
     /// The envelope as it came: XDR has one encoding of a value only.
     pub(crate) bytes: Vec<u8>,
+    /// The hash of the envelope with its signatures, by which the queue knows
+    /// it and the transactions of a ledger are sorted.
+    pub(crate) full_hash: [u8; 32],
     pub(crate) inner: Inner,
     pub(crate) bump: Option<Bump>,
 }
@@ -52,6 +55,8 @@ pub(crate) struct Bump {
     pub(crate) source: AccountId,
     pub(crate) fee: i64,
     pub(crate) signed: Signed,
+    /// The hash that the envelope inside had on its own, with its signatures.
+    pub(crate) inner_full_hash: [u8; 32],
 }
 
 /// A hash with the signatures that came with it.
@@ -74,32 +79,30 @@ impl Frame {
         let limits = Limits { depth: MAX_XDR_DEPTH, len: MAX_ENVELOPE_BYTES };
         let envelope =
             TransactionEnvelope::from_xdr(bytes, limits).map_err(|e| InvalidXdr { reason: e.to_string() })?;
-        let bytes = bytes.to_vec();
+        let (bytes, full_hash) = (bytes.to_vec(), hash::sha256(&[bytes]));
         Ok(match envelope {
             TransactionEnvelope::TxV0(v0) => {
                 let mut inner = Inner::new(as_v1(v0.tx), v0.signatures.into(), network_id);
                 inner.version0 = true;
-                Self { bytes, inner, bump: None }
+                Self { bytes, full_hash, inner, bump: None }
             }
             TransactionEnvelope::Tx(v1) => {
-                Self { bytes, inner: Inner::new(v1.tx, v1.signatures.into(), network_id), bump: None }
+                let inner = Inner::new(v1.tx, v1.signatures.into(), network_id);
+                Self { bytes, full_hash, inner, bump: None }
             }
             TransactionEnvelope::TxFeeBump(outer) => {
                 let signed = Signed::new(hash::fee_bump(network_id, &outer.tx), outer.signatures.into());
                 let FeeBumpTransactionInnerTx::Tx(v1) = outer.tx.inner_tx;
+                let inner_full_hash = hash::envelope(&v1);
+                let source = outer.tx.fee_source.account_id();
                 Self {
                     bytes,
+                    full_hash,
                     inner: Inner::new(v1.tx, v1.signatures.into(), network_id),
-                    bump: Some(Bump { source: outer.tx.fee_source.account_id(), fee: outer.tx.fee, signed }),
+                    bump: Some(Bump { source, fee: outer.tx.fee, signed, inner_full_hash }),
                 }
             }
         })
-    }
-
-    /// Returns the hash of the envelope with its signatures, by which the
-    /// transactions of a ledger are sorted.
-    pub(crate) fn full_hash(&self) -> [u8; 32] {
-        hash::sha256(&[&self.bytes])
     }
 
     /// Returns the hash of the whole: the outer one of a fee bump.

@@ -16,8 +16,11 @@ pub const BASE_FEE: u32 = 100;
 pub const BASE_RESERVE: u32 = 5_000_000;
 /// The protocol whose rules apply.
 pub const PROTOCOL_VERSION: u32 = 27;
-/// The most operations that one ledger takes; the others wait.
-pub const MAX_OPERATIONS_PER_LEDGER: u32 = 1_000;
+/// How many operations one ledger takes unless told otherwise, as on the
+/// public network; the others wait.
+pub const LEDGER_OPERATIONS: u32 = 1_000;
+/// The most operations that one ledger can be set to take.
+pub const MAX_LEDGER_OPERATIONS: u32 = 10_000;
 /// The number of the first ledger.
 pub(crate) const FIRST_LEDGER: u32 = 1;
 

@@ -4,7 +4,9 @@
 //! readings of the protocol check each other, so nothing here may be shared.
 
 use sha2::{Digest, Sha256};
-use stellar_xdr::{AccountId, Asset, FeeBumpTransaction, Limits, PublicKey, Transaction, WriteXdr};
+use stellar_xdr::{
+    AccountId, Asset, FeeBumpTransaction, Limits, PublicKey, Transaction, TransactionV1Envelope, WriteXdr,
+};
 
 /// `ENVELOPE_TYPE_TX`: the tag in front of a transaction's signature payload.
 const ENVELOPE_TYPE_TX: u32 = 2;
@@ -36,6 +38,11 @@ pub(crate) fn network_id(passphrase: &str) -> [u8; 32] {
 /// Returns the hash that signatures of a transaction cover.
 pub(crate) fn transaction(network_id: &[u8; 32], tx: &Transaction) -> [u8; 32] {
     sha256(&[network_id, &ENVELOPE_TYPE_TX.to_be_bytes(), &xdr(tx)])
+}
+
+/// Returns the hash of a whole envelope, signatures and all.
+pub(crate) fn envelope(v1: &TransactionV1Envelope) -> [u8; 32] {
+    sha256(&[&ENVELOPE_TYPE_TX.to_be_bytes(), &xdr(v1)])
 }
 
 /// Returns the hash that signatures of a fee bump cover.

@@ -130,10 +130,17 @@ impl Ledger {
     /// Starts a network whose first ledger closed at `close_time`, in seconds
     /// since 1970. Its root account holds all coin.
     pub fn genesis(passphrase: &str, close_time: u64) -> Self {
+        Self::genesis_of_size(passphrase, close_time, genesis::LEDGER_OPERATIONS)
+    }
+
+    /// Starts a network as [`Ledger::genesis`] does, whose ledgers take so many
+    /// operations, from 1 to [`crate::MAX_LEDGER_OPERATIONS`].
+    pub fn genesis_of_size(passphrase: &str, close_time: u64, operations: u32) -> Self {
+        let operations = operations.clamp(1, genesis::MAX_LEDGER_OPERATIONS);
         let network_id = hash::network_id(passphrase);
         let mut state = State::default();
         genesis::fill(&mut state, &network_id);
-        let header = close::genesis_header(&state, close_time);
+        let header = close::genesis_header(&state, close_time, operations);
         let hash = close::header_hash(&header);
         let mut history = History::default();
         history.push(PastLedger::new(header.clone(), hash, i64::from(header.base_fee), Vec::new()));
@@ -142,7 +149,7 @@ impl Ledger {
             network_id,
             friendbot_url: None,
             state,
-            queue: Queue::default(),
+            queue: Queue::new(operations),
             history,
             hash,
             header,
@@ -182,10 +189,12 @@ impl Ledger {
         }
         let context = self.context(close_time);
         let taken = match self.faults.submissions {
-            Submissions::Stuck => Taken::default(),
+            Submissions::Stuck => {
+                Taken { included: Vec::new(), dropped: Vec::new(), base_fee: i64::from(context.base_fee) }
+            }
             _ => self.queue.take(&self.state, &context),
         };
-        let base_fee = i64::from(context.base_fee);
+        let base_fee = taken.base_fee;
         let executed = close::execute(taken.included, base_fee, &self.header, &mut self.state, &context);
         self.header = executed.header;
         self.hash = close::header_hash(&self.header);

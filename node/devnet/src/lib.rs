@@ -45,10 +45,10 @@ mod vectors;
 pub use client::Client;
 pub use faults::{Faults, FaultsError, MAX_LAG_LEDGERS, MAX_SLOW, Submissions};
 pub use frame::{InvalidXdr, MAX_ENVELOPE_BYTES};
-pub use genesis::{BASE_FEE, BASE_RESERVE, MAX_OPERATIONS_PER_LEDGER, PROTOCOL_VERSION, TOTAL_COINS};
+pub use genesis::{BASE_FEE, BASE_RESERVE, LEDGER_OPERATIONS, MAX_LEDGER_OPERATIONS, PROTOCOL_VERSION, TOTAL_COINS};
 pub use history::{MAX_HISTORY_BYTES, RETENTION_LEDGERS, TransactionRecord};
 pub use ledger::{CloseError, Ledger, LedgerClosed, Submitted, Totals};
-pub use queue::{Admission, MAX_PENDING_OPERATIONS};
+pub use queue::{Admission, MAX_PENDING_LEDGERS};
 pub use rpc::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, MAX_ENTRY_KEYS, MAX_EVENTS, MAX_PAGE, MAX_PAGE_BYTES,
     MAX_SCANNED_LEDGERS, METHOD_NOT_FOUND, PARSE_ERROR, RpcError,

@@ -66,6 +66,9 @@ pub struct Config {
     pub close: Close,
     /// What the friendbot gives to each new account, in stroops.
     pub friendbot_amount: i64,
+    /// How many operations a ledger takes; past that, the best paid go first
+    /// and all pay more.
+    pub ledger_operations: u32,
 }
 
 /// When ledgers close.
@@ -84,6 +87,7 @@ impl Default for Config {
             passphrase: None,
             close: Close::Every(Duration::from_secs(1)),
             friendbot_amount: FRIENDBOT_AMOUNT,
+            ledger_operations: genesis::LEDGER_OPERATIONS,
         }
     }
 }
@@ -106,6 +110,9 @@ pub enum ServerError {
     /// it has.
     #[error("the friendbot can't give {0} stroops: choose from 10000000 (1 XLM) to 10000000000000000")]
     FriendbotAmount(i64),
+    /// A ledger can't be so small or so large.
+    #[error("a ledger can't take {0} operations: choose from 1 to {most}", most = genesis::MAX_LEDGER_OPERATIONS)]
+    LedgerOperations(u32),
     /// The interval is too short.
     #[error("ledgers can't close every {0:?}: choose at least 10 ms")]
     Interval(Duration),
@@ -152,7 +159,7 @@ impl Server {
         };
         let clock = Clock::default();
         let now = clock.now();
-        let mut ledger = Ledger::genesis(&passphrase, now.saturating_sub(1));
+        let mut ledger = Ledger::genesis_of_size(&passphrase, now.saturating_sub(1), config.ledger_operations);
         ledger.set_friendbot_url(Some(format!("http://{address}/friendbot")));
         let bot = friendbot::Friendbot::endow(&mut ledger, now, config.friendbot_amount)?;
 
@@ -282,6 +289,9 @@ fn validate(config: &Config) -> Result<(), ServerError> {
     let most = genesis::TOTAL_COINS / 100;
     if !(least..=most).contains(&config.friendbot_amount) {
         return Err(ServerError::FriendbotAmount(config.friendbot_amount));
+    }
+    if !(1..=genesis::MAX_LEDGER_OPERATIONS).contains(&config.ledger_operations) {
+        return Err(ServerError::LedgerOperations(config.ledger_operations));
     }
     match config.close {
         Close::Every(period) if period < MIN_INTERVAL => Err(ServerError::Interval(period)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use tradepost_devnet::{Close, Config, Server, ServerError};
+use tradepost_devnet::{Close, Config, LEDGER_OPERATIONS, Server, ServerError};
 
 use super::failure::{Exit, Failure};
 use super::{Global, start_log};
@@ -24,6 +24,9 @@ pub struct Devnet {
     /// How often a ledger closes, such as 5s or 500ms; 0 for only when asked (POST /devnet/close).
     #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
     close_every: Close,
+    /// How many operations a ledger takes: past that, the best paid go first and all pay more.
+    #[arg(long, value_name = "OPERATIONS", default_value_t = LEDGER_OPERATIONS)]
+    ledger_size: u32,
     /// The network's passphrase [default: one that ends in random bytes].
     #[arg(long, value_name = "TEXT")]
     network_passphrase: Option<String>,
@@ -49,6 +52,7 @@ impl Devnet {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)),
             passphrase: self.network_passphrase,
             close: self.close_every,
+            ledger_operations: self.ledger_size,
             ..Config::default()
         })
         .await
@@ -72,7 +76,7 @@ impl Devnet {
 
 fn failure(error: ServerError) -> Failure {
     let exit = match error {
-        ServerError::FriendbotAmount(_) | ServerError::Interval(_) => Exit::Usage,
+        ServerError::FriendbotAmount(_) | ServerError::LedgerOperations(_) | ServerError::Interval(_) => Exit::Usage,
         ServerError::Bind { .. } | ServerError::Random(_) | ServerError::Friendbot(_) => Exit::Failed,
     };
     Failure::of(exit, &error)

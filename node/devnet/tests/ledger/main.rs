@@ -21,5 +21,6 @@ mod server;
 mod set_options;
 mod signatures;
 mod sponsorship;
+mod surge;
 mod validity;
 mod world;

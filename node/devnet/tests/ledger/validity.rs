@@ -3,7 +3,7 @@
 
 use stellar_xdr::TransactionResultResult as Code;
 use stellar_xdr::*;
-use tradepost_devnet::{Admission, MAX_OPERATIONS_PER_LEDGER};
+use tradepost_devnet::{Admission, LEDGER_OPERATIONS};
 
 use crate::world::*;
 
@@ -380,7 +380,7 @@ fn a_full_ledger_takes_the_best_paid_and_the_others_wait() {
         world.admit(&envelope);
     }
     let closed = world.close();
-    let most = usize::try_from(MAX_OPERATIONS_PER_LEDGER).unwrap() / 100;
+    let most = usize::try_from(LEDGER_OPERATIONS).unwrap() / 100;
     assert_eq!(closed.transactions.len(), most);
     assert_eq!(world.ledger.pending(), keys.len() - most);
     // The two that bid least were left.

@@ -196,7 +196,12 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        let ledger = Ledger::genesis("Test network ; of a test", START);
+        Self::of_size(1_000)
+    }
+
+    /// A network whose ledgers take so many operations.
+    pub fn of_size(operations: u32) -> Self {
+        let ledger = Ledger::genesis_of_size("Test network ; of a test", START, operations);
         let root = Key::from_seed(ledger.root_secret());
         Self { ledger, root }
     }
