@@ -4,4 +4,5 @@
 pub mod cluster;
 pub mod page;
 pub mod simulation;
+pub mod stage;
 pub mod world;

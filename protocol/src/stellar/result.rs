@@ -1,8 +1,9 @@
 //! What the ledger says about a transaction: result codes, and sentences for people.
 
 use stellar_xdr::{
-    ClaimClaimableBalanceResult, CreateAccountResult, CreateClaimableBalanceResult, InnerTransactionResultResult,
-    OperationResult, OperationResultTr, PaymentResult, TransactionResult, TransactionResultResult,
+    AccountMergeResult, ChangeTrustResult, ClaimClaimableBalanceResult, CreateAccountResult,
+    CreateClaimableBalanceResult, InnerTransactionResultResult, OperationResult, OperationResultTr, PaymentResult,
+    SetOptionsResult, TransactionResult, TransactionResultResult,
 };
 
 use crate::amount::Stroops;
@@ -159,7 +160,11 @@ fn inner_failure(result: &OperationResultTr) -> Option<(&'static str, &'static s
         OperationResultTr::ClaimClaimableBalance(r) => claim_failure(r),
         OperationResultTr::Payment(r) => payment_failure(r),
         OperationResultTr::CreateAccount(r) => create_account_failure(r),
-        // This program sends no others; a transaction with one is someone else's.
+        OperationResultTr::SetOptions(r) => set_options_failure(r),
+        OperationResultTr::ChangeTrust(r) => change_trust_failure(r),
+        OperationResultTr::AccountMerge(r) => merge_failure(r),
+        // Of the others this program sends only BumpSequence, which fails for nothing but a negative number; a transaction
+        // with another one is someone else's.
         _ => None,
     }
 }
@@ -216,6 +221,52 @@ fn create_account_failure(result: &CreateAccountResult) -> Option<(&'static str,
         R::Underfunded => "The account can't pay the starting balance and keep its reserve.",
         R::LowReserve => "The starting balance is below the reserve of a new account.",
         R::AlreadyExist => "The account exists already; pay it instead.",
+    };
+    Some((result.name(), sentence))
+}
+
+fn set_options_failure(result: &SetOptionsResult) -> Option<(&'static str, &'static str)> {
+    use SetOptionsResult as R;
+    let sentence = match result {
+        R::Success => return None,
+        R::LowReserve => "The account can't take one more signer and keep its reserve; add XLM.",
+        R::TooManySigners => "The account has as many signers as the ledger allows.",
+        R::BadFlags | R::UnknownFlag => "The flags to set contradict each other or don't exist.",
+        R::InvalidInflation | R::InvalidHomeDomain => "The account's data to set are malformed.",
+        R::CantChange => "The account was made so that its flags can't be changed any more.",
+        R::ThresholdOutOfRange => "The weight or threshold to set is above 255.",
+        R::BadSigner => "The signer to set is the account itself, or its weight is above 255.",
+        R::AuthRevocableRequired => "An issuer that may claw back must be able to revoke too.",
+    };
+    Some((result.name(), sentence))
+}
+
+fn change_trust_failure(result: &ChangeTrustResult) -> Option<(&'static str, &'static str)> {
+    use ChangeTrustResult as R;
+    let sentence = match result {
+        R::Success => return None,
+        R::Malformed | R::SelfNotAllowed => "The asset to trust is malformed, or the account's own.",
+        R::NoIssuer => "The asset's issuer doesn't exist.",
+        R::InvalidLimit => "The trustline holds more than the limit to set; pay that away first.",
+        R::LowReserve => "The account can't take one more trustline and keep its reserve; add XLM.",
+        R::TrustLineMissing => "The trustline to change isn't there.",
+        R::CannotDelete => "The trustline is still needed by offers or pools.",
+        R::NotAuthMaintainLiabilities => "The asset's issuer has not authorised the account.",
+    };
+    Some((result.name(), sentence))
+}
+
+fn merge_failure(result: &AccountMergeResult) -> Option<(&'static str, &'static str)> {
+    use AccountMergeResult as R;
+    let sentence = match result {
+        R::Success(_) => return None,
+        R::Malformed => "An account can't be merged into itself.",
+        R::NoAccount => "The account to merge into doesn't exist.",
+        R::ImmutableSet => "The account was made so that it can't be merged.",
+        R::HasSubEntries => "The account still has trustlines, offers or data; end them first.",
+        R::SeqnumTooFar => "The account's sequence number is ahead of the ledger's; merge it a few ledgers later.",
+        R::DestFull => "The account to merge into has no room for the amount.",
+        R::IsSponsor => "The account still holds reserves for others; end that first.",
     };
     Some((result.name(), sentence))
 }
