@@ -1,0 +1,1 @@
+"""The Python SDK as a client of the development ledger."""
