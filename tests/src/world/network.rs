@@ -62,7 +62,32 @@ pub(super) enum Reply {
 impl World {
     /// Whether two nodes can reach each other now.
     fn linked(&self, a: usize, b: usize) -> bool {
-        [a, b].iter().all(|i| self.nodes[*i].connected && self.nodes[*i].life.is_some())
+        let apart = self.nodes[a].part != self.nodes[b].part;
+        !apart && [a, b].iter().all(|i| self.nodes[*i].connected && self.nodes[*i].life.is_some())
+    }
+
+    /// Divides the network: nodes that are named together reach each other and nobody else, and so do those that aren't
+    /// named. Without parts it is whole again. All of them still reach the ledger.
+    pub fn divide(&mut self, parts: &[&[&str]]) {
+        let pairs: Vec<_> = (0..self.nodes.len()).flat_map(|a| (0..self.nodes.len()).map(move |b| (a, b))).collect();
+        let before: Vec<bool> = pairs.iter().map(|(a, b)| self.linked(*a, *b)).collect();
+        self.nodes.iter_mut().for_each(|node| node.part = 0);
+        for (number, names) in (1..).zip(parts) {
+            for name in *names {
+                let index = self.index(name);
+                self.nodes[index].part = number;
+            }
+        }
+        for ((who, whom), before) in pairs.into_iter().zip(before) {
+            let peer = self.nodes[whom].setup.peer.clone();
+            let event = match (before, self.linked(who, whom)) {
+                (true, false) => Event::PeerLost(peer),
+                (false, true) => Event::PeerMet(peer),
+                _ => continue,
+            };
+            let address = (who, self.nodes[who].generation);
+            self.schedule_between(LATENCY, Happening::Reach(address, event));
+        }
     }
 
     /// A node that appeared meets all others, and they it.

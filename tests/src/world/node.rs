@@ -140,6 +140,8 @@ pub struct Node {
     pub(super) generation: u64,
     pub(super) life: Option<Life>,
     pub(super) connected: bool,
+    /// Which part of a divided network it is in.
+    pub(super) part: usize,
     pub(super) script: Script,
     pub(super) trap: Option<Trap>,
     /// What its account held at first, in stroops.
@@ -185,6 +187,7 @@ impl Node {
             generation: 0,
             life: None,
             connected: true,
+            part: 0,
             script: Script::default(),
             trap: None,
             endowment: 0,
