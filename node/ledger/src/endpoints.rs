@@ -186,8 +186,8 @@ impl Endpoints {
             return;
         }
         let noteworthy = match error {
-            // Behind, or no answer to this question: that says nothing against its next one.
-            LedgerError::Backwards { .. } => false,
+            // Behind, or no answer to this question, or more of one than is read: nothing against its next one.
+            LedgerError::Backwards { .. } | LedgerError::TooLarge { .. } => false,
             LedgerError::Rpc { .. } => error.is_passing(),
             _ => true,
         };

@@ -36,6 +36,8 @@ use crate::wire;
 const UNSTEADY_ROUNDS: u32 = 8;
 /// The most bytes of a transaction's envelope; a hundred of the largest operations fit.
 const MAX_ENVELOPE_BYTES: usize = 128 * 1024;
+/// JSON-RPC's code for a question that the server can't answer, such as for a ledger beyond its history.
+const INVALID_REQUEST: i64 = -32600;
 /// How long a friendbot is waited for; it answers when its transaction is in a ledger.
 const FRIENDBOT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -144,8 +146,14 @@ impl RpcLedger {
         let params = json!({ "startLedger": sequence, "pagination": { "limit": 1 } });
         let answer: wire::WholeLedgers = self.at(place, method, &params).await?;
         let whole = answer.ledgers.into_iter().next().filter(|ledger| ledger.sequence.0 == sequence);
-        let whole =
-            whole.ok_or_else(|| endpoint.contradiction(format!("asked for ledger {sequence}, it answers without")))?;
+        // A server that doesn't have it contradicts nobody.
+        let lacks = || LedgerError::Rpc {
+            endpoint: endpoint.name().into(),
+            method,
+            code: INVALID_REQUEST,
+            message: format!("it doesn't have ledger {sequence}"),
+        };
+        let whole = whole.ok_or_else(lacks)?;
         whole.into_record().map_err(|why| endpoint.garbled(method, why))
     }
 

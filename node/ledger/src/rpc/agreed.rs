@@ -8,7 +8,7 @@ use crate::endpoints::Place;
 use crate::error::LedgerError;
 
 /// How often two endpoints are read until they say the same.
-const ROUNDS: u32 = 6;
+const ROUNDS: u32 = 3;
 
 impl RpcLedger {
     /// Reads entries from endpoints of different operators until two say the same, which is then true of the older one's
