@@ -129,7 +129,7 @@ impl Book {
         step: &mut Step<BookEffect>,
     ) -> Result<Outcome, Refusal> {
         let unverified = packed.parse::<BindingRequest>()?;
-        self.request_stands(unverified.claims(), delivery.now)?;
+        self.request_stands(unverified.claims(), delivery.from.is_none(), delivery.now)?;
         let (want, refusal) = self.request_lacks(unverified.claims())?;
         let signed = Arc::new(unverified.verify(&self.network)?);
         self.within_author_rate(signed.body().account, delivery)?;
@@ -149,7 +149,7 @@ impl Book {
     }
 
     /// What time and the author's other requests say against one.
-    pub(super) fn request_stands(&self, request: &BindingRequest, now: Now) -> Result<(), Refusal> {
+    pub(super) fn request_stands(&self, request: &BindingRequest, own: bool, now: Now) -> Result<(), Refusal> {
         request.check_life(now.timestamp())?;
         let account = request.account;
         let over = |detail: String| Err(Refusal::new(Reason::OverQuota, detail));
@@ -161,7 +161,8 @@ impl Book {
         if theirs.len() >= MAX_KEPT_REQUESTS {
             return over(format!("{account} has published and taken back {} requests lately", theirs.len()));
         }
-        if self.requests.all.len() >= MAX_REQUESTS {
+        // However many strangers publish, one's own has its place.
+        if !own && self.requests.all.len() >= MAX_REQUESTS {
             return over(format!("{MAX_REQUESTS} requests are known"));
         }
         Ok(())

@@ -341,7 +341,7 @@ impl Book {
                 .and_then(|()| self.lacks(offering.series, &signed, offering.first.as_deref()))
         } else if let Some(request) = self.waiting.request(id) {
             let body = request.signed.body();
-            self.request_stands(body, now).and_then(|()| self.request_lacks(body))
+            self.request_stands(body, false, now).and_then(|()| self.request_lacks(body))
         } else {
             return;
         };

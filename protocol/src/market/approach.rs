@@ -41,7 +41,10 @@ impl Market {
         let Some(key) = self.setup.keys.serving.clone().filter(|_| !self.draining && !self.is_recovering()) else {
             return;
         };
-        for request in self.answerable(now) {
+        let mut answerable = self.answerable(now);
+        // Who never answered takes no place from who wasn't asked yet.
+        answerable.sort_by_key(|request| self.approaches.get(&request.id()).map_or(0, |approach| approach.tries));
+        for request in answerable {
             let busy = self.approaches.values().filter(|a| a.busy).count();
             if busy >= MAX_UNFUNDED_AGREEMENTS {
                 return;
@@ -53,9 +56,9 @@ impl Market {
                 continue;
             }
             rng.fill_bytes(&mut approach.nonce);
-            approach.busy = true;
             let ping = Ping { key: ServingKey::of(&key), whom: body.signing_key, binding: None, nonce: approach.nonce };
-            if let Some(bytes) = self.frame(ping, &key) {
+            if let (Some(bytes), Some(approach)) = (self.frame(ping, &key), self.approaches.get_mut(&id)) {
+                approach.busy = true;
                 step.then(Effect::Send { peer: body.peer.clone(), call: Call::Approach(id), bytes });
             }
         }

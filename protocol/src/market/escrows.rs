@@ -33,7 +33,7 @@ impl Market {
         if self.needs_two_words(amount) { Ask::Agreed(Box::new(ask)) } else { ask }
     }
 
-    fn needs_two_words(&self, amount: Stroops) -> bool {
+    pub(super) fn needs_two_words(&self, amount: Stroops) -> bool {
         self.setup.policy.one_word_limit.is_some_and(|limit| amount > limit)
     }
 
@@ -74,8 +74,9 @@ impl Market {
         };
         let watched = self.trades.values().filter(|t| !t.phase().is_final()).filter(open);
         let watched = watched.filter(|t| self.expects_change(t, point) || has_turn(t));
-        let (gating, others): (Vec<&Trade>, Vec<&Trade>) = watched.partition(|t| self.gates_delivery(t));
-        for (trades, ask) in [(others, Ask::Escrows), (gating, Ask::Agreed(Box::new(Ask::Escrows)))] {
+        let watched: Vec<&Trade> = watched.collect();
+        let gating: Vec<&Trade> = watched.iter().copied().filter(|t| self.gates_delivery(t)).collect();
+        for (trades, ask) in [(watched, Ask::Escrows), (gating, Ask::Agreed(Box::new(Ask::Escrows)))] {
             let keys: Vec<Key> = trades.into_iter().filter_map(|t| t.state.balance).map(Key::Balance).collect();
             for page in keys.chunks(MAX_KEYS_PER_READ) {
                 step.then(Effect::Read { ask: ask.clone(), keys: page.to_vec() });
@@ -110,7 +111,6 @@ impl Market {
             .trades
             .values()
             .filter(|t| !t.phase().is_final())
-            .filter(|t| agreed || !self.gates_delivery(t))
             .filter_map(|t| t.state.balance.filter(|b| asked.contains(b)).map(|b| (t.request_id(), b)))
             .collect();
         for (request, balance) in concerned {
@@ -121,6 +121,10 @@ impl Market {
             self.with_trade(request, step, |market, trade, step| {
                 // An id follows from a sequence number: where this funding died, it is the next binding's.
                 let found = there.filter(|state| trade.binding().is_some_and(|b| commits_to(state, b)));
+                // Its sight waits for the second word. That it isn't there gates nothing, and frees its place.
+                if found.is_some() && !agreed && market.gates_delivery(trade) {
+                    return;
+                }
                 let observation = match (found, trade.escrow_terms()) {
                     (Some(state), Some(terms)) => Observation::Present(at, terms.verify(state)),
                     // One's own transaction tells exactly what became of it, and that is on its way.

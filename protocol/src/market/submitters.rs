@@ -42,7 +42,7 @@ impl Market {
                 None if submitter.absent => {
                     wanted.push((Purpose::OpenSubmitter { index: submitter.index }, self.submitter_cost()))
                 }
-                Some(state) if params.available(state) < LOW => {
+                Some(_) if self.is_low(&submitter) => {
                     wanted.push((Purpose::FeedSubmitter { index: submitter.index }, FLOAT));
                 }
                 _ => {}
@@ -58,10 +58,15 @@ impl Market {
 
     /// Trades whose escrow this account will have to collect, give back or take back.
     fn at_stake(&self) -> usize {
-        let held = |escrow: &EscrowState| {
-            matches!(escrow, EscrowState::Intended | EscrowState::Locked | EscrowState::Refused(_))
-        };
+        // What is only intended may never come, and costs whoever promises it nothing.
+        let held = |escrow: &EscrowState| matches!(escrow, EscrowState::Locked | EscrowState::Refused(_));
         self.trades.values().filter(|trade| !trade.phase().is_final() && held(trade.escrow())).count()
+    }
+
+    /// Whether a submitter that stands has little left for fees.
+    pub(super) fn is_low(&self, submitter: &Submitter<'_>) -> bool {
+        let params = self.params.unwrap_or(LedgerParams::USUAL);
+        submitter.state.is_some_and(|state| params.available(state) < LOW)
     }
 
     fn can_spare(&self, amount: Stroops, params: &LedgerParams) -> bool {

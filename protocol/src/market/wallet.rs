@@ -284,15 +284,18 @@ impl Market {
                 let payment = self.payments.values().find(|p| p.id == id)?;
                 (vec![operation::pay(payment.to, &payment.asset, payment.amount)], Bounds::until(soon), false)
             }
+            // What submitters lack is judged by the read after whatever was done about it last, so that nothing is done twice.
             Purpose::OpenSubmitter { index } => {
-                let (account, balance) = (self.submitter(index)?.account, self.submitter_cost());
+                let account = self.submitter(index).filter(|submitter| submitter.absent)?.account;
+                let balance = self.submitter_cost();
                 (vec![operation::create_account(account, balance)], Bounds::until(soon), false)
             }
             Purpose::FeedSubmitter { index } => {
-                let account = self.submitter(index).filter(|s| s.state.is_some())?.account;
+                let account = self.submitter(index).filter(|submitter| self.is_low(submitter))?.account;
                 (vec![operation::pay(account, &Asset::Native, submitter::FLOAT)], Bounds::until(soon), false)
             }
-            Purpose::MergeSubmitter { .. } => {
+            Purpose::MergeSubmitter { index } => {
+                self.submitter(index)?.state?;
                 (vec![operation::merge(self.setup.keys.account_id()?)], Bounds::until(soon), false)
             }
             Purpose::Trust { id } => (vec![self.plan_trust(id)?], Bounds::until(soon), false),

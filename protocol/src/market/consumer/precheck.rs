@@ -89,7 +89,13 @@ impl Market {
         if !body.price.asset.is_native() {
             keys.extend([account, body.recipient].map(|a| Key::Trustline(a, body.price.asset.clone())));
         }
-        let ask = self.gated(Ask::Precheck(id), body.price.total(wish.units).unwrap_or(Stroops::MAX));
+        let amount = body.price.total(wish.units).unwrap_or(Stroops::MAX);
+        if wish.publish.is_some() && self.needs_two_words(amount) {
+            let why = "a published request isn't funded above `ledger.one_word_limit`, for nobody is there to compare two \
+                       servers when its agreement comes: bind directly, or raise the limit";
+            return Self::answer(step, id, Err(CommandError::NotNow(why.into())));
+        }
+        let ask = self.gated(Ask::Precheck(id), amount);
         let until = now.plus(PRECHECK_LIFE);
         self.binds.insert(id, PendingBind { wish, nonce: [0; 32], cost: None, until });
         step.then(Effect::Read { ask, keys });
@@ -241,7 +247,7 @@ impl Market {
     }
 
     /// 11: the ledger goes on, and the clock agrees with it.
-    fn precheck_clock(&self, now: Now) -> Result<(), PrecheckFailure> {
+    pub(super) fn precheck_clock(&self, now: Now) -> Result<(), PrecheckFailure> {
         let Some(newest) = self.point else {
             return Err(PrecheckFailure::LedgerUnavailable("no ledger was seen yet".into()));
         };
