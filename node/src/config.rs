@@ -25,6 +25,7 @@ use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::document::Transport;
 use tradepost_protocol::intent::submitter::MAX_SUBMITTERS;
+use tradepost_protocol::market::EscrowPolicy;
 use url::Url;
 
 use crate::home::Home;
@@ -209,6 +210,8 @@ pub struct Config {
     pub assets: Vec<Asset>,
     /// Most that one trade may cost, in stroops of its asset.
     pub max_spend_per_trade: Stroops,
+    /// Most that one trade may lock under `timed`, in stroops of its asset.
+    pub max_timed: Stroops,
     /// Most that one ordinary transaction may pay as fee.
     pub max_fee: Stroops,
     /// Most that a transaction with a deadline may pay as fee, where its worth in XLM can't be told.
@@ -301,6 +304,7 @@ impl Reader {
         let api_listen = self.or("api_listen", values::loopback, SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let assets = self.or("assets", assets, vec![Asset::Native])?;
         let max_spend_per_trade = self.coins("max_spend_per_trade", default_spend(network))?;
+        let max_timed = self.coins("max_timed", EscrowPolicy::DEFAULT_MAX_TIMED)?;
         let max_fee = self.coins("max_fee", DEFAULT_MAX_FEE)?;
         let max_deadline_fee = self.coins("max_deadline_fee", DEFAULT_MAX_DEADLINE_FEE)?;
         let submitters = self.submitters(network)?;
@@ -330,6 +334,7 @@ impl Reader {
             api_listen,
             assets,
             max_spend_per_trade,
+            max_timed,
             max_fee,
             max_deadline_fee,
             submitters,

@@ -29,7 +29,7 @@ use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::kind::Kind;
 use tradepost_protocol::limits::Margins;
-use tradepost_protocol::market::{Keys, Market, Policy, RestoreError, Setup, StoredRow};
+use tradepost_protocol::market::{EscrowPolicy, Keys, Market, Policy, RestoreError, Setup, StoredRow};
 use tradepost_protocol::network_id::NetworkId;
 use tradepost_protocol::step::Space;
 use tradepost_store::{Contents, Export, Store, StoreError};
@@ -369,7 +369,12 @@ fn setup(
         policy: Policy {
             assets: config.assets.clone(),
             transports: config.transports.clone(),
-            escrows: vec![EscrowKind::Timed],
+            escrow: EscrowPolicy {
+                // The kinds that this node can fund.
+                kinds: vec![EscrowKind::Timed],
+                max_timed: config.max_timed,
+                ..EscrowPolicy::default()
+            },
             max_spend: config.max_spend_per_trade,
             max_fee_per_operation: per_operation(config.max_fee),
             max_deadline_fee: config.max_deadline_fee,

@@ -15,7 +15,7 @@ use tradepost_network::{BoxError, CallBody, empty_body, full_body};
 use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::binding::session::End;
 use tradepost_protocol::escrow::outcome::EscrowState;
-use tradepost_protocol::market::command::{Answer, Command, CommandError};
+use tradepost_protocol::market::command::{Answer, Command, CommandError, EscrowWish};
 use tradepost_protocol::message::BindingId;
 
 use world::{AMOUNT_GIVEN, FEE, Party, World};
@@ -34,7 +34,7 @@ async fn text(response: hyper::Response<CallBody>) -> (StatusCode, String) {
 }
 
 async fn bind(consumer: &Party, offering: tradepost_protocol::message::MessageId) -> BindingId {
-    let command = Command::Bind { offering, units: UNITS, dry_run: false };
+    let command = Command::Bind { offering, units: UNITS, wish: EscrowWish::default(), dry_run: false };
     match consumer.handle.market.command(command).await.unwrap().unwrap() {
         Answer::Bound { binding, transaction, .. } => {
             assert!(transaction.is_some());
@@ -282,7 +282,12 @@ async fn a_node_without_keys_answers_what_it_can_and_refuses_the_rest() {
     };
     world::within("it is ready once it has met the bootstrap node", ready).await;
     let offering = tradepost_protocol::message::MessageId::from_bytes([1; 32]);
-    let refused = watcher.handle.market.command(Command::Bind { offering, units: 1, dry_run: true }).await.unwrap();
+    let refused = watcher
+        .handle
+        .market
+        .command(Command::Bind { offering, units: 1, wish: EscrowWish::default(), dry_run: true })
+        .await
+        .unwrap();
     assert!(matches!(refused, Err(CommandError::Precheck(_))), "{refused:?}");
     let unknown = watcher.handle.calls.call(BindingId::from_bytes([1; 32]), get("/")).await.unwrap_err();
     assert!(matches!(unknown, CallFailure::UnknownBinding(_)));

@@ -1,10 +1,13 @@
 //! One trade: from a request through its agreement, escrow and session to its end.
 //!
-//! Three small machines, each moved by its own world: [`negotiation`] by frames and the clock, the escrow
-//! ([`crate::escrow`]) by the ledger only, [`session`] by streams, the supervisor and the clock. [`phase`] shows
-//! people where the three together stand. [`trade`] is what a node stores of a binding.
+//! Four small machines, each moved by its own world: [`negotiation`] by frames and the clock, the escrow
+//! ([`crate::escrow`]) by the ledger only, [`session`] by streams, the supervisor and the clock, and [`dispute`], where the
+//! escrow has arbiters, by frames and the clock. [`phase`] shows people where they together stand. [`trade`] is what a node stores of a binding.
 
 pub mod agreement;
+pub mod deadlines;
+pub mod dispute;
+pub mod evidence;
 pub mod frames;
 pub mod negotiation;
 pub mod phase;

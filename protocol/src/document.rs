@@ -15,17 +15,22 @@ use crate::kind::{Form, Kind};
 use crate::limits::{MAX_DESCRIPTION_CHARS, MAX_DOCUMENT_BYTES, MAX_TITLE_CHARS};
 use crate::refusal::{Reason, Refusal};
 
+mod arbitration;
 mod binding_request;
 mod field;
 mod offering;
 mod service_record;
 mod template;
 
+pub use arbitration::{ArbiterService, Arbitration};
 pub use binding_request::BindingRequest;
 pub use field::{Commit, FieldError, InterfaceHash, Nonce, Repository, ServicePath};
 pub use offering::{Offering, ServiceRef, Transport, Windows, series_of};
 pub use service_record::ServiceRecord;
 pub use template::{BuiltIn, Template, built_in, template_id};
+
+#[cfg(test)]
+pub(crate) use offering::tests::offering_with_arbiters;
 
 /// Rules that a document's type can't express.
 trait Rules {

@@ -99,6 +99,20 @@ kinds! {
     Pong = 49, "pong", Frame, 512, gossiped: false;
     /// The frame is understood and comes at the wrong time; the sender's state is stale.
     NotNow = 50, "not-now", Frame, 512, gossiped: false;
+    /// A provider asks an arbiter to take part in a binding.
+    Engage = 64, "engage", Frame, 1_024, gossiped: false;
+    /// The arbiter takes part, for its fee.
+    Engagement = 65, "engagement", Frame, 1_024, gossiped: false;
+    /// A party signs for a division of the escrow.
+    Released = 66, "released", Frame, 256, gossiped: false;
+    /// Whoever was asked to take a case, or to sign, doesn't.
+    Rejected = 67, "rejected", Frame, 1_024, gossiped: false;
+    /// A party asks the arbiters who is paid.
+    Dispute = 70, "dispute", Frame, 8_192, gossiped: false;
+    /// What a party shows an arbiter, sealed to it.
+    Evidence = 71, "evidence", Frame, 20_480, gossiped: false;
+    /// What an arbiter decides.
+    Award = 72, "award", Frame, 1_024, gossiped: false;
 }
 
 impl Kind {

@@ -32,8 +32,22 @@ pub const MAX_REPOSITORY_CHARS: usize = 256;
 pub const MAX_PEER_IDS: usize = 8;
 /// The most escrow kinds in an offering or request.
 pub const MAX_ESCROW_KINDS: usize = 4;
+/// The most arbiters that an offering or request lists.
+pub const MAX_LISTED_ARBITERS: usize = 32;
 /// The most arbiters of a binding; there is always an odd number of them.
 pub const MAX_ARBITERS: usize = 9;
+/// The most items of evidence that a party shows about one binding.
+pub const MAX_EVIDENCE_ITEMS: u32 = 16;
+/// The most bytes of an item of evidence, its files among them.
+pub const MAX_EVIDENCE_BYTES: usize = 16 * 1024;
+/// The most bytes of an item of evidence once it is sealed.
+pub const MAX_SEALED_EVIDENCE: usize = MAX_EVIDENCE_BYTES + 48;
+/// The most files in an item of evidence.
+pub const MAX_ATTACHMENTS: usize = 8;
+/// The most characters of such a file's name.
+pub const MAX_ATTACHMENT_NAME: usize = 64;
+/// The most cases that an arbiter's node has open at once.
+pub const MAX_CASES: usize = 256;
 /// The longest of an offering's windows.
 pub const MAX_WINDOW: Duration = Duration::from_secs(30 * 86_400);
 
@@ -119,6 +133,14 @@ pub struct Margins {
     pub max_delivery: Duration,
     /// From `deliver_by` to T: when a `timed` escrow is collected.
     pub collecting_window: Duration,
+    /// The shortest window between `deliver_by` and `dispute_by`.
+    pub min_dispute: Duration,
+    /// Whom the timeout doesn't favour opens the dispute by itself so long before `dispute_by`.
+    pub dispute_lead: Duration,
+    /// The shortest window between `dispute_by` and `award_by`, in which arbiters decide.
+    pub min_award: Duration,
+    /// The shortest window between `award_by` and T, in which an award is settled.
+    pub min_settle: Duration,
     /// Claims before T carry a maxTime so much earlier.
     pub claim_margin: Duration,
     /// How often each side of an active binding sends a heartbeat.
@@ -154,6 +176,10 @@ impl Margins {
         min_delivery: secs(1),
         max_delivery: secs(86_400),
         collecting_window: secs(12),
+        min_dispute: secs(8),
+        dispute_lead: secs(4),
+        min_award: secs(6),
+        min_settle: secs(8),
         claim_margin: secs(3),
         heartbeat_every: secs(1),
         grace: secs(5),
@@ -175,6 +201,10 @@ impl Margins {
         min_delivery: secs(3_600),
         max_delivery: secs(30 * 86_400),
         collecting_window: secs(3_600),
+        min_dispute: secs(7_200),
+        dispute_lead: secs(3_600),
+        min_award: secs(86_400),
+        min_settle: secs(3_600),
         claim_margin: secs(60),
         heartbeat_every: secs(15),
         grace: secs(120),

@@ -9,9 +9,12 @@
 //! over, so that no timer can be lost by a restart.
 
 mod approach;
+mod arbiter;
 mod commitments;
 mod consumer;
 mod dispatch;
+mod disputes;
+mod engagement;
 mod escrows;
 mod held;
 mod intake;
@@ -57,6 +60,8 @@ use crate::time::{Now, Timestamp};
 use command::{CommandError, CommandId};
 use event::{Effect, Event};
 
+pub use arbiter::{Case, Given};
+pub use disputes::DisputeWord;
 pub use escrows::WAITS_FOR_WORD;
 pub use offers::{Offer, OfferState};
 pub use recovery::RESTORED_KEY;
@@ -97,8 +102,8 @@ pub struct Policy {
     pub assets: Vec<Asset>,
     /// Transports that it uses.
     pub transports: Vec<Transport>,
-    /// Kinds of escrow that it accepts.
-    pub escrows: Vec<EscrowKind>,
+    /// How its money may be held.
+    pub escrow: EscrowPolicy,
     /// The most that one trade may cost.
     pub max_spend: Stroops,
     /// The most that an operation's fee may be bid.
@@ -110,6 +115,35 @@ pub struct Policy {
     pub one_word_limit: Option<Stroops>,
     /// How many submitter accounts may carry transactions with deadlines; none, and the account carries them itself.
     pub submitters: u8,
+}
+
+/// How a node's owner lets its money be held while it buys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EscrowPolicy {
+    /// Kinds of escrow that it accepts, the preferred one first.
+    pub kinds: Vec<EscrowKind>,
+    /// The most that one trade may lock under `timed`, which doesn't protect against a provider that cheats.
+    pub max_timed: Stroops,
+    /// Arbiters that it trusts, the preferred ones first.
+    pub arbiters: Vec<AccountId>,
+    /// How many of them it wants for one trade: an odd number.
+    pub arbiters_per_trade: usize,
+}
+
+impl EscrowPolicy {
+    /// The most that one trade may lock under `timed` unless its owner says otherwise.
+    pub const DEFAULT_MAX_TIMED: Stroops = Stroops::whole(10);
+}
+
+impl Default for EscrowPolicy {
+    fn default() -> Self {
+        Self {
+            kinds: vec![EscrowKind::Arbitrated, EscrowKind::Timed],
+            max_timed: Self::DEFAULT_MAX_TIMED,
+            arbiters: Vec::new(),
+            arbiters_per_trade: 1,
+        }
+    }
 }
 
 /// Everything that doesn't change while a node runs.
@@ -154,6 +188,11 @@ pub struct Market {
     pub(crate) trusts: BTreeMap<CommandId, trust::PendingTrust>,
     pub(crate) incoming: BTreeMap<MessageId, provider::Incoming>,
     pub(crate) approaches: BTreeMap<MessageId, approach::Approach>,
+    pub(crate) engaging: BTreeMap<MessageId, engagement::Engaging>,
+    pub(crate) evidence: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) cases: BTreeMap<BindingId, Case>,
+    pub(crate) looking: BTreeMap<BindingId, arbiter::Looking>,
+    pub(crate) outgoing: BTreeMap<(BindingId, ServingKey), disputes::Outgoing>,
     pub(crate) held: held::HeldVerdicts,
     pub(crate) lapses: BTreeMap<AccountId, provider::Lapses>,
     pub(crate) waiting: BTreeMap<MessageId, CommandId>,
@@ -308,6 +347,9 @@ impl Market {
         self.tend_offers(now, rng, step);
         self.tend_requests(now, rng, step);
         self.tend_stamps(now, step);
+        self.tend_engaging(now, step);
+        self.tend_cases(now, step);
+        self.tend_outgoing();
         let requests: Vec<MessageId> = self
             .trades
             .iter()

@@ -27,6 +27,10 @@ pub enum Space {
     Found = 7,
     /// Batches of timestamps whose proof isn't kept yet: root → batch and transaction.
     Stamp = 8,
+    /// Disputes that this node decides as an arbiter: binding id → case.
+    Case = 9,
+    /// What was shown in disputes: binding id, side, number → item.
+    Evidence = 10,
 }
 
 impl Space {
@@ -41,6 +45,8 @@ impl Space {
         Space::Request,
         Space::Found,
         Space::Stamp,
+        Space::Case,
+        Space::Evidence,
     ];
 
     /// Whether a backup has it. Messages come back from peers.
@@ -50,7 +56,17 @@ impl Space {
 
     /// Whether money depends on it: a batch that touches one goes through the journal first.
     pub const fn holds_money(self) -> bool {
-        matches!(self, Self::Offer | Self::Binding | Self::Intent | Self::Request | Self::Found | Self::Stamp)
+        matches!(
+            self,
+            Self::Offer
+                | Self::Binding
+                | Self::Intent
+                | Self::Request
+                | Self::Found
+                | Self::Stamp
+                | Self::Case
+                | Self::Evidence
+        )
     }
 }
 

@@ -15,7 +15,7 @@ use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::kind::Kind;
 use tradepost_protocol::limits::{MAX_RATED_AUTHORS, MAX_RATED_PEERS, MAX_WAITING_PER_PEER, Margins, PEER_RATE};
 use tradepost_protocol::market::event::{Ask, Effect, Event, Token, Verdict};
-use tradepost_protocol::market::{Keys, Market, Policy, Setup};
+use tradepost_protocol::market::{EscrowPolicy, Keys, Market, Policy, Setup};
 use tradepost_protocol::message::{self, BalanceId, Payload, SeriesId};
 use tradepost_protocol::network_id::NetworkId;
 use tradepost_protocol::refusal::Reason;
@@ -87,6 +87,7 @@ impl Author {
             max_supply: 10,
             escrow: vec![EscrowKind::Timed],
             windows: Windows { deliver_secs: 60, collect_secs: 12 },
+            arbitration: None,
             peer_ids: vec![peer("12D3KooWpeer")],
             transports: vec![Transport::Tcp],
             sealing_key: SealingKey::from_bytes([6; 32]),
@@ -148,7 +149,7 @@ impl Stage {
         let policy = Policy {
             assets: vec![Asset::Native],
             transports: vec![Transport::Tcp],
-            escrows: vec![EscrowKind::Timed],
+            escrow: EscrowPolicy { max_timed: Stroops::whole(1_000), ..EscrowPolicy::default() },
             max_spend: Stroops::ZERO,
             max_fee_per_operation: Stroops::ZERO,
             max_deadline_fee: Stroops::ZERO,

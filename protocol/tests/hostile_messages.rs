@@ -9,10 +9,13 @@ use serde_json::json;
 use tradepost_protocol::account::{AccountId, PeerId, ServiceKey, ServingKey};
 use tradepost_protocol::amount::{Price, Stroops, Unit};
 use tradepost_protocol::asset::Asset;
-use tradepost_protocol::binding::agreement::{Agreement, FreeDeadlines, Terms};
+use tradepost_protocol::binding::agreement::{AgreedArbiter, Agreement};
+use tradepost_protocol::binding::deadlines::{ArbitratedDeadlines, Terms};
+use tradepost_protocol::binding::dispute::Split;
 use tradepost_protocol::binding::frames::{
-    Ack, Cancel, Closing, Delivered, Fund, FundAccepted, FundRefused, NotNow, Note, Ping, Pong, Reject, RejectCode,
-    Sealed, StartFailed, Started, Unbind, from_stream,
+    Ack, Award, Cancel, Case, Closing, Delivered, Dispute, Engage, Engagement, Evidence, Fund, FundAccepted,
+    FundRefused, NotNow, Note, Ping, Pong, Reject, RejectCode, Rejected, Released, Sealed, SealedEvidence, StartFailed,
+    Started, Unbind, from_stream,
 };
 use tradepost_protocol::binding::session::End;
 use tradepost_protocol::document::{
@@ -22,7 +25,7 @@ use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::kind::{Form, Kind};
 use tradepost_protocol::limits::{MAX_JSON_DEPTH, MAX_JSON_MEMBERS, Margins, SIGNATURE_BYTES};
 use tradepost_protocol::market::event::{Effect, Event, Token};
-use tradepost_protocol::market::{Keys, Market, Policy, Setup};
+use tradepost_protocol::market::{EscrowPolicy, Keys, Market, Policy, Setup};
 use tradepost_protocol::message::{self, BalanceId, BindingId, MessageId, Packed, Payload, SeriesId, TxHash};
 use tradepost_protocol::network_id::NetworkId;
 use tradepost_protocol::refusal::{Reason, Refusal};
@@ -68,6 +71,7 @@ fn offering(by: [u8; 32]) -> Offering {
         max_supply: 10,
         escrow: vec![EscrowKind::Timed],
         windows: Windows { deliver_secs: 60, collect_secs: 12 },
+        arbitration: None,
         peer_ids: vec![peer()],
         transports: vec![Transport::Tcp],
         sealing_key: SealingKey::from_bytes([6; 32]),
@@ -92,8 +96,17 @@ fn agreement(by: [u8; 32]) -> Agreement {
         units: 300,
         unit: Unit::Call,
         asset: Asset::Native,
-        amount: Stroops::ZERO,
-        terms: Terms::Free(FreeDeadlines::new(at(1), at(2), at(3)).unwrap()),
+        amount: Stroops::whole(20),
+        terms: Terms::Arbitrated(ArbitratedDeadlines::new(at(1), at(2), at(3), at(4), at(5), at(6)).unwrap()),
+        pay_unless_disputed: true,
+        arbiters: vec![AgreedArbiter {
+            account: AccountId::from_bytes([8; 32]),
+            key: ServingKey::from_bytes([9; 32]),
+            sealing: SealingKey::from_bytes([10; 32]),
+            peer: peer(),
+            fee: Stroops::whole(1),
+            engagement: [11; 64],
+        }],
     }
 }
 
@@ -131,11 +144,31 @@ fn request(by: [u8; 32]) -> BindingRequest {
         units: 300,
         budget: Some(Stroops::whole(600)),
         escrow: vec![EscrowKind::Timed],
+        arbiters: vec![],
+        pay_unless_disputed: false,
         sealing_key: SealingKey::from_bytes([6; 32]),
         signing_key: ServingKey::from_bytes([7; 32]),
         peer: peer(),
         nonce: Nonce::from_bytes([4; 16]),
         valid_until: at(600),
+    }
+}
+
+fn split() -> Split {
+    Split { to_provider: Stroops::whole(15), to_consumer: Stroops::whole(5) }
+}
+
+fn case() -> Case {
+    Case {
+        request: MessageId::from_bytes([1; 32]),
+        provider: ServingKey::from_bytes([2; 32]),
+        consumer: ServingKey::from_bytes([3; 32]),
+        asset: Asset::Native,
+        amount: Stroops::whole(20),
+        fee: Stroops::whole(1),
+        dispute_by: at(3),
+        award_by: at(4),
+        timeout_at: at(5),
     }
 }
 
@@ -167,6 +200,19 @@ fn sample(kind: Kind, by: [u8; 32]) -> Vec<u8> {
         Kind::Delivered => Payload::encode(&Delivered { key, binding, end: End::UnitsUsed, used: 300 }),
         Kind::Ack => Payload::encode(&Ack { key, binding, step: Kind::Started.number() }),
         Kind::Closing => Payload::encode(&Closing { key, binding, transaction: TxHash::from_bytes([3; 32]) }),
+        Kind::Engage => Payload::encode(&Engage { key, arbiter: key, fund_by: at(1), case: case() }),
+        Kind::Engagement => Payload::encode(&Engagement { key, case: case() }),
+        Kind::Released => Payload::encode(&Released { key, binding, split: split() }),
+        Kind::Rejected => Payload::encode(&Rejected { key, binding, note }),
+        Kind::Dispute => {
+            let (claim, balance) = (split(), BalanceId::from_bytes([5; 32]));
+            Payload::encode(&Dispute { key, binding, at: at(1), claim, balance, agreement: vec![7; 300] })
+        }
+        Kind::Evidence => {
+            let sealed = SealedEvidence::new(vec![9; 300]).unwrap();
+            Payload::encode(&Evidence { key, binding, number: 300, sealed })
+        }
+        Kind::Award => Payload::encode(&Award { key, binding, number: 300, split: split(), note }),
         Kind::Ping => Payload::encode(&Ping { key, whom: key, binding: Some(binding), nonce }),
         Kind::Pong => Payload::encode(&Pong { key, nonce }),
         Kind::NotNow => Payload::encode(&NotNow { key, binding, state: note }),
@@ -198,6 +244,13 @@ fn open(packed: Packed) -> Result<(), Refusal> {
         Kind::Delivered => as_a::<Delivered>(packed),
         Kind::Ack => as_a::<Ack>(packed),
         Kind::Closing => as_a::<Closing>(packed),
+        Kind::Engage => as_a::<Engage>(packed),
+        Kind::Engagement => as_a::<Engagement>(packed),
+        Kind::Released => as_a::<Released>(packed),
+        Kind::Rejected => as_a::<Rejected>(packed),
+        Kind::Dispute => as_a::<Dispute>(packed),
+        Kind::Evidence => as_a::<Evidence>(packed),
+        Kind::Award => as_a::<Award>(packed),
         Kind::Ping => as_a::<Ping>(packed),
         Kind::Pong => as_a::<Pong>(packed),
         Kind::NotNow => as_a::<NotNow>(packed),
@@ -381,7 +434,7 @@ fn market() -> Market {
         policy: Policy {
             assets: vec![Asset::Native],
             transports: vec![Transport::Tcp],
-            escrows: vec![EscrowKind::Timed],
+            escrow: EscrowPolicy { max_timed: Stroops::whole(1_000), ..EscrowPolicy::default() },
             max_spend: Stroops::whole(10),
             max_fee_per_operation: Stroops::ZERO,
             max_deadline_fee: Stroops::ZERO,

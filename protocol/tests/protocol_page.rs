@@ -9,17 +9,20 @@ use std::time::Duration;
 use tradepost_protocol::account::{AccountId, PeerId, ServingKey};
 use tradepost_protocol::amount::{Stroops, Unit};
 use tradepost_protocol::asset::Asset;
-use tradepost_protocol::binding::agreement::{Agreement, FreeDeadlines, Terms};
+use tradepost_protocol::binding::agreement::Agreement;
+use tradepost_protocol::binding::deadlines::{FreeDeadlines, Terms};
+use tradepost_protocol::binding::dispute::Split;
 use tradepost_protocol::binding::frames::{
-    Ack, Cancel, Closing, Delivered, Fund, FundAccepted, FundRefused, NotNow, Note, Ping, Pong, Reject, RejectCode,
-    Sealed, StartFailed, Started, Unbind,
+    Ack, Award, Cancel, Case, Closing, Delivered, Dispute, Engage, Engagement, Evidence, Fund, FundAccepted,
+    FundRefused, NotNow, Note, Ping, Pong, Reject, RejectCode, Rejected, Released, Sealed, SealedEvidence, StartFailed,
+    Started, Unbind,
 };
 use tradepost_protocol::binding::session::End;
 use tradepost_protocol::document::{BindingRequest, Offering, ServiceRecord, Template};
 use tradepost_protocol::frame;
 use tradepost_protocol::kind::{Form, Kind};
 use tradepost_protocol::limits::{self, Margins};
-use tradepost_protocol::message::{BindingId, MessageId, Payload, SeriesId, TxHash};
+use tradepost_protocol::message::{BalanceId, BindingId, MessageId, Payload, SeriesId, TxHash};
 use tradepost_protocol::seal::SealingKey;
 use tradepost_protocol::status::{Presence, Status};
 use tradepost_protocol::time::Timestamp;
@@ -162,7 +165,14 @@ fn the_page_lists_every_limit_with_its_value() {
         MAX_REPOSITORY_CHARS,
         MAX_PEER_IDS,
         MAX_ESCROW_KINDS,
+        MAX_LISTED_ARBITERS,
         MAX_ARBITERS,
+        MAX_EVIDENCE_ITEMS,
+        MAX_EVIDENCE_BYTES,
+        MAX_SEALED_EVIDENCE,
+        MAX_ATTACHMENTS,
+        MAX_ATTACHMENT_NAME,
+        MAX_CASES,
         MAX_WINDOW,
         MAX_OFFERING_LIFE,
         MAX_REQUEST_LIFE,
@@ -213,6 +223,10 @@ fn the_page_lists_every_margin_of_every_network() {
         min_delivery,
         max_delivery,
         collecting_window,
+        min_dispute,
+        dispute_lead,
+        min_award,
+        min_settle,
         claim_margin,
         heartbeat_every,
         grace,
@@ -281,6 +295,8 @@ fn agreement(key: ServingKey, peer: &PeerId) -> Agreement {
         asset: Asset::Native,
         amount: Stroops::ZERO,
         terms: Terms::Free(FreeDeadlines::new(at(1), at(2), at(3)).unwrap()),
+        pay_unless_disputed: false,
+        arbiters: vec![],
     }
 }
 
@@ -309,6 +325,26 @@ fn the_table_of_every_frame_names_its_fields_in_the_order_of_their_encoding() {
     fields(&Ping { key, whom: key, binding: Some(binding), nonce }, &mut seen);
     fields(&Pong { key, nonce }, &mut seen);
     fields(&NotNow { key, binding, state: note }, &mut seen);
+    let case = Case {
+        request,
+        provider: key,
+        consumer: key,
+        asset: Asset::Native,
+        amount: Stroops::whole(1),
+        fee: Stroops::ZERO,
+        dispute_by: at,
+        award_by: at,
+        timeout_at: at,
+    };
+    fields(&Engage { key, arbiter: key, fund_by: at, case: case.clone() }, &mut seen);
+    fields(&Engagement { key, case }, &mut seen);
+    let split = Split { to_provider: Stroops::whole(1), to_consumer: Stroops::ZERO };
+    let (balance, note) = (BalanceId::from_bytes([7; 32]), Note::new("n"));
+    fields(&Released { key, binding, split }, &mut seen);
+    fields(&Rejected { key, binding, note: note.clone() }, &mut seen);
+    fields(&Dispute { key, binding, at, claim: split, balance, agreement: vec![1] }, &mut seen);
+    fields(&Evidence { key, binding, number: 1, sealed: SealedEvidence::new(vec![1]).unwrap() }, &mut seen);
+    fields(&Award { key, binding, number: 1, split, note }, &mut seen);
     let frames = Kind::ALL.iter().copied().filter(|k| matches!(k.form(), Form::Frame));
     assert_eq!(seen, frames.collect::<Vec<_>>());
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::market::Market;
-use tradepost_protocol::market::command::{Answer, Command};
+use tradepost_protocol::market::command::{Answer, Command, EscrowWish};
 use tradepost_protocol::message::MessageId;
 
 use super::context::Context;
@@ -66,7 +66,7 @@ pub(super) async fn bind(State(context): State<Context>, Body(new): Body<NewBind
         .ask(move |market, now| market.book().get(&offering, now).map(|l| l.id))
         .await?
         .map_err(Problem::from)?;
-    match context.command(Command::Bind { offering, units, dry_run }).await? {
+    match context.command(Command::Bind { offering, units, wish: EscrowWish::default(), dry_run }).await? {
         Answer::Cost(cost) => {
             let protects = protects(cost.amount);
             Ok(Json(CostView::of(cost, protects)).into_response())

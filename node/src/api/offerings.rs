@@ -128,6 +128,8 @@ async fn draft(context: &Context, new: NewOffering) -> Result<OfferingDraft, Pro
         max_supply: new.max_supply,
         deliver: new.windows.deliver(),
         collect: new.windows.collect(),
+        escrow: vec![EscrowKind::Timed],
+        arbitration: None,
         transports: new.transports.unwrap_or_else(|| context.config().transports.clone()),
         life: Duration::from_secs(new.life_secs),
         spec: spec(context, template, new.service)?,

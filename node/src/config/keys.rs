@@ -22,7 +22,7 @@ const fn key(name: &'static str, about: &'static str) -> Key {
 }
 
 /// Every key but the tables `[service.NAME]`, in the order in which they are shown.
-pub const KEYS: [Key; 22] = [
+pub const KEYS: [Key; 23] = [
     key("network", "devnet, testnet or public: which sort of ledger"),
     key("network_passphrase", "the network's passphrase; a devnet's is read from its RPC server"),
     key("public_network_consent", "on the public network: the sentence that says you know it is real money"),
@@ -42,6 +42,7 @@ pub const KEYS: [Key; 22] = [
     key("api_listen", "loopback address of the local API"),
     key("assets", "what this node takes and pays with"),
     key("max_spend_per_trade", "most that one trade may cost, in units of its asset"),
+    key("max_timed", "most that one trade may lock under the escrow timed, in units of its asset"),
     key("max_fee", "most that one ordinary transaction may pay as fee, in XLM"),
     key(
         "max_deadline_fee",

@@ -109,6 +109,7 @@ fn g50_each_error_names_the_key_the_value_and_what_would_be_right() {
         ("transports = [\"carrier-pigeon\"]", ["transports", "carrier-pigeon", "quic"]),
         ("max_spend_per_trade = \"-1\"", ["max_spend_per_trade", "-1", "2.5"]),
         ("max_spend_per_trade = 5", ["max_spend_per_trade", "5", "in quotes"]),
+        ("max_timed = \"0\"", ["max_timed", "0", "above 0"]),
         ("local = \"perhaps\"", ["local", "perhaps", "true or false"]),
         ("log = \"loud=very\"", ["log", "loud", "debug"]),
         ("log_format = \"xml\"", ["log_format", "xml", "json"]),

@@ -308,7 +308,7 @@ mod tests {
     use tradepost_protocol::account::ServiceKey;
     use tradepost_protocol::document::{InterfaceHash, ServiceRecord};
     use tradepost_protocol::limits::Margins;
-    use tradepost_protocol::market::{Keys, Policy, Setup};
+    use tradepost_protocol::market::{EscrowPolicy, Keys, Policy, Setup};
     use tradepost_protocol::message::Signed;
     use tradepost_protocol::network_id::NetworkId;
     use tradepost_protocol::step::Batch;
@@ -368,7 +368,7 @@ mod tests {
             policy: Policy {
                 assets: Vec::new(),
                 transports: Vec::new(),
-                escrows: Vec::new(),
+                escrow: EscrowPolicy::default(),
                 max_spend: tradepost_protocol::amount::Stroops::ZERO,
                 max_fee_per_operation: tradepost_protocol::amount::Stroops::ZERO,
                 max_deadline_fee: tradepost_protocol::amount::Stroops::ZERO,

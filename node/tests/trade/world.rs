@@ -26,6 +26,7 @@ use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::book::Listing;
 use tradepost_protocol::document::{BuiltIn, Transport};
+use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::market::Market;
 use tradepost_protocol::market::command::{Answer, Command, OfferingDraft};
 use tradepost_protocol::message::{BindingId, SeriesId};
@@ -163,6 +164,8 @@ impl Party {
             max_supply: 2,
             deliver: Duration::from_secs(120),
             collect: Duration::from_secs(12),
+            escrow: vec![EscrowKind::Timed],
+            arbitration: None,
             transports: vec![Transport::Tcp],
             life: Duration::from_secs(3_600),
             spec: config.to_spec(),

@@ -3,6 +3,9 @@
 //! A frame travels over a direct stream as the number of its kind and the signed message; so does its answer. The
 //! consumer's frames are signed by the key that its request names, the provider's by the offering's serving key.
 
+mod arbitration;
+mod engagement;
+
 use bincode::{Decode, Encode};
 
 use crate::account::{ServingKey, SignerKey};
@@ -12,6 +15,9 @@ use crate::limits::{MAX_ACCESS_BYTES, MAX_REASON_BYTES};
 use crate::message::{self, BindingId, MessageId, Packed, Payload, TxHash};
 use crate::network_id::NetworkId;
 use crate::refusal::{Reason, Refusal, rules};
+
+pub use arbitration::{Award, Dispute, Evidence, Rejected, Released, SealedEvidence};
+pub use engagement::{Case, Engage, Engagement};
 
 /// A short text for people, at most [`MAX_REASON_BYTES`] bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Encode)]
@@ -65,9 +71,11 @@ rules! {
         LedgerUnavailable = "providers-ledger-unavailable", Nobody, "The provider can't look at the ledger now.", "ask again later";
         Stopping = "stopping", Nobody, "The provider is stopping.", "ask another provider, or again once it is back";
         Cancelled = "cancelled", Author, "The consumer has taken this request back.", "make a new request";
+        NoArbiter = "no-arbiter", Nobody, "An arbiter that both list doesn't take the case, or doesn't answer.", "ask again later, or with other arbiters";
     }
 }
 
+/// Types of frames, each signed by the key that its first field names.
 macro_rules! frames {
     ($($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty,)* })*) => { $(
         $(#[$doc])*
@@ -95,6 +103,7 @@ macro_rules! frames {
         }
     )* };
 }
+use frames;
 
 frames! {
     /// The consumer takes a published request back, for good. Gossiped, and signed by the key that the request names.
@@ -246,6 +255,11 @@ pub fn from_stream(network: &NetworkId, bytes: &[u8]) -> Result<Packed, Refusal>
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::amount::Stroops;
+    use crate::asset::Asset;
+    use crate::binding::dispute::Split;
+    use crate::message::BalanceId;
+    use crate::time::Timestamp;
     use ed25519_dalek::SigningKey;
 
     const KEY: [u8; 32] = [1; 32];
@@ -292,6 +306,34 @@ mod tests {
         assert_eq!(rest(&Ping { binding: None, ..ping }), format!("{}00{threes}", "04".repeat(32)));
         assert_eq!(rest(&Pong { key, nonce: [3; 32] }), threes);
         assert_eq!(rest(&NotNow { key, binding, state: note }), format!("{twos}026e6f"));
+        let at = Timestamp::from_secs;
+        let case = Case {
+            request,
+            provider: ServingKey::from_bytes([4; 32]),
+            consumer: ServingKey::from_bytes([5; 32]),
+            asset: Asset::Native,
+            amount: Stroops::whole(20),
+            fee: Stroops::whole(1),
+            dispute_by: at(7),
+            award_by: at(8),
+            timeout_at: at(9),
+        };
+        let written = format!("{threes}{}{}00fc00c2eb0bfc80969800070809", "04".repeat(32), "05".repeat(32));
+        assert_eq!(rest(&Engagement { key, case: case.clone() }), written);
+        let split = Split { to_provider: Stroops::whole(15), to_consumer: Stroops::whole(5) };
+        let divided = "fc80d1f008fc80f0fa02";
+        assert_eq!(rest(&Released { key, binding, split }), format!("{twos}{divided}"));
+        assert_eq!(rest(&Rejected { key, binding, note: Note::new("no") }), format!("{twos}026e6f"));
+        let balance = BalanceId::from_bytes([3; 32]);
+        let dispute = Dispute { key, binding, at: at(7), claim: split, balance, agreement: vec![9] };
+        assert_eq!(rest(&dispute), format!("{twos}07{divided}{threes}0109"));
+        let sealed = SealedEvidence::new(vec![9]).unwrap();
+        assert_eq!(rest(&Evidence { key, binding, number: 2, sealed }), format!("{twos}020109"));
+        let award = Award { key, binding, number: 1, split, note: Note::new("no") };
+        assert_eq!(rest(&award), format!("{twos}01{divided}026e6f"));
+        assert!(SealedEvidence::new(vec![0; crate::limits::MAX_SEALED_EVIDENCE + 1]).is_none());
+        let arbiter = ServingKey::from_bytes([6; 32]);
+        assert_eq!(rest(&Engage { key, arbiter, fund_by: at(6), case }), format!("{}06{written}", "06".repeat(32)));
     }
 
     #[test]

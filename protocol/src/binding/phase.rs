@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::binding::dispute::DisputeState;
 use crate::binding::negotiation::Negotiation;
 use crate::binding::session::Session;
 use crate::escrow::outcome::EscrowState;
@@ -42,6 +43,10 @@ pub enum Phase {
     Delivered,
     /// The service wasn't given; the escrow is the consumer's.
     Failed,
+    /// The arbiters were asked who is paid.
+    Disputed,
+    /// It is decided who is paid; the gaining party settles it on the ledger.
+    Closing,
     /// T has passed with the escrow still there.
     Timeout,
     /// Nothing is open any more; the escrow, where there was one, is settled.
@@ -52,7 +57,7 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Requested,
         Self::Agreed,
         Self::Funded,
@@ -60,6 +65,8 @@ impl Phase {
         Self::Active,
         Self::Delivered,
         Self::Failed,
+        Self::Disputed,
+        Self::Closing,
         Self::Timeout,
         Self::Closed,
         Self::Void,
@@ -80,6 +87,8 @@ impl Phase {
             Self::Active => "active",
             Self::Delivered => "delivered",
             Self::Failed => "failed",
+            Self::Disputed => "disputed",
+            Self::Closing => "closing",
             Self::Timeout => "timeout",
             Self::Closed => "closed",
             Self::Void => "void",
@@ -104,6 +113,8 @@ impl Phase {
             (Self::Delivered, Consumer) => "nothing to do: the provider collects; what it leaves comes back from T on",
             (Self::Failed, Provider) => "gives the money back; it never collects it",
             (Self::Failed, Consumer) => "waits for the provider to give the money back, or takes it back from T on",
+            (Self::Disputed, _) => "shows the arbiters its evidence and waits for their award; without one, T decides",
+            (Self::Closing, _) => "settles what was decided on the ledger, if it gains by it",
             (Self::Timeout, Provider) => "nothing to do: the escrow is the consumer's now",
             (Self::Timeout, Consumer) => "takes the money back",
             (Self::Closed, _) => "nothing: it is settled",
@@ -118,8 +129,15 @@ impl fmt::Display for Phase {
     }
 }
 
-/// Where the three machines together stand. `timed_out` is whether a ledger at or past T was seen.
-pub fn phase(negotiation: Negotiation, escrow: &EscrowState, session: Session, timed_out: bool) -> Phase {
+/// Where the machines together stand. `timed_out` is whether a ledger at or past T was seen.
+pub fn phase(
+    negotiation: Negotiation,
+    escrow: &EscrowState,
+    session: Session,
+    dispute: DisputeState,
+    timed_out: bool,
+) -> Phase {
+    use DisputeState as D;
     use EscrowState as E;
     match (negotiation, escrow, session) {
         (_, E::Paid | E::Refunded | E::Unknown, _) => Phase::Closed,
@@ -129,6 +147,8 @@ pub fn phase(negotiation: Negotiation, escrow: &EscrowState, session: Session, t
         (Negotiation::Rejected | Negotiation::Lapsed | Negotiation::Cancelled, E::Locked, _) => Phase::Failed,
         (Negotiation::Rejected | Negotiation::Lapsed | Negotiation::Cancelled, ..) => Phase::Void,
         (Negotiation::Agreed, E::Free, Session::Ended(_)) => Phase::Closed,
+        (Negotiation::Agreed, E::Locked, _) if matches!(dispute, D::Opened | D::Lapsed) => Phase::Disputed,
+        (Negotiation::Agreed, E::Locked, _) if matches!(dispute, D::Awarded | D::Released) => Phase::Closing,
         (Negotiation::Agreed, E::Free | E::Locked, Session::Idle | Session::Starting) => Phase::Funded,
         (Negotiation::Agreed, E::Free | E::Locked, Session::Active | Session::Away) => Phase::Active,
         (Negotiation::Agreed, E::Locked, Session::Ended(end)) if end.earned() => Phase::Delivered,
@@ -194,7 +214,10 @@ Cancelled Refused: refused refused refused refused refused refused
     }
 
     fn row(negotiation: Negotiation, escrow: &EscrowState, timed_out: bool) -> Vec<Phase> {
-        SESSIONS.iter().map(|(_, session)| phase(negotiation, escrow, *session, timed_out)).collect()
+        SESSIONS
+            .iter()
+            .map(|(_, session)| phase(negotiation, escrow, *session, DisputeState::None, timed_out))
+            .collect()
     }
 
     #[test]
@@ -226,6 +249,30 @@ Cancelled Refused: refused refused refused refused refused refused
     }
 
     #[test]
+    fn a_dispute_shows_where_an_agreed_escrow_stands_and_nowhere_else_and_never_past_t() {
+        for negotiation in Negotiation::ALL {
+            for (name, escrow) in escrows() {
+                for session in Session::all() {
+                    for (dispute, shown) in [
+                        (DisputeState::None, None),
+                        (DisputeState::Released, Some(Phase::Closing)),
+                        (DisputeState::Opened, Some(Phase::Disputed)),
+                        (DisputeState::Awarded, Some(Phase::Closing)),
+                        (DisputeState::Lapsed, Some(Phase::Disputed)),
+                    ] {
+                        let found = |timed_out| phase(negotiation, &escrow, session, dispute, timed_out);
+                        let quiet = |timed_out| phase(negotiation, &escrow, session, DisputeState::None, timed_out);
+                        let stands = negotiation == Negotiation::Agreed && name == "Locked";
+                        let expected = shown.filter(|_| stands).unwrap_or(quiet(false));
+                        assert_eq!(found(false), expected, "{negotiation:?} {name} {session:?} {dispute:?}");
+                        assert_eq!(found(true), quiet(true), "{negotiation:?} {name} {session:?} {dispute:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_six_columns_stand_for_every_session() {
         for session in Session::all() {
             let column = match session.end() {
@@ -235,8 +282,11 @@ Cancelled Refused: refused refused refused refused refused refused
             };
             for negotiation in Negotiation::ALL {
                 for (name, escrow) in escrows() {
-                    let found = phase(negotiation, &escrow, session, false);
-                    assert_eq!(found, phase(negotiation, &escrow, column, false), "{negotiation:?} {name} {session:?}");
+                    for dispute in DisputeState::ALL {
+                        let found = phase(negotiation, &escrow, session, dispute, false);
+                        let same = phase(negotiation, &escrow, column, dispute, false);
+                        assert_eq!(found, same, "{negotiation:?} {name} {session:?} {dispute:?}");
+                    }
                 }
             }
         }

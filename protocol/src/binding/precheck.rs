@@ -22,6 +22,11 @@ pub enum PrecheckFailure {
     /// 1: its bond isn't on the ledger any more.
     #[error("the bond of series {0} isn't on the ledger: whoever offers this has nothing at stake")]
     NotBonded(SeriesId),
+    /// 1: nobody binds an arbiter.
+    #[error(
+        "the offering is an arbiter's, which nobody binds: the parties of a trade name it, and it is engaged for their binding"
+    )]
+    IsArbiter,
     /// 2: it is one's own.
     #[error("the offering is this node's own: a binding needs somebody else")]
     OwnOffering,
@@ -73,6 +78,46 @@ pub enum PrecheckFailure {
         offered: String,
         /// What this node accepts.
         accepted: String,
+    },
+    /// 7: no arbiter in common.
+    #[error(
+        "no arbiter is common to the offering ({offered}) and this node ({trusted}); a dispute is decided by those that both trust"
+    )]
+    NoCommonArbiter {
+        /// Whom the offering accepts.
+        offered: String,
+        /// Whom this node trusts.
+        trusted: String,
+    },
+    /// 7: an arbiter that can't take part now.
+    #[error("the arbiter {account} can't take part: {why}")]
+    ArbiterUnavailable {
+        /// Which.
+        account: AccountId,
+        /// Why.
+        why: String,
+    },
+    /// 7: nothing would be left to award.
+    #[error(
+        "the arbiters' fees, {fees} together, take up the whole amount of {amount}: buy more units, or list cheaper arbiters"
+    )]
+    FeesTakeAll {
+        /// The fees, in coins.
+        fees: String,
+        /// What the trade costs, in coins.
+        amount: String,
+    },
+    /// 7: more than this node trusts a provider with.
+    #[error(
+        "the trade would lock {cost} {asset} under `timed`, above this node's limit of {limit}, because `timed` doesn't protect against a provider that cheats: ask for fewer units, or raise `max_timed` in the configuration and start the node again"
+    )]
+    AboveTimedLimit {
+        /// What it costs, in coins.
+        cost: String,
+        /// Its asset's symbol.
+        asset: String,
+        /// The limit, in coins.
+        limit: String,
     },
     /// 8: an asset that this node doesn't take.
     #[error("{0} isn't on this node's list of assets: add it to `assets` in the configuration if you trust its issuer")]
@@ -145,13 +190,17 @@ impl PrecheckFailure {
     /// Its place in the order, 1 to 12.
     pub const fn step(&self) -> u8 {
         match self {
-            Self::UnknownOffering(_) | Self::NotLive { .. } | Self::NotBonded(_) => 1,
+            Self::UnknownOffering(_) | Self::NotLive { .. } | Self::NotBonded(_) | Self::IsArbiter => 1,
             Self::OwnOffering => 2,
             Self::RecordOutdated => 3,
             Self::TransportNotAllowed { .. } => 4,
             Self::NoFreeSupply(_) => 5,
             Self::UnitsOutOfBounds { .. } | Self::PriceOverflow(_) | Self::AboveLimit { .. } => 6,
-            Self::NoCommonEscrow { .. } => 7,
+            Self::NoCommonEscrow { .. }
+            | Self::NoCommonArbiter { .. }
+            | Self::ArbiterUnavailable { .. }
+            | Self::FeesTakeAll { .. }
+            | Self::AboveTimedLimit { .. } => 7,
             Self::AssetNotAccepted(_) => 8,
             Self::TrustlineMissing { .. } | Self::NoSuchAccount(_) => 9,
             Self::WalletShort { .. } | Self::NoAccountKey | Self::NoOwnAccount(_) => 10,
@@ -166,6 +215,7 @@ impl PrecheckFailure {
             Self::UnknownOffering(_) => PrecheckCode::UnknownOffering,
             Self::NotLive { .. } => PrecheckCode::NotLive,
             Self::NotBonded(_) => PrecheckCode::NotBonded,
+            Self::IsArbiter => PrecheckCode::IsArbiter,
             Self::OwnOffering => PrecheckCode::OwnOffering,
             Self::RecordOutdated => PrecheckCode::RecordOutdated,
             Self::TransportNotAllowed { .. } => PrecheckCode::TransportNotAllowed,
@@ -174,6 +224,10 @@ impl PrecheckFailure {
             Self::PriceOverflow(_) => PrecheckCode::PriceOverflow,
             Self::AboveLimit { .. } => PrecheckCode::AboveLimit,
             Self::NoCommonEscrow { .. } => PrecheckCode::NoCommonEscrow,
+            Self::NoCommonArbiter { .. } => PrecheckCode::NoCommonArbiter,
+            Self::ArbiterUnavailable { .. } => PrecheckCode::ArbiterUnavailable,
+            Self::FeesTakeAll { .. } => PrecheckCode::FeesTakeAll,
+            Self::AboveTimedLimit { .. } => PrecheckCode::AboveTimedLimit,
             Self::AssetNotAccepted(_) => PrecheckCode::AssetNotAccepted,
             Self::TrustlineMissing { .. } => PrecheckCode::TrustlineMissing,
             Self::NoSuchAccount(_) => PrecheckCode::NoSuchAccount,
@@ -200,6 +254,7 @@ rules! {
         UnknownOffering = "unknown-offering", Nobody, "No such offering is in this node's book.", "look it up in the list of offerings; it may still arrive";
         NotLive = "not-live", Nobody, "The offering has expired, was withdrawn, or its provider wasn't heard of lately.", "choose another offering, or wait until the provider is back";
         NotBonded = "not-bonded", Author, "The offering's bond isn't on the ledger any more.", "choose another offering: this one's author has nothing at stake";
+        IsArbiter = "is-arbiter", Author, "The offering is an arbiter's, which nobody binds.", "name its account as an arbiter of a trade with somebody else";
         OwnOffering = "own-offering", Author, "The offering is this node's own.", "bind somebody else's";
         RecordOutdated = "record-outdated", Author, "The offering is for an old version of its service.", "ask the provider for a new revision";
         TransportNotAllowed = "transport-not-allowed", Nobody, "None of the offering's transports is allowed here.", "allow one of them in the configuration";
@@ -208,6 +263,10 @@ rules! {
         PriceOverflow = "price-overflow", Author, "The price of so many units can't be counted.", "ask for fewer units";
         AboveLimit = "above-limit", Author, "The trade costs more than this node spends in one.", "raise the node's limit, or ask for fewer units";
         NoCommonEscrow = "no-common-escrow", Nobody, "No kind of escrow is common to the offering and this node.", "accept one of the offering's kinds in the configuration";
+        NoCommonArbiter = "no-common-arbiter", Nobody, "No arbiter is common to the offering and this node.", "trust one of the offering's arbiters, or choose another offering";
+        ArbiterUnavailable = "arbiter-unavailable", Nobody, "The arbiter in both lists can't take part now.", "try again later, or list another one";
+        FeesTakeAll = "fees-take-all", Author, "The arbiters' fees take up the whole amount.", "ask for more units, or list cheaper arbiters";
+        AboveTimedLimit = "above-timed-limit", Author, "The trade locks more under `timed` than this node does.", "ask for fewer units, or raise the limit";
         AssetNotAccepted = "asset-not-accepted", Nobody, "The price is in an asset that this node doesn't take.", "add the asset to the configuration if you trust its issuer";
         TrustlineMissing = "trustline-missing", Author, "A payee has no trustline for the asset.", "the payee must trust the asset first";
         NoSuchAccount = "no-such-account", Author, "A payee's account doesn't exist on this ledger.", "the payee's account must be funded first";

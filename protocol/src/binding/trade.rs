@@ -6,11 +6,13 @@ use bincode::{Decode, Encode};
 
 use crate::account::PeerId;
 use crate::binding::agreement::{self, Agreement};
+use crate::binding::dispute::{DisputeRecord, DisputeState};
 use crate::binding::frames::{Note, Sealed};
 use crate::binding::negotiation::{Negotiation, NegotiationEvent};
 use crate::binding::phase::{Phase, Side, phase};
 use crate::binding::session::{End, Session, SessionEvent};
 use crate::document::BindingRequest;
+use crate::escrow::EscrowKind;
 use crate::escrow::outcome::{Change, EscrowState, EscrowWatch, Observation};
 use crate::escrow::timed::TimedTerms;
 use crate::kind::Kind;
@@ -59,6 +61,8 @@ pub struct TradeState {
     pub told: Told,
     /// Whether a ledger at or past T was seen.
     pub timed_out: bool,
+    /// What both sides and the arbiters say about the money, where the escrow has arbiters.
+    pub dispute: Option<DisputeRecord>,
 }
 
 /// Access details: what a consumer needs besides the binding to use the service.
@@ -188,7 +192,8 @@ impl Trade {
 
     /// Where it stands.
     pub fn phase(&self) -> Phase {
-        phase(self.state.negotiation, self.escrow(), self.state.session, self.state.timed_out)
+        let dispute = self.state.dispute.as_ref().map_or(DisputeState::None, DisputeRecord::state);
+        phase(self.state.negotiation, self.escrow(), self.state.session, dispute, self.state.timed_out)
     }
 
     /// A new binding on one side, before anything is agreed.
@@ -211,6 +216,7 @@ impl Trade {
             note: None,
             told: Told::Nothing,
             timed_out: false,
+            dispute: None,
         };
         Self { request, agreement: None, state, volatile: Volatile { heard_at: now, ..Volatile::default() } }
     }
@@ -252,11 +258,11 @@ impl Trade {
         self.state.escrow.as_ref().map_or(&EscrowState::None, EscrowWatch::state)
     }
 
-    /// The escrow that was agreed, where there is money.
+    /// The `timed` escrow that was agreed, where it is one.
     pub fn escrow_terms(&self) -> Option<TimedTerms> {
         let binding = self.binding()?;
         let terms = self.terms()?;
-        let refund_at = terms.terms.refund_at()?;
+        let refund_at = terms.terms.refund_at().filter(|_| terms.terms.kind() == Some(EscrowKind::Timed))?;
         TimedTerms::new(binding, terms.consumer, terms.recipient, terms.asset.clone(), terms.amount, refund_at).ok()
     }
 
@@ -267,6 +273,9 @@ impl Trade {
             Some(refund_at) => EscrowWatch::new(terms.fund_by(), refund_at),
             None => EscrowWatch::free(terms.fund_by(), terms.deliver_by()),
         });
+        if terms.arbitrated().is_some() {
+            self.state.dispute = Some(DisputeRecord::new(agreement.body().amount, agreement.body().arbiters.len()));
+        }
         self.agreement = Some(agreement);
         self.negotiate(NegotiationEvent::TermsStored);
     }
@@ -327,7 +336,13 @@ impl Trade {
             Phase::Agreed => Some(("fund_by", terms.fund_by())),
             Phase::Funded => Some(("start_by", terms.start_by())),
             Phase::Active => Some(("deliver_by", terms.deliver_by())),
-            Phase::Refused | Phase::Delivered | Phase::Failed | Phase::Timeout => terms.refund_at().map(|t| ("T", t)),
+            Phase::Delivered | Phase::Failed if terms.arbitrated().is_some() => {
+                terms.arbitrated().map(|d| ("dispute_by", d.dispute_by()))
+            }
+            Phase::Disputed => terms.arbitrated().map(|d| ("award_by", d.award_by())),
+            Phase::Refused | Phase::Delivered | Phase::Failed | Phase::Closing | Phase::Timeout => {
+                terms.refund_at().map(|t| ("T", t))
+            }
             Phase::Closed | Phase::Void => None,
         }
     }
@@ -367,7 +382,6 @@ mod tests {
     use crate::account::{AccountId, ServingKey};
     use crate::binding::agreement::tests::agreement;
     use crate::document::Nonce;
-    use crate::escrow::EscrowKind;
     use crate::seal::SealingKey;
     use ed25519_dalek::SigningKey;
 
@@ -385,6 +399,8 @@ mod tests {
             units: agreement.units,
             budget: None,
             escrow: vec![EscrowKind::Timed],
+            arbiters: vec![],
+            pay_unless_disputed: false,
             sealing_key: SealingKey::from_bytes([7; 32]),
             signing_key: ServingKey::from_bytes([6; 32]),
             peer: agreement.consumer_peer.clone(),
@@ -419,7 +435,7 @@ mod tests {
         assert_eq!(hex::encode(hash), GOLDEN);
     }
 
-    const GOLDEN: &str = "a7e6c9c8befec7d8a8da885d6944029b648a6f79346f032ed5c256e3b27a90d3";
+    const GOLDEN: &str = "0a4bfe5288359a0b5503b6b14a60e3f1c3dfdb931bf1005c0f5b5f8ef885c100";
 
     #[test]
     fn a_place_is_held_from_the_agreement_to_the_end_of_the_session() {

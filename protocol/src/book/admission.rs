@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::waiting::{Item, Tag, WaitingOffering};
 use super::{Book, BookEffect, Delivery, Outcome, Want, series};
-use crate::document::{Offering, series_of};
+use crate::document::{ArbiterService, Offering, series_of};
 use crate::kind::Kind;
 use crate::limits::{MAX_FRAME_LEAD, MAX_OFFERING_LIFE, MAX_SERIES_PER_AUTHOR};
 use crate::message::{MessageId, Packed, SeriesId, Signed};
@@ -107,7 +107,7 @@ impl Book {
             let detail = format!("/windows/collect_secs: must be more than {}", margins.claim_margin.as_secs());
             return Err(Refusal::new(Reason::InvalidDocument, detail));
         }
-        Ok(())
+        offering.arbitration.as_ref().map_or(Ok(()), |arbitration| arbitration.check_margins(margins))
     }
 
     /// What the series' newest known revision says against this one.
@@ -169,6 +169,7 @@ impl Book {
             return Ok((Want::Template(offering.template), Refusal::new(Reason::UnknownTemplate, detail)));
         };
         template.check(offering)?;
+        ArbiterService::of(offering)?;
         if let Some(reference) = &offering.service {
             let Some(record) = self.record(&reference.service) else {
                 let detail = format!("no record of the service {} is known", reference.service);

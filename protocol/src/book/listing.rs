@@ -8,7 +8,7 @@ use super::series::Series;
 use crate::account::AccountId;
 use crate::amount::{Stroops, Unit};
 use crate::asset::Asset;
-use crate::document::Offering;
+use crate::document::{ArbiterService, Offering};
 use crate::limits::OUTDATED_TIME;
 use crate::message::{MessageId, SeriesId, Signed, TemplateId};
 use crate::time::{Now, Timestamp};
@@ -201,6 +201,19 @@ impl Book {
     /// One listing by its series; also what isn't live.
     pub fn by_series(&self, id: &SeriesId, now: Now) -> Option<Listing> {
         self.series.get(id).map(|series| self.view(*id, series, now))
+    }
+
+    /// The live arbiters among these accounts, cheapest first where one offers itself twice for this asset.
+    pub fn arbiters(&self, accounts: &[AccountId], asset: &Asset, now: Now) -> Vec<ArbiterService> {
+        let mut found: Vec<ArbiterService> = self
+            .series
+            .iter()
+            .filter(|(_, series)| accounts.contains(&series.head.body().account))
+            .filter(|(id, series)| self.view(**id, series, now).live)
+            .filter_map(|(_, series)| ArbiterService::of(series.head.body()).ok().flatten())
+            .collect();
+        found.sort_by_key(|service| service.fee(asset).unwrap_or(Stroops::MAX));
+        found
     }
 
     /// The series that have an id, their own or their newest revision's, between these two.

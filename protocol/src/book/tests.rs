@@ -68,6 +68,7 @@ impl Provider {
             max_supply: 10,
             escrow: vec![EscrowKind::Timed],
             windows: Windows { deliver_secs: 60, collect_secs: 12 },
+            arbitration: None,
             peer_ids: vec![peer(1)],
             transports: vec![Transport::Tcp],
             sealing_key: SealingKey::from_bytes([6; 32]),

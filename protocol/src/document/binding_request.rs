@@ -7,7 +7,7 @@ use crate::account::{AccountId, PeerId, ServingKey, SignerKey};
 use crate::amount::Stroops;
 use crate::escrow::EscrowKind;
 use crate::kind::Kind;
-use crate::limits::{MAX_ESCROW_KINDS, MAX_FRAME_LEAD, MAX_REQUEST_LIFE};
+use crate::limits::{MAX_ESCROW_KINDS, MAX_FRAME_LEAD, MAX_LISTED_ARBITERS, MAX_REQUEST_LIFE};
 use crate::message::{MessageId, Payload, SeriesId};
 use crate::refusal::{Reason, Refusal};
 use crate::seal::SealingKey;
@@ -30,6 +30,13 @@ pub struct BindingRequest {
     pub budget: Option<Stroops>,
     /// Escrow kinds that the consumer accepts, the preferred one first.
     pub escrow: Vec<EscrowKind>,
+    /// Arbiters that the consumer trusts with this trade, the preferred ones first: exactly where `escrow` lists
+    /// `arbitrated`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arbiters: Vec<AccountId>,
+    /// The consumer's own word that the provider is paid at T unless the consumer has won a dispute.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub pay_unless_disputed: bool,
     /// What access details are sealed to; used for this request alone.
     pub sealing_key: SealingKey,
     /// The key that signs for the consumer in this trade.
@@ -83,7 +90,17 @@ impl Rules for BindingRequest {
         if self.units == 0 {
             return Err(RuleError::new("units", "must be at least 1"));
         }
-        super::distinct("escrow", &self.escrow, MAX_ESCROW_KINDS)
+        super::distinct("escrow", &self.escrow, MAX_ESCROW_KINDS)?;
+        let arbitrated = self.escrow.contains(&EscrowKind::Arbitrated);
+        if arbitrated {
+            super::distinct("arbiters", &self.arbiters, MAX_LISTED_ARBITERS)?;
+        } else if !self.arbiters.is_empty() {
+            return Err(RuleError::new("arbiters", "must be absent where escrow doesn't list arbitrated"));
+        }
+        if self.pay_unless_disputed && !arbitrated {
+            return Err(RuleError::new("pay_unless_disputed", "is possible under the escrow arbitrated alone"));
+        }
+        Ok(())
     }
 }
 
@@ -116,6 +133,8 @@ mod tests {
             units: 5,
             budget: Stroops::new(70),
             escrow: vec![EscrowKind::Timed],
+            arbiters: vec![],
+            pay_unless_disputed: false,
             sealing_key: SealingKey::from_bytes([4; 32]),
             signing_key: ServingKey::from_bytes([5; 32]),
             peer: "12D3KooWabc".parse().unwrap(),
@@ -148,6 +167,30 @@ mod tests {
             String::from_utf8(request().encode().unwrap()).unwrap().replace("\"units\"", "\"extra\":1,\"units\"");
         let refusal = BindingRequest::decode(more.as_bytes()).unwrap_err();
         assert!(refusal.detail.contains("extra"), "{refusal}");
+    }
+
+    #[test]
+    fn arbiters_and_who_is_paid_unless_disputed_belong_to_the_escrow_that_knows_them() {
+        let arbitrated = BindingRequest {
+            escrow: vec![EscrowKind::Arbitrated, EscrowKind::Timed],
+            arbiters: vec![AccountId::from_bytes([7; 32])],
+            pay_unless_disputed: true,
+            ..request()
+        };
+        let text = String::from_utf8(arbitrated.encode().unwrap()).unwrap();
+        let golden = concat!(
+            r#""escrow":["arbitrated","timed"],"#,
+            r#""arbiters":["GADQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOZPI"],"pay_unless_disputed":true,"#
+        );
+        assert!(text.contains(golden), "{text}");
+        assert_eq!(BindingRequest::decode(text.as_bytes()).unwrap(), arbitrated);
+        let refused = |request: BindingRequest| request.encode().unwrap_err().detail;
+        let arbiters = arbitrated.arbiters.clone();
+        assert!(refused(BindingRequest { arbiters: vec![], ..arbitrated.clone() }).contains("/arbiters"));
+        assert!(refused(BindingRequest { arbiters: [&arbiters[..]; 2].concat(), ..arbitrated }).contains("/arbiters"));
+        assert!(refused(BindingRequest { arbiters, ..request() }).contains("/arbiters"));
+        let paid = BindingRequest { pay_unless_disputed: true, ..request() };
+        assert!(refused(paid).contains("/pay_unless_disputed"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Commit, Nonce, Repository, RuleError, Rules, ServicePath};
+use super::{Arbitration, Commit, Nonce, Repository, RuleError, Rules, ServicePath};
 use crate::account::{AccountId, PeerId, ServiceKey, ServingKey, SignerKey};
 use crate::amount::{Price, Stroops};
 use crate::escrow::EscrowKind;
@@ -106,6 +106,9 @@ pub struct Offering {
     pub escrow: Vec<EscrowKind>,
     /// How long a binding's parts may take.
     pub windows: Windows,
+    /// Who decides disputes, and how long they may take: exactly where `escrow` lists `arbitrated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arbitration: Option<Arbitration>,
     /// Where its nodes are; peer routing finds their addresses.
     pub peer_ids: Vec<PeerId>,
     /// Ways to reach them.
@@ -129,7 +132,8 @@ impl Offering {
 
     /// The earliest moment that the bond may be released: when the last binding's T can have passed.
     pub fn bond_release(&self) -> Timestamp {
-        self.valid_until.plus(self.windows.total())
+        let disputed = self.arbitration.as_ref().map(|a| self.windows.deliver() + a.total());
+        self.valid_until.plus(self.windows.total().max(disputed.unwrap_or_default()))
     }
 
     /// Whether `units` is within what one binding may have.
@@ -156,6 +160,7 @@ impl Rules for Offering {
         self.check_amounts()?;
         self.check_windows()?;
         super::distinct("escrow", &self.escrow, MAX_ESCROW_KINDS)?;
+        self.check_arbitration()?;
         super::distinct("peer_ids", &self.peer_ids, MAX_PEER_IDS)?;
         super::distinct("transports", &self.transports, 2)
     }
@@ -182,6 +187,17 @@ impl Offering {
             ));
         }
         Ok(())
+    }
+
+    fn check_arbitration(&self) -> Result<(), RuleError> {
+        match (&self.arbitration, self.escrow.contains(&EscrowKind::Arbitrated)) {
+            (Some(arbitration), true) => arbitration.check(),
+            (None, false) => Ok(()),
+            (Some(_), false) => {
+                Err(RuleError::new("arbitration", "must be absent where escrow doesn't list arbitrated"))
+            }
+            (None, true) => Err(RuleError::new("arbitration", "is missing; the escrow arbitrated needs arbiters")),
+        }
     }
 
     fn check_windows(&self) -> Result<(), RuleError> {
@@ -211,4 +227,4 @@ impl Payload for Offering {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -96,13 +96,14 @@ pub struct BuiltIn {
     pub template: Template,
 }
 
-/// The templates that every node knows: `http-api`, `process`, `help`.
+/// The templates that every node knows: `http-api`, `process`, `help`, `arbiter`.
 pub fn built_in() -> &'static [BuiltIn] {
     static ALL: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| {
-        let payloads: [&'static [u8]; 3] = [
+        let payloads: [&'static [u8]; 4] = [
             include_bytes!("templates/http-api.json"),
             include_bytes!("templates/process.json"),
             include_bytes!("templates/help.json"),
+            include_bytes!("templates/arbiter.json"),
         ];
         let read = |payload| {
             let template = Template::decode(payload).expect("built-in templates are valid: a test reads each");
@@ -133,6 +134,7 @@ mod tests {
             ("http-api", "be687d0d660ceafdd6c07e2bbe69444664ea5f2548c0c4634483ea388fc3ae0b".to_owned()),
             ("process", "b8756be67dada5a6ab0edc661de4de4af55ca8b81a93b79ea524cd7995867618".to_owned()),
             ("help", "e33e7ffb967d02e267a6da396c7a868d1e351ba94aea061abfd5d98549a50516".to_owned()),
+            ("arbiter", "a3a109d0facc127da2bbda5f68151233ef98c112c4d4fde3591f826d39c1816d".to_owned()),
         ];
         assert_eq!(ids, golden);
         assert!(BuiltIn::named("process").unwrap().template.requires_service);

@@ -5,9 +5,12 @@ use core::time::Duration;
 use crate::account::AccountId;
 use crate::amount::{Price, Stroops};
 use crate::asset::Asset;
+use crate::binding::evidence::Attachment;
+use crate::binding::frames::Note;
 use crate::binding::precheck::PrecheckFailure;
 use crate::book::WithdrawError;
-use crate::document::{ServiceRef, Transport};
+use crate::document::{Arbitration, ServiceRef, Transport};
+use crate::escrow::EscrowKind;
 use crate::message::{BalanceId, BindingId, MessageId, SeriesId, Sha256Hash, TemplateId, TxHash};
 use crate::refusal::{Reason, Refusal, rules};
 use crate::stellar::memo::{MemoTooLong, PaymentMemo};
@@ -43,14 +46,27 @@ pub struct OfferingDraft {
     pub max_supply: u32,
     /// From start_by to deliver_by.
     pub deliver: Duration,
-    /// From deliver_by to T.
+    /// From deliver_by to T under `timed`.
     pub collect: Duration,
+    /// Escrow kinds that it accepts.
+    pub escrow: Vec<EscrowKind>,
+    /// Who decides disputes, and how long they may take: exactly where `escrow` has `arbitrated`.
+    pub arbitration: Option<Arbitration>,
     /// Which transports reach this node.
     pub transports: Vec<Transport>,
     /// How long the offering stands.
     pub life: Duration,
     /// How the service is started; opaque here.
     pub spec: Vec<u8>,
+}
+
+/// What a user says about a binding's escrow; the node's policy decides the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EscrowWish {
+    /// This kind and no other.
+    pub kind: Option<EscrowKind>,
+    /// The user's word that from T on the escrow is the provider's, unless a dispute was won.
+    pub pay_unless_disputed: bool,
 }
 
 /// What a user wants.
@@ -70,6 +86,8 @@ pub enum Command {
         offering: MessageId,
         /// How many units.
         units: u64,
+        /// How its money is to be held.
+        wish: EscrowWish,
         /// Only look.
         dry_run: bool,
     },
@@ -130,6 +148,40 @@ pub enum Command {
         hashes: Vec<[u8; 32]>,
         /// Only look.
         dry_run: bool,
+    },
+    /// Sign for a division of an escrow that has arbiters: all for the other side, or so much for the provider.
+    Release {
+        /// The binding's request.
+        request: MessageId,
+        /// The provider's share; everything for the other side where it isn't said.
+        to_provider: Option<Stroops>,
+    },
+    /// Ask the arbiters who is paid.
+    OpenDispute {
+        /// The binding's request.
+        request: MessageId,
+        /// What the provider should get; everything for this side where it isn't said.
+        to_provider: Option<Stroops>,
+        /// What the arbiters should know.
+        text: String,
+    },
+    /// Show the arbiters something.
+    ShowEvidence {
+        /// The binding's request.
+        request: MessageId,
+        /// What it says.
+        text: String,
+        /// Files with it.
+        attachments: Vec<Attachment>,
+    },
+    /// Decide a case as its arbiter.
+    Award {
+        /// The binding.
+        binding: BindingId,
+        /// The provider's share, before the fees; the rest is the consumer's.
+        to_provider: Stroops,
+        /// Why.
+        note: Note,
     },
     /// Look for everything that the account has locked, from its key alone; or take back what was found, each when it is
     /// due.
@@ -243,6 +295,14 @@ pub enum Answer {
         /// Its transaction.
         transaction: TxHash,
     },
+    /// The word is stored, and on its way to the other side.
+    Released,
+    /// The arbiters are being asked.
+    Disputed,
+    /// The item of this number is stored, and on its way to the arbiters.
+    Shown(u32),
+    /// The award is stored, and on its way to the parties.
+    Awarded,
     /// The search goes on, or what it found will be taken back: see [`Market::found`](crate::market::Market::found).
     Recovering,
     /// These submitter accounts are on their way back.

@@ -5,10 +5,10 @@ use crate::asset::Asset;
 use crate::binding::negotiation::Negotiation;
 use crate::binding::phase::Side;
 use crate::binding::trade::Trade;
-use crate::escrow::timed;
 use crate::intent::Purpose;
 use crate::market::Market;
 use crate::market::command::Cost;
+use crate::market::consumer::lock;
 use crate::stellar::reserve::LedgerParams;
 
 /// What one promise may take out of the account: so much of this asset, and so much native for fees and reserves.
@@ -53,7 +53,9 @@ impl Market {
             Some(agreed) => (agreed.asset.clone(), agreed.amount),
             None => (self.book.offering(&trade.series())?.body().price.asset.clone(), trade.request.body().budget?),
         };
-        let native = self.fee(1).plus(params.reserves(timed::RESERVES)).unwrap_or(Stroops::MAX);
+        let wanted = trade.request.body();
+        let lock = lock(wanted.escrow.first().copied(), wanted.arbiters.len() as u32, &asset);
+        let native = self.fee(lock.operations).plus(params.reserves(lock.reserves)).unwrap_or(Stroops::MAX);
         (!amount.is_zero()).then_some((asset, amount, native))
     }
 }

@@ -1,5 +1,6 @@
 //! The consumer's side: pre-checks, request, agreement, funding, use, refund.
 
+mod choice;
 mod funding;
 mod precheck;
 mod published;
@@ -9,8 +10,6 @@ mod usage;
 use ed25519_dalek::SigningKey;
 use rand_core::CryptoRng;
 
-use crate::amount::Stroops;
-use crate::binding::agreement;
 use crate::binding::frames::Note;
 use crate::binding::negotiation::Negotiation;
 use crate::binding::phase::Side;
@@ -26,8 +25,9 @@ use crate::market::event::Effect;
 use crate::message::{MessageId, keccak};
 use crate::seal::SealingSecret;
 use crate::step::Step;
-use crate::time::{Now, Timestamp};
+use crate::time::Now;
 
+pub(in crate::market) use choice::{EscrowChoice, lock};
 pub use precheck::{PendingBind, Wish};
 
 /// What sealed access details are for.
@@ -49,11 +49,6 @@ impl Market {
     /// The listing of this revision, where it is the current one.
     fn listing_of(&self, offering: &MessageId, now: Now) -> Option<Listing> {
         self.book.get(&offering.to_string(), now).ok().filter(|listing| listing.id == *offering)
-    }
-
-    fn expected_terms(&self, listing: &Listing, amount: Stroops, now: Timestamp) -> Option<agreement::Terms> {
-        let windows = &listing.offering.body().windows;
-        agreement::terms(now, &self.setup.margins, windows.deliver(), windows.collect(), amount.is_zero())
     }
 
     /// Does what is due on the consumer's side.

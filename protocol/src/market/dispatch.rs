@@ -3,7 +3,7 @@
 use rand_core::CryptoRng;
 
 use crate::market::Market;
-use crate::market::command::{Answer, Command, CommandError, CommandId};
+use crate::market::command::{Answer, Command, CommandError, CommandId, EscrowWish};
 use crate::market::consumer::Wish;
 use crate::market::event::{Ask, Call, Effect};
 use crate::stellar::LedgerPoint;
@@ -40,6 +40,7 @@ impl Market {
             Ask::Found => self.found_read(asked, &entries, now, rng, step),
             // One that is wrapped twice is nobody's question.
             Ask::Agreed(_) => {}
+            Ask::Case(binding) => self.case_read(binding, &entries, now, step),
         }
     }
 
@@ -55,6 +56,7 @@ impl Market {
             Ask::Trust(id) => self.trust_unreadable(id, why, step),
             Ask::Stamp(id) => self.stamp_unreadable(id, why, step),
             Ask::Walk { at } => self.walk_unreadable(at, now),
+            Ask::Case(binding) => self.case_unreadable(binding, step),
         }
     }
 
@@ -73,9 +75,11 @@ impl Market {
             Call::Approach(request) => self.approach_answered(request, result, now, step),
             Call::Agreement(binding) => self.agreement_answered(binding, result, now, step),
             Call::Reach(binding) => self.reach_answered(binding, result, now, rng, step),
+            Call::Engage { request, arbiter } => self.engage_answered(request, arbiter, result, now, step),
             Call::Fund(binding) => self.fund_answered(binding, result, now, rng, step),
             Call::Tell(binding) => self.tell_answered(binding, result, now, step),
             Call::Heartbeat(binding) => self.heartbeat_answered(binding, result, now, step),
+            Call::Dispute { binding, to, word } => self.dispute_answered((binding, to, word), result, now, step),
         }
         self.tend_queue(now, rng, step);
     }
@@ -116,11 +120,12 @@ impl Market {
             }
             Command::Withdraw(series) => self.withdraw(id, series, now, rng, step),
             Command::Register(bytes) => self.register(id, bytes, now, rng, step),
-            Command::Bind { offering, units, dry_run } => {
-                self.bind(id, Wish { offering, units, dry_run, publish: None }, now, step);
+            Command::Bind { offering, units, wish, dry_run } => {
+                self.bind(id, Wish { offering, units, escrow: wish, dry_run, publish: None }, now, step);
             }
             Command::PublishRequest { offering, units, life, dry_run } => {
-                self.bind(id, Wish { offering, units, dry_run, publish: Some(life) }, now, step);
+                let escrow = EscrowWish::default();
+                self.bind(id, Wish { offering, units, escrow, dry_run, publish: Some(life) }, now, step);
             }
             Command::CancelRequest(request) => self.cancel_request(id, request, now, rng, step),
             Command::Unbind(request) => self.unbind(id, request, now, rng, step),
@@ -131,6 +136,16 @@ impl Market {
             }
             Command::Trust { asset, limit, dry_run } => self.trust(id, (asset, limit), dry_run, now, rng, step),
             Command::Stamp { hashes, dry_run } => self.stamp(id, hashes, dry_run, now, step),
+            Command::Release { request, to_provider } => self.release_command(id, request, to_provider, now, rng, step),
+            Command::OpenDispute { request, to_provider, text } => {
+                self.open_command(id, request, (to_provider, text), now, rng, step);
+            }
+            Command::ShowEvidence { request, text, attachments } => {
+                self.show_command(id, request, (text, attachments), now, rng, step);
+            }
+            Command::Award { binding, to_provider, note } => {
+                self.give_award(id, binding, (to_provider, note), now, step);
+            }
             Command::Recover { take } => self.recover(id, take, now, step),
             Command::MergeSubmitters => {
                 self.merge_submitters(id, step);

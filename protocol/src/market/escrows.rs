@@ -127,6 +127,8 @@ impl Market {
                 }
                 let observation = match (found, trade.escrow_terms()) {
                     (Some(state), Some(terms)) => Observation::Present(at, terms.verify(state)),
+                    // It is there, and whether it is as agreed can't be told without its terms.
+                    (Some(_), None) => return,
                     // One's own transaction tells exactly what became of it, and that is on its way.
                     _ if market.closing_is_open(trade) => return,
                     // Whoever was off all the while can't tell an escrow that never was from one that is over.
@@ -273,6 +275,6 @@ impl Market {
 }
 
 /// Whether a balance's hash claimant is this binding: whose escrow it is, whatever else is right or wrong about it.
-fn commits_to(state: &BalanceState, binding: BindingId) -> bool {
+pub(super) fn commits_to(state: &BalanceState, binding: BindingId) -> bool {
     state.claimants.iter().any(|c| c.account.as_bytes() == binding.as_bytes())
 }

@@ -1,10 +1,11 @@
 //! What reaches the market, and what it wants done.
 
-use crate::account::PeerId;
+use crate::account::{PeerId, ServingKey};
 use crate::amount::Stroops;
 use crate::book::{BondWanted, ConsumerWanted};
 use crate::intent::queue::{SubmitAnswer, TxStatus};
 use crate::kind::Kind;
+use crate::market::DisputeWord;
 use crate::market::command::{Answer, Command, CommandError, CommandId};
 use crate::market::stamps::Inclusion;
 use crate::message::{BindingId, MessageId, SeriesId, Sha256Hash, TxHash};
@@ -47,6 +48,8 @@ pub enum Ask {
     },
     /// Balances that were found and are wanted back.
     Found,
+    /// The money that a dispute is about, which this node is to decide.
+    Case(BindingId),
     /// One of the others, which gates money: it counts as the endpoints of two operators say it.
     Agreed(Box<Ask>),
 }
@@ -71,12 +74,28 @@ pub enum Call {
     Agreement(BindingId),
     /// A consumer's ping of the provider before it funds.
     Reach(BindingId),
+    /// An arbiter's engagement.
+    Engage {
+        /// The request that it is for.
+        request: MessageId,
+        /// The arbiter's serving key.
+        arbiter: ServingKey,
+    },
     /// A funding envelope.
     Fund(BindingId),
     /// Started, start failed, unbound or delivered.
     Tell(BindingId),
     /// A heartbeat.
     Heartbeat(BindingId),
+    /// A word about a binding's money.
+    Dispute {
+        /// The binding.
+        binding: BindingId,
+        /// Who must hear it.
+        to: ServingKey,
+        /// What.
+        word: DisputeWord,
+    },
 }
 
 /// What a provider's service says of itself.

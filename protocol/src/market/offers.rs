@@ -12,15 +12,15 @@ use crate::binding::trade::Trade;
 use crate::bond::{self, BondTerms};
 use crate::book::Book;
 use crate::document::{Nonce, Offering, ServiceRecord, Windows, series_of};
-use crate::escrow::EscrowKind;
 use crate::frame;
 use crate::intent::queues::Queues;
 use crate::intent::{Intent, IntentOutcome, Purpose};
 use crate::kind::Kind;
 use crate::market::command::{Answer, CommandError, CommandId, Cost, OfferingDraft};
 use crate::market::event::{Effect, News};
-use crate::market::{ALIVE_KEY, Market, RestoreError, Setup, StoredRow};
-use crate::message::{MessageId, Packed, SeriesId, Signed, TxHash};
+use crate::market::wallet::Lock;
+use crate::market::{ALIVE_KEY, Case, Market, RestoreError, Setup, StoredRow};
+use crate::message::{BindingId, MessageId, Packed, SeriesId, Signed, TxHash};
 use crate::network_id::NetworkId;
 use crate::refusal::Refusal;
 use crate::status::{Presence, Status};
@@ -174,6 +174,8 @@ pub(super) struct Loader {
     heads: Vec<(Vec<u8>, Vec<u8>)>,
     stamps: super::stamps::Stamps,
     recovery: super::recovery::Recovery,
+    evidence: BTreeMap<Vec<u8>, Vec<u8>>,
+    cases: BTreeMap<BindingId, Case>,
     alive_at: Now,
 }
 
@@ -208,6 +210,11 @@ impl Loader {
             Space::Meta if key == super::RESTORED_KEY => self.recovery.restored = true,
             Space::Found => self.recovery.take(&key, &value)?,
             Space::Stamp => self.stamps.take(&key, &value)?,
+            Space::Case => {
+                let case = Case::from_bytes(network, &value)?;
+                self.cases.insert(case.binding(), case);
+            }
+            Space::Evidence => drop(self.evidence.insert(key, value)),
             Space::Meta | Space::Request => {}
         }
         Ok(())
@@ -230,6 +237,11 @@ impl Loader {
             trusts: BTreeMap::new(),
             incoming: BTreeMap::new(),
             approaches: BTreeMap::new(),
+            engaging: BTreeMap::new(),
+            evidence: self.evidence,
+            cases: self.cases,
+            looking: BTreeMap::new(),
+            outgoing: BTreeMap::new(),
             held: super::held::HeldVerdicts::default(),
             lapses: BTreeMap::new(),
             waiting: BTreeMap::new(),
@@ -291,7 +303,8 @@ impl Market {
         let account = account.ok_or(PrecheckFailure::NoOwnAccount(own))?;
         let native = crate::asset::Asset::Native;
         let returns_at = Some(offering.bond_release());
-        Ok(self.cost_of(account, None, &native, bond, bond::RESERVES, returns_at)?)
+        let lock = Lock { operations: 1, reserves: bond::RESERVES };
+        Ok(self.cost_of(account, None, &native, bond, lock, returns_at)?)
     }
 
     fn bond_amount(&self, offering: &Offering) -> Result<Stroops, CommandError> {
@@ -323,8 +336,9 @@ impl Market {
             min_units: draft.min_units,
             max_units: draft.max_units,
             max_supply: draft.max_supply,
-            escrow: vec![EscrowKind::Timed],
+            escrow: draft.escrow.clone(),
             windows: Windows { deliver_secs: draft.deliver.as_secs(), collect_secs: draft.collect.as_secs() },
+            arbitration: draft.arbitration.clone(),
             peer_ids: vec![self.setup.peer.clone()],
             transports: draft.transports.clone(),
             sealing_key: keys.sealing_key().ok_or_else(missing)?,

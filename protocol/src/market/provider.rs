@@ -7,19 +7,22 @@ use rand_core::CryptoRng;
 use crate::account::{AccountId, PeerId, ServingKey};
 use crate::amount::{Stroops, Unit};
 use crate::asset::Asset;
-use crate::binding::agreement::{self, Agreement};
+use crate::binding::agreement::Agreement;
+use crate::binding::deadlines::Terms;
 use crate::binding::frames::{self, Fund, FundAccepted, FundRefused, Note, Reject, RejectCode, Sealed};
 use crate::binding::negotiation::{Negotiation, NegotiationEvent};
 use crate::binding::phase::{Phase, Side};
 use crate::binding::session::{Session, SessionEvent};
 use crate::binding::trade::{Access, Handed, Told, Trade};
-use crate::document::BindingRequest;
+use crate::document::{ArbiterService, BindingRequest, Offering};
+use crate::escrow::EscrowKind;
 use crate::escrow::outcome::{EscrowState, Observation};
 use crate::intent::Purpose;
 use crate::limits::{MAX_FRAME_LEAD, MAX_REQUEST_LIFE, MAX_UNFUNDED_AGREEMENTS, MAX_UNFUNDED_PER_PEER};
 use crate::market::Market;
 use crate::market::command::{Answer, CommandError, CommandId};
 use crate::market::consumer::ACCESS_INFO;
+use crate::market::engagement::NoArbiter;
 use crate::market::event::{Ask, Effect, ServiceEvent, Token};
 use crate::message::{BindingId, MessageId, Packed, SeriesId, Signed};
 use crate::refusal::{Reason, Refusal};
@@ -84,6 +87,9 @@ impl Market {
             }
             return Ok(());
         }
+        if self.is_engaging(&id, token) {
+            return Ok(());
+        }
         let looked_up = self.may_agree(id, request.body(), peer, now);
         let looked_up = looked_up.and_then(|()| self.look_up(request, peer.clone(), Reply::To(token), now, step));
         if let Err((code, note)) = looked_up {
@@ -133,6 +139,12 @@ impl Market {
             return refuse(RejectCode::NotOffered, "this isn't offered here, or no longer in this revision");
         };
         let body = offer.body();
+        if ArbiterService::is_one(body) {
+            return refuse(
+                RejectCode::NotOffered,
+                "an arbiter isn't bound: parties list it, and it is engaged for a case",
+            );
+        }
         if body.valid_until < now.timestamp() {
             return refuse(RejectCode::NotOffered, "the offering has expired");
         }
@@ -159,11 +171,12 @@ impl Market {
         if all.iter().any(|t| t.request.body().account == account) {
             return refuse("an agreement with this account waits for its funding".into());
         }
-        let looked_up = self.incoming.values().filter(|i| &i.peer == peer).count();
-        if all.iter().filter(|t| &t.state.peer == peer).count() + looked_up >= MAX_UNFUNDED_PER_PEER {
+        let looked_up = self.incoming.values().map(|i| &i.peer).chain(self.engaging.values().map(|e| &e.peer));
+        let (begun, its) = looked_up.fold((0, 0), |(all, its), p| (all + 1, its + usize::from(p == peer)));
+        if all.iter().filter(|t| &t.state.peer == peer).count() + its >= MAX_UNFUNDED_PER_PEER {
             return refuse("agreements with this node wait for their funding".into());
         }
-        if all.len() + self.incoming.len() >= MAX_UNFUNDED_AGREEMENTS {
+        if all.len() + begun >= MAX_UNFUNDED_AGREEMENTS {
             return refuse("too many agreements wait for their funding".into());
         }
         match self.lapses.get(&account).filter(|l| l.waits_until > now.timestamp()) {
@@ -172,31 +185,45 @@ impl Market {
         }
     }
 
-    fn reject(&self, token: Token, request: MessageId, code: RejectCode, why: &str, step: &mut Step<Effect>) {
+    pub(super) fn reject(
+        &self,
+        token: Token,
+        request: MessageId,
+        code: RejectCode,
+        why: &str,
+        step: &mut Step<Effect>,
+    ) {
         let Some(key) = &self.setup.keys.serving else { return };
         let body = Reject { key: ServingKey::of(key), request, code, note: Note::new(why) };
         let bytes = self.frame(body, key).unwrap_or_default();
         step.then(Effect::Respond { token, bytes });
     }
 
+    /// Says no where the consumer asked by a frame; who published its request isn't told.
+    pub(super) fn turn_down(
+        &self,
+        reply: Reply,
+        request: MessageId,
+        code: RejectCode,
+        why: &str,
+        step: &mut Step<Effect>,
+    ) {
+        if let Reply::To(token) = reply {
+            self.reject(token, request, code, why, step);
+        }
+    }
+
     /// The consumer of a request was looked up: agree, or say why not.
     pub(super) fn request_read(&mut self, id: MessageId, entries: &[Entry], now: Now, step: &mut Step<Effect>) {
         let Some(Incoming { request, peer, reply, .. }) = self.incoming.remove(&id) else { return };
-        let agreed = self.agree(request, peer, entries, now);
+        let drafted = self.draft_agreement(&request, &peer, entries, now);
         self.approach_later(id, now);
-        match (agreed, reply) {
-            (Ok(mut trade), reply) => {
-                match (reply, &trade.agreement) {
-                    (Reply::To(token), Some(agreement)) => {
-                        step.then(Effect::Respond { token, bytes: frames::to_stream(agreement.packed()) });
-                    }
-                    _ => self.bring_agreement(&mut trade, now, step),
-                }
-                self.store_trade(&trade, step);
-                self.insert_trade(trade);
+        match drafted {
+            Ok(agreement) if agreement.arbiters.is_empty() => {
+                self.conclude(request, peer, reply, agreement, now, step);
             }
-            (Err((code, why)), Reply::To(token)) => self.reject(token, id, code, &why, step),
-            (Err(_), Reply::Bring) => {}
+            Ok(agreement) => self.engage(request, peer, reply, agreement, now, step),
+            Err((code, why)) => self.turn_down(reply, id, code, &why, step),
         }
     }
 
@@ -209,14 +236,15 @@ impl Market {
         }
     }
 
-    fn agree(
+    /// The agreement that answers a request, its arbiters not engaged yet.
+    fn draft_agreement(
         &self,
-        request: Signed<BindingRequest>,
-        peer: PeerId,
+        request: &Signed<BindingRequest>,
+        peer: &PeerId,
         entries: &[Entry],
         now: Now,
-    ) -> Result<Trade, Rejection> {
-        self.may_agree(request.id(), request.body(), &peer, now)?;
+    ) -> Result<Agreement, Rejection> {
+        self.may_agree(request.id(), request.body(), peer, now)?;
         let gone = || (RejectCode::NotOffered, "this isn't offered here any more".to_owned());
         let offer = self.offers.get(&request.body().series).ok_or_else(gone)?;
         let body = offer.body();
@@ -226,9 +254,17 @@ impl Market {
             let why = "the consumer's account doesn't exist or doesn't hold the amount";
             return Err((RejectCode::NotCovered, why.to_owned()));
         }
-        let windows = &body.windows;
-        let (deliver, collect) = (windows.deliver(), windows.collect());
-        let terms = agreement::terms(now.timestamp(), &self.setup.margins, deliver, collect, amount.is_zero());
+        let kind = if amount.is_zero() { None } else { agreed_kind(body, wanted) };
+        let terms = Terms::counted(now.timestamp(), &self.setup.margins, body, kind).ok_or_else(gone)?;
+        let arbiters = match terms.arbitrated() {
+            None => Vec::new(),
+            Some(deadlines) => self.arbiters_for(&wanted.arbiters, body, deadlines, now).map_err(|e| match e {
+                NoArbiter::NoneCommon => (RejectCode::TermsDontFit, "no arbiter stands in both lists".to_owned()),
+                NoArbiter::Unusable { account, why } => {
+                    (RejectCode::NoArbiter, format!("the arbiter {account} can't take part: {why}"))
+                }
+            })?,
+        };
         let agreement = Agreement {
             request: request.id(),
             offering: offer.id(),
@@ -244,13 +280,12 @@ impl Market {
             unit: body.price.unit,
             asset: body.price.asset.clone(),
             amount,
-            terms: terms.ok_or_else(gone)?,
+            terms,
+            pay_unless_disputed: terms.arbitrated().is_some() && wanted.pay_unless_disputed,
+            arbiters,
         };
-        let key = self.setup.keys.serving.as_ref().ok_or_else(gone)?;
-        let signed = Signed::sign(agreement, &self.setup.network, key).map_err(|_| gone())?;
-        let mut trade = Trade::new(Side::Provider, request, peer, now);
-        trade.agree(signed);
-        Ok(trade)
+        agreement.check().map_err(|why| (RejectCode::TermsDontFit, why.to_owned()))?;
+        Ok(agreement)
     }
 
     /// Whether a consumer's account exists and holds the amount.
@@ -309,11 +344,13 @@ impl Market {
         if trade.state.negotiation != Negotiation::Agreed || trade.state.session.end().is_some() {
             return Ok(false);
         }
-        let Some(terms) = trade.escrow_terms() else {
+        let Some(agreed) = trade.terms() else { return Ok(false) };
+        if agreed.terms.kind().is_none() {
             trade.state.handed = Handed::Accepted;
             return Ok(true);
-        };
-        let fund_by = trade.terms().map(|a| a.terms.fund_by()).unwrap_or_default();
+        }
+        let fund_by = agreed.terms.fund_by();
+        let Some(terms) = trade.escrow_terms() else { return Ok(false) };
         let params = self.params.unwrap_or(LedgerParams::USUAL);
         let seen =
             terms.check_funding(&self.setup.network, &fund.envelope, fund_by, &params).map_err(|e| e.to_string())?;
@@ -607,6 +644,11 @@ impl Market {
 pub(super) fn holdings(account: AccountId, asset: &Asset) -> impl Iterator<Item = Key> {
     let line = (!asset.is_native()).then(|| Key::Trustline(account, asset.clone()));
     [Key::Account(account)].into_iter().chain(line)
+}
+
+/// The kind of escrow that an offering and a request agree on: the first of the request's that the offering has.
+fn agreed_kind(offering: &Offering, request: &BindingRequest) -> Option<EscrowKind> {
+    request.escrow.iter().find(|kind| offering.escrow.contains(kind)).copied()
 }
 
 fn unknown_binding(binding: BindingId) -> CommandError {

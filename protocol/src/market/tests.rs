@@ -1,6 +1,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod disputes;
 mod endings;
+mod engagement;
 mod funding;
 mod ledger;
 mod pair;

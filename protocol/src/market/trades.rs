@@ -104,6 +104,7 @@ impl Market {
             }
             market.reach_out(trade, now, rng, step);
             market.keep_in_touch(trade, now, rng, step);
+            market.drive_dispute(trade, now, rng, step);
             market.tell(trade, now, step);
         });
     }
@@ -226,7 +227,12 @@ impl Market {
             Kind::BindingRequest => self.request_received(token, &peer, packed, now, step).map(|()| None),
             Kind::Ping => self.ping_received(packed.open(&network)?.into_body(), &peer, now, step).map(Some),
             Kind::Agreement => self.agreement_received(packed, now, rng, step).map(Some),
+            Kind::Engage => self.engage_received(packed.open(&network)?.into_body(), now).map(Some),
             Kind::Fund => self.fund_received(packed.open(&network)?.into_body(), now, rng, step).map(Some),
+            Kind::Released => self.released_received(packed, now, step).map(Some),
+            Kind::Dispute => self.dispute_received(token, packed, now, step),
+            Kind::Evidence => self.evidence_received(packed.open(&network)?.into_body(), now, step).map(Some),
+            Kind::Award => self.award_received(packed.open(&network)?.into_body(), step).map(Some),
             Kind::Started | Kind::StartFailed | Kind::Delivered | Kind::Unbind | Kind::Closing => {
                 self.word_received(packed, now, step).map(Some)
             }
@@ -314,7 +320,8 @@ impl Market {
         step: &mut Step<Effect>,
     ) {
         let network = self.setup.network;
-        let packed = result.ok().and_then(|bytes| frames::from_stream(&network, &bytes).ok());
+        let answer = result.unwrap_or_default();
+        let packed = frames::from_stream(&network, &answer).ok();
         let Some(request) = self.by_binding.get(&binding).copied() else { return };
         self.with_trade(request, step, |market, trade, _| {
             trade.volatile.sending = false;
@@ -328,6 +335,9 @@ impl Market {
                 return;
             }
             trade.volatile.heard_at = now;
+            if let Some(record) = &mut trade.state.dispute {
+                record.keep(&answer);
+            }
             trade.acknowledged();
             trade.volatile.retry_at = now;
         });
@@ -350,7 +360,7 @@ impl Market {
         self.frame(body, &key)
     }
 
-    fn ack(&self, trade: &Trade, kind: Kind) -> Option<Vec<u8>> {
+    pub(super) fn ack(&self, trade: &Trade, kind: Kind) -> Option<Vec<u8>> {
         let key = self.own_key(trade)?;
         let body = Ack { key: ServingKey::of(&key), binding: trade.binding()?, step: kind.number() };
         self.frame(body, &key)
@@ -359,7 +369,7 @@ impl Market {
     /// The other side says that the service runs, failed, or is over.
     fn word_received(&mut self, packed: Packed, now: Now, step: &mut Step<Effect>) -> Result<Vec<u8>, Refusal> {
         let network = self.setup.network;
-        let kind = packed.kind();
+        let (kind, bytes) = (packed.kind(), frames::to_stream(&packed));
         let word = match kind {
             Kind::Started => Word::Started(packed.open(&network)?.into_body()),
             Kind::StartFailed => Word::StartFailed(packed.open(&network)?.into_body()),
@@ -374,6 +384,9 @@ impl Market {
                 Side::Provider => market.word_to_provider(trade, word, step),
             };
             trade.volatile.heard_at = now;
+            if let Some(record) = trade.state.dispute.as_mut().filter(|_| taken) {
+                record.keep(&bytes);
+            }
             if taken { market.ack(trade, kind) } else { market.not_now(trade) }
         });
         answer.flatten().ok_or_else(|| Refusal::new(Reason::UnknownSeries, "no key for this binding is here any more"))

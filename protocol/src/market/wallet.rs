@@ -37,6 +37,15 @@ const RAISING_LIVES: u32 = 4;
 /// How long a payment's pre-checks may take.
 const PAYMENT_LIFE: Duration = Duration::from_secs(30);
 
+/// What a transaction takes besides its amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lock {
+    /// Its operations, each of which has a fee.
+    pub(super) operations: u32,
+    /// Base reserves that it locks.
+    pub(super) reserves: u32,
+}
+
 /// A payment that a user wants.
 #[derive(Debug)]
 pub struct PendingPayment {
@@ -81,14 +90,13 @@ impl Market {
         line: Option<&TrustlineState>,
         asset: &Asset,
         amount: Stroops,
-        reserves: u32,
+        lock: Lock,
         returns_at: Option<Timestamp>,
     ) -> Result<Cost, PrecheckFailure> {
         let params = self.params.unwrap_or(LedgerParams::USUAL);
-        let operations = if amount.is_zero() { 0 } else { 1 };
-        let fee = if operations == 0 { Stroops::ZERO } else { self.fee(operations) };
+        let fee = if lock.operations == 0 { Stroops::ZERO } else { self.fee(lock.operations) };
         let native = if asset.is_native() { amount } else { Stroops::ZERO };
-        let needs = Needs { amount: native, reserves, fees: fee };
+        let needs = Needs { amount: native, reserves: lock.reserves, fees: fee };
         let taken = self.committed(&Asset::Native);
         affordable(account, &params, taken, &needs)?;
         if !asset.is_native() {
@@ -98,7 +106,7 @@ impl Market {
             amount,
             asset: asset.clone(),
             fee,
-            reserve: params.reserves(reserves),
+            reserve: params.reserves(lock.reserves),
             returns_at,
             free_before: params.available(account).minus(taken).unwrap_or_default(),
         })
@@ -514,7 +522,8 @@ impl Market {
             return Err(CommandError::MemoRequired(payment.to));
         }
         let state = account(own).ok_or(PrecheckFailure::NoOwnAccount(own))?;
-        Ok(self.cost_of(state, line(own), &payment.asset, payment.amount, 0, None)?)
+        let lock = Lock { operations: 1, reserves: 0 };
+        Ok(self.cost_of(state, line(own), &payment.asset, payment.amount, lock, None)?)
     }
 
     /// Reading what a payment's pre-checks look at failed.

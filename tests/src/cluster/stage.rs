@@ -132,6 +132,9 @@ impl Stage {
                 self.kill_the_service().await;
                 request
             }
+            Phase::Disputed | Phase::Closing => {
+                panic!("only an arbitrated escrow is ever {phase}, and no node funds one yet")
+            }
             Phase::Timeout => {
                 let request = Box::pin(self.bring_to(Phase::Failed)).await;
                 market.nodes.advance_clock(PAST_T).await;

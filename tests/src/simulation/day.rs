@@ -10,7 +10,7 @@ use tradepost_protocol::binding::agreement::Agreement;
 use tradepost_protocol::binding::phase::Side;
 use tradepost_protocol::binding::session::Session;
 use tradepost_protocol::binding::trade::Trade;
-use tradepost_protocol::market::command::{Command, OfferingDraft};
+use tradepost_protocol::market::command::{Command, EscrowWish, OfferingDraft};
 use tradepost_protocol::market::event::ServiceEvent;
 use tradepost_protocol::message::Signed;
 use tradepost_protocol::time::Now;
@@ -208,7 +208,8 @@ impl Day {
         let units = 1 + self.pick(4) as u64;
         if node != offered.provider && self.world.is_up(NODES[node]) {
             let offering = offered.published.offering;
-            self.world.give(NODES[node], Command::Bind { offering, units, dry_run: false });
+            self.world
+                .give(NODES[node], Command::Bind { offering, units, wish: EscrowWish::default(), dry_run: false });
         }
     }
 

@@ -12,9 +12,8 @@ use tradepost_protocol::account::{AccountId, PeerId};
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::document::Transport;
-use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::limits::Margins;
-use tradepost_protocol::market::{Keys, Market, Policy, Setup, StoredRow};
+use tradepost_protocol::market::{EscrowPolicy, Keys, Market, Policy, Setup, StoredRow};
 use tradepost_protocol::message::{BindingId, MessageId};
 use tradepost_protocol::seal::SealingSecret;
 use tradepost_protocol::stellar::LedgerPoint;
@@ -171,7 +170,7 @@ impl Node {
             policy: Policy {
                 assets: vec![Asset::Native, ledger.issued_asset()],
                 transports: vec![Transport::Tcp],
-                escrows: vec![EscrowKind::Timed],
+                escrow: EscrowPolicy { max_timed: Stroops::whole(1_000), ..EscrowPolicy::default() },
                 max_spend: Stroops::whole(1_000),
                 max_fee_per_operation: Stroops::new(1_000).expect("positive"),
                 max_deadline_fee: Stroops::whole(1),

@@ -71,6 +71,8 @@ impl Stranger {
             units,
             budget: None,
             escrow: vec![EscrowKind::Timed],
+            arbiters: vec![],
+            pay_unless_disputed: false,
             sealing_key: self.sealing.public(),
             signing_key: ServingKey::of(&self.signing),
             peer: self.peer.clone(),

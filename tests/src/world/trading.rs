@@ -8,7 +8,8 @@ use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::book::Listing;
 use tradepost_protocol::document::{BuiltIn, Transport};
-use tradepost_protocol::market::command::{Answer, Command, CommandError, OfferingDraft};
+use tradepost_protocol::escrow::EscrowKind;
+use tradepost_protocol::market::command::{Answer, Command, CommandError, EscrowWish, OfferingDraft};
 use tradepost_protocol::message::{BalanceId, BindingId, MessageId, SeriesId};
 
 use super::World;
@@ -52,6 +53,8 @@ pub fn draft() -> OfferingDraft {
         max_supply: 2,
         deliver: Duration::from_secs(20),
         collect: Duration::from_secs(12),
+        escrow: vec![EscrowKind::Timed],
+        arbitration: None,
         transports: vec![Transport::Tcp],
         life: Duration::from_secs(3_600),
         spec: b"echo".to_vec(),
@@ -97,7 +100,7 @@ impl World {
     /// # Errors
     /// What the node says.
     pub fn bind(&mut self, name: &str, offering: MessageId, units: u64) -> Result<Bound, CommandError> {
-        match self.command(name, Command::Bind { offering, units, dry_run: false })? {
+        match self.command(name, Command::Bind { offering, units, wish: EscrowWish::default(), dry_run: false })? {
             Answer::Bound { binding, request, .. } => Ok(Bound { binding, request }),
             other => panic!("seed {}: binding led to {other:?}", self.seed),
         }

@@ -10,7 +10,7 @@ use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::escrow::outcome::EscrowState;
 use tradepost_protocol::kind::Kind;
 use tradepost_protocol::market::Market;
-use tradepost_protocol::market::command::{Command, CommandError};
+use tradepost_protocol::market::command::{Command, CommandError, EscrowWish};
 use tradepost_protocol::message::MessageId;
 use tradepost_tests::world::{Moment, Stranger, World, escrow_of};
 
@@ -86,7 +86,10 @@ fn b13_a_binding_that_was_never_funded_has_no_part_in_the_next_ones_escrow() {
     let (mut world, published) = World::with_offering(139);
     let signed = |market: &Market| market.trades().any(|t| *t.escrow() == EscrowState::Intended);
     world.kill_when("consumer", Moment::BeforeEffects, signed);
-    world.give("consumer", Command::Bind { offering: published.offering, units: 2, dry_run: false });
+    world.give(
+        "consumer",
+        Command::Bind { offering: published.offering, units: 2, wish: EscrowWish::default(), dry_run: false },
+    );
     world.run_until("the kill", Duration::from_secs(10), |world| !world.is_up("consumer"));
     world.run_for(Duration::from_secs(40));
     world.start("consumer");

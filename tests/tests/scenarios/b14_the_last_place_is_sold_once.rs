@@ -5,7 +5,7 @@ use core::time::Duration;
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::binding::precheck::PrecheckFailure;
-use tradepost_protocol::market::command::{Command, CommandError};
+use tradepost_protocol::market::command::{Command, CommandError, EscrowWish};
 use tradepost_tests::world::{World, draft};
 
 fn market_of(seed: u64, supply: u32, consumers: &[&str]) -> (World, tradepost_tests::world::Published) {
@@ -55,7 +55,8 @@ fn b14_without_a_free_place_a_binding_is_refused_before_any_money_moves() {
 fn b14_of_two_consumers_that_race_for_the_last_place_exactly_one_is_served() {
     for seed in 33..43 {
         let (mut world, published) = market_of(seed, 1, &["consumer", "second"]);
-        let bind = || Command::Bind { offering: published.offering, units: 3, dry_run: false };
+        let bind =
+            || Command::Bind { offering: published.offering, units: 3, wish: EscrowWish::default(), dry_run: false };
         let ids = [("consumer", world.give("consumer", bind())), ("second", world.give("second", bind()))];
         world.run_until("both answers", Duration::from_secs(120), |world| {
             ids.iter().all(|(_, id)| world.answer(*id).is_some())

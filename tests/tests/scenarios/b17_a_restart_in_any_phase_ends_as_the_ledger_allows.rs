@@ -7,7 +7,7 @@ use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::binding::session::Session;
 use tradepost_protocol::binding::trade::{Handed, Trade};
 use tradepost_protocol::escrow::outcome::EscrowState;
-use tradepost_protocol::market::command::Command;
+use tradepost_protocol::market::command::{Command, EscrowWish};
 use tradepost_tests::world::{Moment, World};
 
 const AMOUNT: i64 = 60_000_000;
@@ -17,7 +17,7 @@ const BOND: i64 = 40_000_000;
 fn killed_once(seed: u64, who: &'static str, moment: Moment, down: Duration, at: fn(&Trade) -> bool) -> World {
     let (mut world, published) = World::with_offering(seed);
     world.kill_when(who, moment, move |market| market.trades().any(at));
-    let bind = Command::Bind { offering: published.offering, units: 3, dry_run: false };
+    let bind = Command::Bind { offering: published.offering, units: 3, wish: EscrowWish::default(), dry_run: false };
     world.give("consumer", bind);
     let killed = |world: &mut World| !world.is_up(who);
     let unbind_at = world.now().plus(Duration::from_secs(25));
@@ -126,7 +126,10 @@ fn b17_a_consumer_that_is_back_only_after_t_goes_on_in_every_phase() {
 #[test]
 fn a_provider_that_was_off_for_an_escrows_whole_life_does_not_say_that_nothing_was_funded() {
     let (mut world, published) = World::with_offering(177);
-    world.give("consumer", Command::Bind { offering: published.offering, units: 3, dry_run: false });
+    world.give(
+        "consumer",
+        Command::Bind { offering: published.offering, units: 3, wish: EscrowWish::default(), dry_run: false },
+    );
     world.run_until("the handed funding", Duration::from_secs(20), |world| {
         world.market("consumer").trades().any(|t| t.state.handed == Handed::Accepted)
     });

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::escrow::outcome::EscrowState;
-use tradepost_protocol::market::command::{Command, CommandError};
+use tradepost_protocol::market::command::{Command, CommandError, EscrowWish};
 use tradepost_tests::world::{Script, World};
 
 /// Until a restored node has compared what it knows with the ledger.
@@ -26,7 +26,10 @@ fn g52_a_consumers_backup_from_before_the_end_gets_the_refund_on_another_machine
     world.kill("provider");
     world.restore("consumer", backup);
     assert!(world.market("consumer").is_recovering());
-    let early = world.command("consumer", Command::Bind { offering: published.offering, units: 1, dry_run: false });
+    let early = world.command(
+        "consumer",
+        Command::Bind { offering: published.offering, units: 1, wish: EscrowWish::default(), dry_run: false },
+    );
     assert!(matches!(early, Err(CommandError::NotNow(_))), "nothing new before it knows: {early:?}");
     wait_recovered(&mut world, "consumer");
     world.wait_phase("consumer", bound.request, Phase::Closed);

@@ -7,7 +7,7 @@ use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::binding::precheck::PrecheckFailure;
-use tradepost_protocol::market::command::{Answer, Command, CommandError};
+use tradepost_protocol::market::command::{Answer, Command, CommandError, EscrowWish};
 use tradepost_tests::world::{World, draft};
 
 fn pay(world: &World, to: &str, coins: u32, dry_run: bool) -> Command {
@@ -21,7 +21,7 @@ fn payments_offerings_and_bindings_at_once_are_each_done_once() {
         pay(&world, "provider", 1, false),
         pay(&world, "provider", 2, false),
         Command::Publish(Box::new(draft())),
-        Command::Bind { offering: published.offering, units: 1, dry_run: false },
+        Command::Bind { offering: published.offering, units: 1, wish: EscrowWish::default(), dry_run: false },
         Command::Publish(Box::new(draft())),
         pay(&world, "provider", 4, false),
     ];

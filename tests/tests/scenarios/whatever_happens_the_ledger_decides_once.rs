@@ -11,7 +11,7 @@ use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::binding::session::Session;
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::escrow::outcome::EscrowState;
-use tradepost_protocol::market::command::Command;
+use tradepost_protocol::market::command::{Command, EscrowWish};
 use tradepost_protocol::message::MessageId;
 use tradepost_tests::world::{Published, Script, World, draft};
 
@@ -61,7 +61,10 @@ fn something_happens(world: &mut World, what: u64, name: &str, published: &Publi
             }
         }
         6..=9 if name != "provider" && world.is_up(name) => {
-            world.give(name, Command::Bind { offering: published.offering, units: 3, dry_run: false });
+            world.give(
+                name,
+                Command::Bind { offering: published.offering, units: 3, wish: EscrowWish::default(), dry_run: false },
+            );
         }
         _ if !world.is_up(name) => world.start(name),
         _ => {}

@@ -7,7 +7,7 @@ use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::binding::session::{End, Session};
 use tradepost_protocol::escrow::outcome::EscrowState;
-use tradepost_protocol::market::command::{Answer, Command, CommandError, OfferingDraft};
+use tradepost_protocol::market::command::{Answer, Command, CommandError, EscrowWish, OfferingDraft};
 use tradepost_protocol::market::event::ServiceEvent;
 use tradepost_tests::world::{Bound, World, draft};
 
@@ -109,7 +109,10 @@ fn a_provider_that_is_stopped_gives_back_what_it_serves() {
 #[test]
 fn a_request_that_is_taken_back_before_its_agreement_moves_no_money() {
     let (mut world, published) = World::with_offering(57);
-    let id = world.give("consumer", Command::Bind { offering: published.offering, units: 1, dry_run: false });
+    let id = world.give(
+        "consumer",
+        Command::Bind { offering: published.offering, units: 1, wish: EscrowWish::default(), dry_run: false },
+    );
     world.run_until("the request", Duration::from_secs(10), |world| world.market("consumer").trades().count() == 1);
     let request = world.trade("consumer").request_id();
     assert_eq!(world.command("consumer", Command::Unbind(request)), Ok(Answer::Unbound));

@@ -172,8 +172,7 @@ impl BindingView {
 
 fn escrow(trade: &Trade) -> Option<EscrowView> {
     let terms = trade.terms()?;
-    terms.terms.refund_at()?;
-    let kind = EscrowKind::Timed;
+    let kind = terms.terms.kind()?;
     let (state, mismatch) = match trade.escrow() {
         EscrowState::Free => return None,
         EscrowState::None => ("none", None),

@@ -23,6 +23,8 @@ impl Consumer {
             units: 2,
             budget: Stroops::new(40_000_000),
             escrow: vec![EscrowKind::Timed],
+            arbiters: vec![],
+            pay_unless_disputed: false,
             sealing_key: SealingKey::from_bytes([4; 32]),
             signing_key: ServingKey::of(&self.trade),
             peer: peer(2),

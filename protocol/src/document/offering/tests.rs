@@ -5,7 +5,7 @@ use crate::amount::Unit;
 use crate::asset::Asset;
 use crate::refusal::Reason;
 
-fn offering() -> Offering {
+pub(in crate::document) fn offering() -> Offering {
     Offering {
         account: AccountId::from_bytes([1; 32]),
         series: None,
@@ -28,6 +28,7 @@ fn offering() -> Offering {
         max_supply: 10,
         escrow: vec![EscrowKind::Timed],
         windows: Windows { deliver_secs: 60, collect_secs: 12 },
+        arbitration: None,
         peer_ids: vec!["12D3KooWabc".parse().unwrap()],
         transports: vec![Transport::Tcp, Transport::Quic],
         sealing_key: SealingKey::from_bytes([6; 32]),
@@ -35,6 +36,14 @@ fn offering() -> Offering {
         nonce: Nonce::from_bytes([8; 16]),
         valid_until: Timestamp::from_secs(1_800_000_000),
     }
+}
+
+/// An offering that accepts arbitrated and timed escrows, with windows of 60, then 30, 20 and 10 seconds.
+pub(crate) fn offering_with_arbiters() -> Offering {
+    let arbiters = vec![AccountId::from_bytes([7; 32])];
+    let arbitration = Arbitration { arbiters, dispute_secs: 30, award_secs: 20, settle_secs: 10 };
+    let escrow = vec![EscrowKind::Arbitrated, EscrowKind::Timed];
+    Offering { escrow, arbitration: Some(arbitration), ..offering() }
 }
 
 fn refused(offering: &Offering) -> String {
@@ -62,6 +71,33 @@ fn an_offering_has_its_golden_bytes() {
     );
     assert_eq!(String::from_utf8(offering().encode().unwrap()).unwrap(), golden);
     assert_eq!(Offering::decode(golden.as_bytes()).unwrap(), offering());
+}
+
+#[test]
+fn arbiters_stand_exactly_where_the_escrow_needs_them_and_the_bond_outlasts_a_dispute() {
+    let arbitrated = offering_with_arbiters();
+    let (escrow, arbitration) = (arbitrated.escrow.clone(), arbitrated.arbitration.clone().unwrap());
+    let text = String::from_utf8(arbitrated.encode().unwrap()).unwrap();
+    let golden = concat!(
+        r#""windows":{"deliver_secs":60,"collect_secs":12},"arbitration":{"arbiters":["#,
+        r#""GADQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOBYHA4DQOZPI"],"#,
+        r#""dispute_secs":30,"award_secs":20,"settle_secs":10},"peer_ids""#
+    );
+    assert!(text.contains(golden), "{text}");
+    assert_eq!(Offering::decode(text.as_bytes()).unwrap(), arbitrated);
+    assert_eq!(arbitrated.bond_release(), arbitrated.valid_until.plus(core::time::Duration::from_secs(120)));
+    assert_eq!(offering().bond_release(), offering().valid_until.plus(core::time::Duration::from_secs(72)));
+    assert!(refused(&Offering { escrow, ..offering() }).contains("/arbitration"));
+    assert!(refused(&Offering { arbitration: Some(arbitration.clone()), ..offering() }).contains("/arbitration"));
+    for bad in [
+        Arbitration { arbiters: vec![], ..arbitration.clone() },
+        Arbitration { arbiters: vec![AccountId::from_bytes([7; 32]); 2], ..arbitration.clone() },
+        Arbitration { dispute_secs: 0, ..arbitration.clone() },
+        Arbitration { award_secs: MAX_WINDOW.as_secs() + 1, ..arbitration.clone() },
+        Arbitration { settle_secs: u64::MAX, ..arbitration },
+    ] {
+        assert!(refused(&Offering { arbitration: Some(bad), ..arbitrated.clone() }).contains("/arbitration"));
+    }
 }
 
 #[test]

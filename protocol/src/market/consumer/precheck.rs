@@ -6,14 +6,15 @@ use rand_core::CryptoRng;
 
 use crate::account::{PeerId, ServingKey};
 use crate::amount::Stroops;
+use crate::binding::deadlines::Terms;
 use crate::binding::frames::{Ping, Pong};
 use crate::binding::precheck::PrecheckFailure;
 use crate::book::Listing;
-use crate::document::Nonce;
+use crate::document::{ArbiterService, Nonce};
 use crate::limits::MAX_REQUEST_LIFE;
 use crate::market::Market;
-use crate::market::command::{Answer, CommandError, CommandId, Cost};
-use crate::market::consumer::trade_keys;
+use crate::market::command::{Answer, CommandError, CommandId, Cost, EscrowWish};
+use crate::market::consumer::{EscrowChoice, trade_keys};
 use crate::market::event::{Ask, Call, Effect};
 use crate::message::MessageId;
 use crate::refusal::{Reason, Refusal};
@@ -34,6 +35,8 @@ pub struct Wish {
     pub offering: MessageId,
     /// How many units.
     pub units: u64,
+    /// How its money is to be held.
+    pub escrow: EscrowWish,
     /// Only look.
     pub dry_run: bool,
     /// For how long the request is gossiped; straight to the provider, which must answer a ping now, where `None`.
@@ -46,6 +49,7 @@ pub struct PendingBind {
     pub(super) wish: Wish,
     pub(super) nonce: [u8; 32],
     pub(in crate::market) cost: Option<Cost>,
+    pub(super) choice: EscrowChoice,
     until: Now,
 }
 
@@ -97,7 +101,8 @@ impl Market {
         }
         let ask = self.gated(Ask::Precheck(id), amount);
         let until = now.plus(PRECHECK_LIFE);
-        self.binds.insert(id, PendingBind { wish, nonce: [0; 32], cost: None, until });
+        let (nonce, cost, choice) = ([0; 32], None, EscrowChoice::default());
+        self.binds.insert(id, PendingBind { wish, nonce, cost, choice, until });
         step.then(Effect::Read { ask, keys });
     }
 
@@ -112,8 +117,8 @@ impl Market {
     ) {
         let Some(mut pending) = self.binds.remove(&id) else { return };
         let wish = pending.wish;
-        let cost = match self.precheck(&wish, entries, now) {
-            Ok(cost) => cost,
+        let (cost, choice) = match self.precheck(&wish, entries, now) {
+            Ok(passed) => passed,
             Err(failure) => return Self::answer(step, id, Err(failure)),
         };
         let (Some(listing), Some(account)) = (self.listing_of(&wish.offering, now), self.setup.keys.account.as_ref())
@@ -121,8 +126,8 @@ impl Market {
             return Self::answer(step, id, Err(PrecheckFailure::UnknownOffering(wish.offering.to_string())));
         };
         rng.fill_bytes(&mut pending.nonce);
+        (pending.cost, pending.choice) = (Some(cost), choice);
         if let Some(life) = wish.publish {
-            pending.cost = Some(cost);
             return self.publish_request(id, &pending, life, &listing, now, rng, step);
         }
         let key = trade_keys(account, &Self::nonce_of(&pending.nonce)).0;
@@ -132,7 +137,6 @@ impl Market {
             let failure = PrecheckFailure::NotLive { why: "its provider's node isn't known".into() };
             return Self::answer(step, id, Err(failure));
         };
-        pending.cost = Some(cost);
         self.binds.insert(id, pending);
         step.then(Effect::Send { peer, call: Call::Precheck(id), bytes });
     }
@@ -144,7 +148,7 @@ impl Market {
     }
 
     /// Pre-checks 1 to 11, in their order.
-    fn precheck(&self, wish: &Wish, entries: &[Entry], now: Now) -> Result<Cost, PrecheckFailure> {
+    fn precheck(&self, wish: &Wish, entries: &[Entry], now: Now) -> Result<(Cost, EscrowChoice), PrecheckFailure> {
         let (listing, units) = (self.listing_of(&wish.offering, now), wish.units);
         let listing = listing.ok_or_else(|| PrecheckFailure::UnknownOffering(wish.offering.to_string()))?;
         let body = listing.offering.body();
@@ -154,6 +158,9 @@ impl Market {
         if !entries.iter().any(|e| matches!(e, Entry::Balance(b) if b.id == body.bond)) {
             return Err(PrecheckFailure::NotBonded(listing.series));
         }
+        if ArbiterService::is_one(body) {
+            return Err(PrecheckFailure::IsArbiter);
+        }
         let own = self.setup.keys.account_id();
         if own == Some(body.account) || own == Some(body.recipient) || self.offers.contains_key(&listing.series) {
             return Err(PrecheckFailure::OwnOffering);
@@ -161,15 +168,19 @@ impl Market {
         if listing.outdated {
             return Err(PrecheckFailure::RecordOutdated);
         }
-        self.precheck_terms(&listing, units)?;
+        let amount = self.precheck_terms(&listing, units)?;
+        let choice = self.choose_escrow(body, amount, wish.escrow, now)?;
+        if !self.setup.policy.assets.contains(&body.price.asset) {
+            return Err(PrecheckFailure::AssetNotAccepted(body.price.asset.clone()));
+        }
         Self::precheck_payees(&listing, entries)?;
-        let cost = self.precheck_wallet(&listing, units, entries, now)?;
+        let cost = self.precheck_wallet(&listing, amount, &choice, entries, now)?;
         self.precheck_clock(now)?;
-        Ok(cost)
+        Ok((cost, choice))
     }
 
-    /// 4 to 8: what the offering's terms and this node's policy have in common.
-    fn precheck_terms(&self, listing: &Listing, units: u64) -> Result<(), PrecheckFailure> {
+    /// 4 to 6: what the offering's terms and this node's policy have in common, and what it costs.
+    fn precheck_terms(&self, listing: &Listing, units: u64) -> Result<Stroops, PrecheckFailure> {
         let body = listing.offering.body();
         let policy = &self.setup.policy;
         if !body.transports.iter().any(|t| policy.transports.contains(t)) {
@@ -192,16 +203,7 @@ impl Market {
                 limit: policy.max_spend.coins(),
             });
         }
-        if !amount.is_zero() && !body.escrow.iter().any(|e| policy.escrows.contains(e)) {
-            return Err(PrecheckFailure::NoCommonEscrow {
-                offered: format!("{:?}", body.escrow),
-                accepted: format!("{:?}", policy.escrows),
-            });
-        }
-        if !policy.assets.contains(&body.price.asset) {
-            return Err(PrecheckFailure::AssetNotAccepted(body.price.asset.clone()));
-        }
-        Ok(())
+        Ok(amount)
     }
 
     /// 9: whoever is to be paid can be.
@@ -224,26 +226,25 @@ impl Market {
     fn precheck_wallet(
         &self,
         listing: &Listing,
-        units: u64,
+        amount: Stroops,
+        choice: &EscrowChoice,
         entries: &[Entry],
         now: Now,
     ) -> Result<Cost, PrecheckFailure> {
         let body = listing.offering.body();
-        let amount = body.price.total(units).ok_or(PrecheckFailure::PriceOverflow(units))?;
         let own = self.setup.keys.account_id().ok_or(PrecheckFailure::NoAccountKey)?;
         let account: Option<&AccountState> = entries.iter().find_map(|e| match e {
             Entry::Account(a) if a.id == own => Some(a),
             _ => None,
         });
         let account = account.ok_or(PrecheckFailure::NoOwnAccount(own))?;
-        let terms = self.expected_terms(listing, amount, now.timestamp());
+        let terms = Terms::counted(now.timestamp(), &self.setup.margins, body, choice.kind);
         let returns_at = terms.and_then(|t| t.refund_at());
-        let claimants = if amount.is_zero() { 0 } else { crate::escrow::timed::RESERVES };
         let line = entries.iter().find_map(|e| match e {
             Entry::Trustline(t) if t.account == own && t.asset == body.price.asset => Some(t),
             _ => None,
         });
-        self.cost_of(account, line, &body.price.asset, amount, claimants, returns_at)
+        self.cost_of(account, line, &body.price.asset, amount, choice.lock(&body.price.asset), returns_at)
     }
 
     /// 11: the ledger goes on, and the clock agrees with it.

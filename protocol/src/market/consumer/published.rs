@@ -32,7 +32,8 @@ pub(super) const fn may_change(code: RejectCode) -> bool {
         | RejectCode::NotCovered
         | RejectCode::TooManyUnfunded
         | RejectCode::LedgerUnavailable
-        | RejectCode::Stopping => true,
+        | RejectCode::Stopping
+        | RejectCode::NoArbiter => true,
         RejectCode::NotOffered | RejectCode::TermsDontFit | RejectCode::Cancelled => false,
     }
 }

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use crate::account::{AccountId, PeerId, ServingKey};
 use crate::binding::agreement::{self, Agreement};
+use crate::binding::deadlines::Terms;
 use crate::binding::frames::{Note, Reject, to_stream};
 use crate::binding::negotiation::{Negotiation, NegotiationEvent};
 use crate::binding::phase::Side;
@@ -11,6 +12,7 @@ use crate::binding::precheck::PrecheckFailure;
 use crate::binding::trade::Trade;
 use crate::book::Listing;
 use crate::document::BindingRequest;
+use crate::escrow::EscrowKind;
 use crate::market::Market;
 use crate::market::command::CommandError;
 use crate::market::consumer::precheck::PendingBind;
@@ -39,7 +41,10 @@ impl Market {
             series: listing.series,
             units: pending.wish.units,
             budget: pending.cost.as_ref().map(|c| c.amount),
-            escrow: self.setup.policy.escrows.clone(),
+            // Without money nothing is held, and the document names a kind all the same.
+            escrow: vec![pending.choice.kind.unwrap_or(EscrowKind::Timed)],
+            arbiters: pending.choice.arbiters.iter().map(|(account, _)| *account).collect(),
+            pay_unless_disputed: pending.choice.pay_unless_disputed,
             sealing_key: seal.public(),
             signing_key: ServingKey::of(&sign),
             peer: self.setup.peer.clone(),
@@ -129,6 +134,15 @@ impl Market {
         let listing = self.listing_of(&request.offering, now).ok_or("the offering is gone")?;
         let body = listing.offering.body();
         let amount = body.price.total(request.units).ok_or("the price overflows")?;
+        let kind = request.escrow.first().filter(|_| !amount.is_zero()).copied();
+        let terms = Terms::counted(now.timestamp(), &self.setup.margins, body, kind);
+        let terms = terms.ok_or("its windows are out of order")?;
+        let arbiters = match terms.arbitrated() {
+            None => Vec::new(),
+            Some(deadlines) => self
+                .arbiters_for(&request.arbiters, body, deadlines, now)
+                .map_err(|_| "an arbiter isn't live here any more")?,
+        };
         let expected = Agreement {
             request: trade.request_id(),
             offering: request.offering,
@@ -144,9 +158,12 @@ impl Market {
             unit: body.price.unit,
             asset: body.price.asset.clone(),
             amount,
-            terms: self.expected_terms(&listing, amount, now.timestamp()).ok_or("its windows are out of order")?,
+            terms,
+            pay_unless_disputed: request.pay_unless_disputed,
+            arbiters,
         };
         agreement::compare(&expected, found).map_err(|e| e.to_string())?;
+        found.check_engagements(&self.setup.network).map_err(|e| e.to_string())?;
         if found.terms.fund_by() <= now.timestamp() {
             return Err("its time to fund is over already".to_owned());
         }

@@ -11,7 +11,7 @@ use crate::binding::precheck::PrecheckFailure;
 use crate::binding::session::End;
 use crate::escrow::outcome::EscrowState;
 use crate::kind::Kind;
-use crate::market::command::{Answer, Command, CommandError, OfferingDraft};
+use crate::market::command::{Answer, Command, CommandError, EscrowWish, OfferingDraft};
 use crate::stellar::entry::{BalanceClaimant, BalanceState};
 use crate::stellar::predicate::Predicate;
 
@@ -171,7 +171,8 @@ fn nothing_is_bound_while_the_ledger_stands_still() {
     let stalled = pair.nodes[CONSUMER].setup.margins.ledger_life + core::time::Duration::from_secs(1);
     for (pause, bound) in [(core::time::Duration::ZERO, true), (stalled, false)] {
         pair.now = pair.now.plus(pause);
-        let command = pair.command(CONSUMER, Command::Bind { offering, units: 1, dry_run: true });
+        let command =
+            pair.command(CONSUMER, Command::Bind { offering, units: 1, wish: EscrowWish::default(), dry_run: true });
         match pair.nodes[CONSUMER].answers.remove(&command) {
             Some(Ok(Answer::Cost(_))) if bound => {}
             Some(Err(error)) if !bound => assert_eq!(error.code(), "ledger-unavailable", "{error}"),

@@ -16,9 +16,9 @@ use crate::document::{BuiltIn, Transport};
 use crate::escrow::EscrowKind;
 use crate::kind::Kind;
 use crate::limits::Margins;
-use crate::market::command::{Answer, Command, CommandError, CommandId, OfferingDraft};
+use crate::market::command::{Answer, Command, CommandError, CommandId, EscrowWish, OfferingDraft};
 use crate::market::event::{Call, Effect, Event, ServiceEvent, Token};
-use crate::market::{Keys, Market, Policy, Setup};
+use crate::market::{EscrowPolicy, Keys, Market, Policy, Setup};
 use crate::message::{BindingId, MessageId};
 use crate::network_id::NetworkId;
 use crate::refusal::Refusal;
@@ -76,7 +76,7 @@ fn node(n: usize, now: Now) -> Node {
         policy: Policy {
             assets: vec![Asset::Native],
             transports: vec![Transport::Tcp],
-            escrows: vec![EscrowKind::Timed],
+            escrow: EscrowPolicy { max_timed: Stroops::whole(1_000), ..EscrowPolicy::default() },
             max_spend: Stroops::whole(1_000),
             max_fee_per_operation: Stroops::new(100).unwrap(),
             max_deadline_fee: Stroops::whole(1),
@@ -129,6 +129,8 @@ pub(super) fn draft() -> OfferingDraft {
         max_supply: 3,
         deliver: core::time::Duration::from_secs(20),
         collect: core::time::Duration::from_secs(12),
+        escrow: vec![EscrowKind::Timed],
+        arbitration: None,
         transports: vec![Transport::Tcp],
         life: core::time::Duration::from_secs(3_600),
         spec: b"spec".to_vec(),
@@ -175,7 +177,7 @@ impl Pair {
     }
 
     pub(super) fn bind(&mut self, who: usize, offering: MessageId, units: u64) -> CommandId {
-        self.command(who, Command::Bind { offering, units, dry_run: false })
+        self.command(who, Command::Bind { offering, units, wish: EscrowWish::default(), dry_run: false })
     }
 
     /// A binding whose session is active on both sides.

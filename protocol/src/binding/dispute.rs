@@ -1,0 +1,551 @@
+//! A dispute about an `arbitrated` escrow: what the parties released, who opened, what the arbiters say. Moved by frames
+//! and the clock; the ledger alone decides what became of the money.
+
+use bincode::{Decode, Encode};
+
+use crate::account::ServingKey;
+use crate::amount::Stroops;
+use crate::binding::evidence::Chain;
+use crate::binding::frames::Note;
+use crate::binding::phase::Side;
+use crate::binding::session::{End, Session};
+use crate::time::Timestamp;
+
+/// The states of a dispute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub enum DisputeState {
+    /// Nobody has said anything about the money yet.
+    None,
+    /// Both parties agree on how it is divided; the gaining one settles.
+    Released,
+    /// One of them asked the arbiters.
+    Opened,
+    /// A majority of the arbiters gave the same award; the gaining party settles.
+    Awarded,
+    /// `award_by` passed without one; the timeout decides unless something comes until then.
+    Lapsed,
+}
+
+/// What moves a dispute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DisputeEvent {
+    /// The parties agree on how the escrow is divided.
+    Agree,
+    /// A party asks the arbiters, in time.
+    Open,
+    /// A majority of the arbiters has given the same award.
+    Award,
+    /// `award_by` passed.
+    AwardByPassed,
+}
+
+impl DisputeState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::None, Self::Released, Self::Opened, Self::Awarded, Self::Lapsed];
+
+    /// The table: the next state, or `None` where the event changes nothing here.
+    ///
+    /// Who agreed may still go back on it by silence, so a release doesn't keep the other side from the arbiters. An
+    /// award stands, whoever protests; it can come late, for only the ledger's T ends the matter.
+    pub const fn on(self, event: DisputeEvent) -> Option<Self> {
+        use DisputeEvent::*;
+        match (self, event) {
+            (Self::None | Self::Opened | Self::Lapsed, Agree) => Some(Self::Released),
+            (Self::None | Self::Released, Open) => Some(Self::Opened),
+            (Self::None | Self::Released | Self::Opened | Self::Lapsed, Award) => Some(Self::Awarded),
+            (Self::Opened, AwardByPassed) => Some(Self::Lapsed),
+            (Self::Released, Agree | AwardByPassed) | (Self::None, AwardByPassed) => None,
+            (Self::Opened | Self::Lapsed, Open) | (Self::Lapsed, AwardByPassed) => None,
+            (Self::Awarded, Agree | Open | Award | AwardByPassed) => None,
+        }
+    }
+
+    /// The word for people and programs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Released => "released",
+            Self::Opened => "opened",
+            Self::Awarded => "awarded",
+            Self::Lapsed => "lapsed",
+        }
+    }
+}
+
+impl DisputeEvent {
+    /// Every event.
+    pub const ALL: [Self; 4] = [Self::Agree, Self::Open, Self::Award, Self::AwardByPassed];
+}
+
+/// How an escrow is divided, before any arbiter's fee: together exactly what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct Split {
+    /// The provider's share.
+    pub to_provider: Stroops,
+    /// The consumer's share.
+    pub to_consumer: Stroops,
+}
+
+impl Split {
+    /// The provider's share of an amount, the rest for the consumer; `None` where it is more than there is.
+    pub const fn of(amount: Stroops, to_provider: Stroops) -> Option<Self> {
+        match amount.minus(to_provider) {
+            Some(to_consumer) => Some(Self { to_provider, to_consumer }),
+            None => None,
+        }
+    }
+
+    /// Everything for one side.
+    pub const fn all_to(side: Side, amount: Stroops) -> Self {
+        match side {
+            Side::Provider => Self { to_provider: amount, to_consumer: Stroops::ZERO },
+            Side::Consumer => Self { to_provider: Stroops::ZERO, to_consumer: amount },
+        }
+    }
+
+    /// One side's share.
+    pub const fn share(&self, side: Side) -> Stroops {
+        match side {
+            Side::Provider => self.to_provider,
+            Side::Consumer => self.to_consumer,
+        }
+    }
+
+    /// Whether it divides exactly this amount.
+    pub fn divides(&self, amount: Stroops) -> bool {
+        self.to_provider.plus(self.to_consumer) == Some(amount)
+    }
+
+    /// What is left of both shares once fees are taken from them in proportion; what doesn't divide is the consumer's
+    /// part of the fees. `None` where the fees are more than there is.
+    pub fn after(&self, fees: Stroops) -> Option<Self> {
+        let amount = self.to_provider.plus(self.to_consumer)?;
+        amount.minus(fees)?;
+        let [provider, fee, all] = [self.to_provider, fees, amount].map(|s| i128::from(s.get()));
+        let of_provider = if all == 0 { 0 } else { provider * fee / all };
+        let of_provider = Stroops::new(i64::try_from(of_provider).ok()?)?;
+        let rest = fees.minus(of_provider)?;
+        Some(match self.to_consumer.minus(rest) {
+            Some(to_consumer) => Self { to_provider: self.to_provider.minus(of_provider)?, to_consumer },
+            // The last stroop of the fees, where the consumer's share has none.
+            None => {
+                let short = rest.minus(self.to_consumer)?;
+                let to_provider = self.to_provider.minus(of_provider)?.minus(short)?;
+                Self { to_provider, to_consumer: Stroops::ZERO }
+            }
+        })
+    }
+}
+
+/// What a side holds to be right by its own view of the session; nothing where it can't tell by itself.
+///
+/// The provider claims what it earned and nothing else. The consumer's node concedes what it has seen with its own eyes:
+/// that it was away is the provider's word alone, so its owner decides there.
+pub const fn claim(side: Side, session: Session, amount: Stroops) -> Option<Split> {
+    let Some(end) = session.end() else { return None };
+    match (side, end) {
+        (Side::Consumer, End::ConsumerGone) => None,
+        (_, end) if end.earned() => Some(Split::all_to(Side::Provider, amount)),
+        _ => Some(Split::all_to(Side::Consumer, amount)),
+    }
+}
+
+/// Who opened a dispute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Opening {
+    /// Which side.
+    pub by: Side,
+    /// When, by its own word.
+    pub at: Timestamp,
+    /// What it asks for.
+    pub claim: Split,
+}
+
+/// What one arbiter decided last.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Decision {
+    /// Which arbiter.
+    pub arbiter: ServingKey,
+    /// The higher one of two rules.
+    pub number: u32,
+    /// How the escrow is to be divided.
+    pub split: Split,
+    /// Why.
+    pub note: Note,
+}
+
+/// What is to be settled, and on whose word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settles {
+    /// How the escrow is divided.
+    pub split: Split,
+    /// By a majority of the arbiters, who are paid for it; else by both parties.
+    pub awarded: bool,
+}
+
+/// What a party keeps of the dispute about one binding.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct DisputeRecord {
+    amount: Stroops,
+    majority: u8,
+    state: DisputeState,
+    released: [Option<Split>; 2],
+    opening: Option<Opening>,
+    decisions: Vec<Decision>,
+    decided: Option<Split>,
+    kept: Vec<Vec<u8>>,
+    /// Where one's own chain of evidence stands.
+    pub shown: Chain,
+    /// What of all this its addressees have.
+    pub heard: Heard,
+}
+
+/// What of a dispute its addressees have acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Heard {
+    /// The division that the other party knows this side to sign for.
+    pub released: Option<Split>,
+    /// Whether the other party knows that this side asked the arbiters.
+    pub opening: bool,
+    /// What each arbiter has, in the agreement's order.
+    pub arbiters: Vec<HeardByArbiter>,
+}
+
+/// What one arbiter has acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+pub struct HeardByArbiter {
+    /// Whether it has the case.
+    pub opening: bool,
+    /// How many items of evidence it has.
+    pub evidence: u32,
+}
+
+/// Signed frames of the other side that are kept for the arbiters.
+const MAX_KEPT: usize = 8;
+/// The most bytes of such a frame.
+const MAX_KEPT_BYTES: usize = 1_100;
+
+impl DisputeRecord {
+    /// For an escrow of this amount with so many arbiters.
+    pub fn new(amount: Stroops, arbiters: usize) -> Self {
+        Self {
+            amount,
+            majority: arbiters.div_ceil(2) as u8,
+            state: DisputeState::None,
+            released: [None; 2],
+            opening: None,
+            decisions: Vec::new(),
+            decided: None,
+            kept: Vec::new(),
+            shown: Chain::default(),
+            heard: Heard { arbiters: vec![HeardByArbiter::default(); arbiters], ..Heard::default() },
+        }
+    }
+
+    /// A side gives its word that it signs for this division. A later word of the same side rules.
+    /// `claims` is what this node holds to be right: a word that gives it as much needs no other, and one that gives
+    /// everything never does.
+    pub fn release(&mut self, by: Side, split: Split, own: Side, claims: Option<Split>) -> bool {
+        if !split.divides(self.amount) || self.released[index(by)] == Some(split) {
+            return false;
+        }
+        self.released[index(by)] = Some(split);
+        let gives_all = split.share(other(by)) == self.amount;
+        let agreed = if gives_all { Some(split) } else { self.agreed(own, claims) };
+        if agreed.is_some() {
+            self.released = [agreed; 2];
+            self.step(DisputeEvent::Agree);
+        }
+        true
+    }
+
+    /// The division that both sides agree on: the other's word, where it is one's own too or gives as much as one claims.
+    fn agreed(&self, own: Side, claims: Option<Split>) -> Option<Split> {
+        let theirs = self.released[index(other(own))]?;
+        let enough = claims.is_some_and(|claim| theirs.share(own) >= claim.share(own));
+        (enough || self.released[index(own)] == Some(theirs)).then_some(theirs)
+    }
+
+    /// A side asks the arbiters; whether anything changed. In time is before `dispute_by`.
+    pub fn open(&mut self, opening: Opening) -> bool {
+        let opened = opening.claim.divides(self.amount) && self.step(DisputeEvent::Open);
+        if opened {
+            self.opening.get_or_insert(opening);
+        }
+        opened
+    }
+
+    /// An arbiter of the binding decided; whether anything changed. A majority for one division is an award.
+    pub fn decide(&mut self, decision: Decision) -> bool {
+        if !decision.split.divides(self.amount) {
+            return false;
+        }
+        match self.decisions.iter_mut().find(|d| d.arbiter == decision.arbiter) {
+            Some(known) if known.number >= decision.number => return false,
+            Some(known) => *known = decision.clone(),
+            None => self.decisions.push(decision.clone()),
+        }
+        let agree = self.decisions.iter().filter(|d| d.split == decision.split).count();
+        if agree >= usize::from(self.majority) && self.step(DisputeEvent::Award) {
+            self.decided = Some(decision.split);
+        }
+        true
+    }
+
+    /// `award_by` passed; whether that changes anything.
+    pub fn award_by_passed(&mut self) -> bool {
+        self.step(DisputeEvent::AwardByPassed)
+    }
+
+    /// Keeps a frame that the other side signed, as it came over the stream, for the arbiters.
+    pub fn keep(&mut self, frame: &[u8]) {
+        let known = self.kept.iter().any(|kept| kept == frame);
+        if !known && self.kept.len() < MAX_KEPT && frame.len() <= MAX_KEPT_BYTES {
+            self.kept.push(frame.to_vec());
+        }
+    }
+
+    /// Frames that the other side signed.
+    pub fn kept(&self) -> &[Vec<u8>] {
+        &self.kept
+    }
+
+    fn step(&mut self, event: DisputeEvent) -> bool {
+        let next = self.state.on(event);
+        self.state = next.unwrap_or(self.state);
+        next.is_some()
+    }
+
+    /// Where it stands.
+    pub const fn state(&self) -> DisputeState {
+        self.state
+    }
+
+    /// Who opened it, once somebody has.
+    pub const fn opening(&self) -> Option<&Opening> {
+        self.opening.as_ref()
+    }
+
+    /// What a side gave its word for last.
+    pub const fn released(&self, by: Side) -> Option<Split> {
+        self.released[index(by)]
+    }
+
+    /// What each arbiter decided last.
+    pub fn decisions(&self) -> &[Decision] {
+        &self.decisions
+    }
+
+    /// What can be settled: what the arbiters decided, else what both agree on.
+    pub fn settles(&self) -> Option<Settles> {
+        if let Some(split) = self.decided {
+            return Some(Settles { split, awarded: true });
+        }
+        let [provider, consumer] = self.released;
+        provider.filter(|split| consumer == Some(*split)).map(|split| Settles { split, awarded: false })
+    }
+
+    /// Whether this side signs for a division without arbiters: it gave its word, or it claims no more.
+    pub fn concedes(&self, own: Side, split: Split, claims: Option<Split>) -> bool {
+        let enough = claims.is_some_and(|claim| split.share(own) >= claim.share(own));
+        split.divides(self.amount) && (enough || self.released[index(own)] == Some(split))
+    }
+}
+
+const fn index(side: Side) -> usize {
+    match side {
+        Side::Provider => 0,
+        Side::Consumer => 1,
+    }
+}
+
+/// The other side.
+pub const fn other(side: Side) -> Side {
+    match side {
+        Side::Provider => Side::Consumer,
+        Side::Consumer => Side::Provider,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    const AMOUNT: Stroops = Stroops::whole(20);
+
+    fn split(to_provider: u32) -> Split {
+        Split::of(AMOUNT, Stroops::whole(to_provider)).unwrap()
+    }
+
+    /// Each state with what each event makes of it; events that change nothing are left out.
+    const TABLE: &str = "\
+None: Agree → Released, Open → Opened, Award → Awarded
+Released: Open → Opened, Award → Awarded
+Opened: Agree → Released, Award → Awarded, AwardByPassed → Lapsed
+Awarded:
+Lapsed: Agree → Released, Award → Awarded
+";
+
+    #[test]
+    fn every_state_and_event_is_as_the_table_says() {
+        let mut table = String::new();
+        for state in DisputeState::ALL {
+            let moves: Vec<String> = DisputeEvent::ALL
+                .into_iter()
+                .filter_map(|event| Some(format!(" {event:?} → {:?}", state.on(event)?)))
+                .collect();
+            table += &format!("{state:?}:{}\n", moves.join(","));
+        }
+        assert_eq!(table, TABLE);
+    }
+
+    fn decision(arbiter: u8, number: u32, to_provider: u32) -> Decision {
+        let arbiter = ServingKey::from_bytes([arbiter; 32]);
+        Decision { arbiter, number, split: split(to_provider), note: Note::new("") }
+    }
+
+    fn opening(by: Side) -> Opening {
+        Opening { by, at: Timestamp::from_secs(1), claim: Split::all_to(by, AMOUNT) }
+    }
+
+    #[test]
+    fn a_majority_for_the_same_division_is_an_award_and_fewer_are_none() {
+        for arbiters in [1usize, 3, 5, 7, 9] {
+            let mut record = DisputeRecord::new(AMOUNT, arbiters);
+            assert!(record.open(opening(Side::Provider)));
+            for n in 0..arbiters.div_ceil(2) - 1 {
+                assert!(record.decide(decision(n as u8, 1, 15)));
+                assert_eq!((record.state(), record.settles()), (DisputeState::Opened, None), "{n} of {arbiters}");
+            }
+            assert!(record.decide(decision(100, 1, 5)), "another's opinion doesn't count for it");
+            assert!(record.decide(decision(101, 1, 15)));
+            let expected = if arbiters == 1 { 5 } else { 15 };
+            assert_eq!(record.settles(), Some(Settles { split: split(expected), awarded: true }));
+            assert_eq!(record.state(), DisputeState::Awarded);
+        }
+    }
+
+    #[test]
+    fn an_arbiter_counts_once_and_its_newest_word_rules() {
+        let mut record = DisputeRecord::new(AMOUNT, 3);
+        assert!(record.decide(decision(1, 1, 15)));
+        assert!(!record.decide(decision(1, 1, 15)), "twice");
+        assert!(record.decide(decision(1, 2, 5)));
+        assert!(!record.decide(decision(1, 1, 15)), "late");
+        assert_eq!(record.settles(), None);
+        assert!(record.decide(decision(2, 1, 5)));
+        assert_eq!(record.settles().map(|s| s.split), Some(split(5)));
+        record.decide(decision(3, 1, 15));
+        record.decide(decision(1, 3, 15));
+        assert_eq!(record.settles().map(|s| s.split), Some(split(5)), "an award stands");
+    }
+
+    #[test]
+    fn the_losers_protest_changes_nothing() {
+        let mut record = DisputeRecord::new(AMOUNT, 1);
+        record.open(opening(Side::Provider));
+        record.decide(decision(1, 1, 15));
+        let awarded = record.clone();
+        assert!(!record.open(opening(Side::Consumer)));
+        assert!(!record.award_by_passed());
+        record.release(Side::Consumer, split(0), Side::Provider, Some(split(20)));
+        assert_eq!((record.state(), record.settles()), (awarded.state(), awarded.settles()));
+    }
+
+    #[test]
+    fn a_word_that_gives_all_that_is_claimed_is_an_agreement_and_less_is_an_offer() {
+        let claims = Some(split(20));
+        let mut provider = DisputeRecord::new(AMOUNT, 1);
+        assert!(provider.release(Side::Consumer, split(12), Side::Provider, claims));
+        assert_eq!((provider.state(), provider.settles()), (DisputeState::None, None), "less than claimed");
+        assert!(provider.release(Side::Provider, split(12), Side::Provider, claims), "its owner takes it");
+        assert_eq!(provider.settles(), Some(Settles { split: split(12), awarded: false }));
+        let mut all = DisputeRecord::new(AMOUNT, 1);
+        assert!(all.release(Side::Consumer, split(20), Side::Provider, claims));
+        assert!(!all.release(Side::Consumer, split(20), Side::Provider, claims), "twice");
+        assert_eq!((all.state(), all.settles().map(|s| s.split)), (DisputeState::Released, claims));
+        let mut wrong = DisputeRecord::new(AMOUNT, 1);
+        let more = Split { to_provider: Stroops::whole(21), to_consumer: Stroops::ZERO };
+        assert!(!wrong.release(Side::Consumer, more, Side::Provider, claims));
+        assert_eq!(wrong.settles(), None);
+    }
+
+    #[test]
+    fn who_released_and_falls_silent_can_still_be_taken_to_the_arbiters() {
+        let mut record = DisputeRecord::new(AMOUNT, 1);
+        record.release(Side::Consumer, split(20), Side::Provider, Some(split(20)));
+        assert!(record.open(opening(Side::Provider)));
+        assert_eq!(record.state(), DisputeState::Opened);
+        assert_eq!(record.settles().map(|s| s.awarded), Some(false), "what both agreed on can still be signed");
+        assert!(record.award_by_passed());
+        assert!(record.decide(decision(1, 1, 20)), "late, and before T all the same");
+        assert_eq!(record.settles().map(|s| s.awarded), Some(true));
+    }
+
+    #[test]
+    fn frames_are_kept_once_and_within_bounds() {
+        let mut record = DisputeRecord::new(AMOUNT, 1);
+        for n in 0..20 {
+            record.keep(&[n; 10]);
+            record.keep(&[n; 10]);
+        }
+        record.keep(&[99; MAX_KEPT_BYTES + 1]);
+        assert_eq!(record.kept().len(), MAX_KEPT);
+        assert_eq!(record.kept()[7], [7; 10]);
+    }
+
+    #[test]
+    fn each_side_concedes_what_it_does_not_claim_and_what_it_gave_its_word_for() {
+        let record = DisputeRecord::new(AMOUNT, 1);
+        let (all, nothing) = (split(20), split(0));
+        assert!(record.concedes(Side::Consumer, all, Some(all)), "the consumer's own rule holds");
+        assert!(!record.concedes(Side::Consumer, all, Some(nothing)));
+        assert!(!record.concedes(Side::Consumer, all, None), "it can't tell");
+        assert!(record.concedes(Side::Provider, nothing, Some(nothing)));
+        assert!(!record.concedes(Side::Provider, split(15), Some(all)));
+        let mut record = record;
+        record.release(Side::Consumer, split(15), Side::Consumer, None);
+        assert!(record.concedes(Side::Consumer, split(15), None));
+        assert!(!record.concedes(Side::Consumer, split(16), None));
+    }
+
+    #[test]
+    fn claims_follow_from_the_end_of_the_session_and_nobody_takes_anothers_word_for_its_own_absence() {
+        let of = |side, end| claim(side, Session::Ended(end), AMOUNT);
+        for end in End::ALL {
+            let earned = Some(if end.earned() { split(20) } else { split(0) });
+            assert_eq!(of(Side::Provider, end), earned, "{end:?}");
+            let consumers = if end == End::ConsumerGone { None } else { earned };
+            assert_eq!(of(Side::Consumer, end), consumers, "{end:?}");
+        }
+        for session in Session::all().filter(|s| s.end().is_none()) {
+            assert_eq!(claim(Side::Provider, session, AMOUNT), None);
+            assert_eq!(claim(Side::Consumer, session, AMOUNT), None);
+        }
+    }
+
+    #[test]
+    fn fees_are_taken_from_both_shares_in_proportion_and_no_stroop_is_lost() {
+        let stroops = |n| Stroops::new(n).unwrap();
+        let after = split(15).after(Stroops::whole(1)).unwrap();
+        assert_eq!((after.to_provider, after.to_consumer), (stroops(142_500_000), stroops(47_500_000)));
+        for amount in 1..40 {
+            for to_provider in 0..=amount {
+                let split = Split::of(stroops(amount), stroops(to_provider)).unwrap();
+                for fees in 0..amount {
+                    let after = split.after(stroops(fees)).unwrap();
+                    let sum = after.to_provider.plus(after.to_consumer).and_then(|s| s.plus(stroops(fees)));
+                    assert_eq!(sum, Some(stroops(amount)), "{split:?} − {fees}");
+                    assert!(after.to_provider <= split.to_provider && after.to_consumer <= split.to_consumer);
+                    let exact = i128::from(to_provider) * i128::from(fees) / i128::from(amount);
+                    let taken = i128::from(split.to_provider.get() - after.to_provider.get());
+                    assert!((0..=1).contains(&(taken - exact)), "{split:?} − {fees}");
+                }
+                assert_eq!(split.after(stroops(amount + 1)), None);
+            }
+        }
+        let most = Split::all_to(Side::Provider, Stroops::MAX).after(Stroops::whole(9)).unwrap();
+        assert_eq!(most.to_provider, Stroops::MAX.minus(Stroops::whole(9)).unwrap());
+    }
+}

@@ -1,0 +1,87 @@
+//! What parties and arbiters say to each other about the money of an `arbitrated` escrow.
+//!
+//! A party's frames are signed by its key of the binding, an arbiter's by the key that the agreement names.
+
+use bincode::{Decode, Encode};
+
+use super::{Note, frames};
+use crate::account::{ServingKey, SignerKey};
+use crate::binding::dispute::Split;
+use crate::kind::Kind;
+use crate::limits::MAX_SEALED_EVIDENCE;
+use crate::message::{self, BalanceId, BindingId, Payload};
+use crate::refusal::Refusal;
+use crate::time::Timestamp;
+
+frames! {
+    /// A party gives its word that it signs for this division of the escrow.
+    Released {
+        /// The binding.
+        binding: BindingId,
+        /// How the escrow is divided.
+        split: Split,
+    }
+    /// Whoever was asked to take a case, or to sign, doesn't.
+    Rejected {
+        /// The binding.
+        binding: BindingId,
+        /// Why.
+        note: Note,
+    }
+    /// A party asks the arbiters; goes to each of them, and by them to the other party.
+    Dispute {
+        /// The binding.
+        binding: BindingId,
+        /// When it was opened.
+        at: Timestamp,
+        /// What the party asks for.
+        claim: Split,
+        /// Where the money is.
+        balance: BalanceId,
+        /// The signed agreement.
+        agreement: Vec<u8>,
+    }
+    /// What a party shows an arbiter.
+    Evidence {
+        /// The binding.
+        binding: BindingId,
+        /// The item's number in the party's chain.
+        number: u32,
+        /// The item, sealed to the arbiter.
+        sealed: SealedEvidence,
+    }
+    /// What an arbiter decides; goes to both parties and to the other arbiters.
+    Award {
+        /// The binding.
+        binding: BindingId,
+        /// The higher one of two rules.
+        number: u32,
+        /// How the escrow is divided, before the arbiters' fees.
+        split: Split,
+        /// Why.
+        note: Note,
+    }
+}
+
+/// Sealed evidence of at most [`MAX_SEALED_EVIDENCE`] bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
+pub struct SealedEvidence(Vec<u8>);
+
+impl SealedEvidence {
+    /// Takes sealed bytes; `None` above the bound.
+    pub fn new(bytes: Vec<u8>) -> Option<Self> {
+        (bytes.len() <= MAX_SEALED_EVIDENCE).then_some(Self(bytes))
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<C> Decode<C> for SealedEvidence {
+    fn decode<D: bincode::de::Decoder<Context = C>>(d: &mut D) -> Result<Self, bincode::error::DecodeError> {
+        Self::new(Vec::decode(d)?).ok_or(bincode::error::DecodeError::Other("more sealed evidence than allowed"))
+    }
+}
+bincode::impl_borrow_decode!(SealedEvidence);

@@ -1,0 +1,516 @@
+//! An arbiter's node: its inbox of cases, what the parties show, and its awards.
+//!
+//! A case is taken only where the money that it is about is on the ledger, so filling an inbox costs as much as it locks.
+
+use bincode::{Decode, Encode};
+
+use crate::account::{PeerId, ServingKey};
+use crate::amount::Stroops;
+use crate::binding::agreement::{self, AgreedArbiter, Agreement};
+use crate::binding::dispute::{Decision, Split};
+use crate::binding::evidence::{self, Chain, Evidence as Item, EvidenceError};
+use crate::binding::frames::{self, Ack, Award, Dispute, Evidence, NotNow, Note, Rejected};
+use crate::binding::phase::Side;
+use crate::frame;
+use crate::kind::Kind;
+use crate::limits::{FRAME_TIMEOUT, MAX_CASES, MAX_EVIDENCE_ITEMS};
+use crate::market::command::{Answer, CommandError, CommandId};
+use crate::market::disputes::DisputeWord;
+use crate::market::event::{Ask, Effect, Token};
+use crate::market::{Market, RestoreError, escrows};
+use crate::message::{BalanceId, BindingId, Packed, Signed};
+use crate::network_id::NetworkId;
+use crate::refusal::{Reason, Refusal};
+use crate::stellar::entry::Entry;
+use crate::stellar::ledger_key::Key;
+use crate::step::{Space, Step};
+use crate::time::{Now, Timestamp};
+use core::time::Duration;
+
+/// How long a case is kept after its T.
+const CASE_KEPT: Duration = Duration::from_secs(30 * 86_400);
+
+/// A case that its owner decides.
+#[derive(Debug, Clone)]
+pub struct Case {
+    agreement: Signed<Agreement>,
+    file: CaseFile,
+}
+
+/// What is stored of a case.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+struct CaseFile {
+    /// The opener's frame, as it came.
+    dispute: Vec<u8>,
+    opened_by: Side,
+    taken_at: Timestamp,
+    claims: [Option<Split>; 2],
+    balance: BalanceId,
+    chains: [Chain; 2],
+    award: Option<Given>,
+    /// Whether the party that didn't open knows of the case.
+    opening_heard: bool,
+    /// Which of its awards each party, then each fellow arbiter knows.
+    award_heard: Vec<(ServingKey, u32)>,
+    fellows: Vec<Decision>,
+}
+
+/// An award as its arbiter gave it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Given {
+    /// The highest rules.
+    pub number: u32,
+    /// How the escrow is divided.
+    pub split: Split,
+    /// Why.
+    pub note: Note,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A dispute whose money is being looked for.
+#[derive(Debug)]
+pub struct Looking {
+    token: Token,
+    dispute: Dispute,
+    frame: Vec<u8>,
+    agreement: Signed<Agreement>,
+    by: Side,
+    until: Now,
+}
+
+impl Case {
+    /// The binding.
+    pub fn binding(&self) -> BindingId {
+        agreement::binding_id(&self.agreement)
+    }
+
+    /// What was agreed.
+    pub fn terms(&self) -> &Agreement {
+        self.agreement.body()
+    }
+
+    /// Who opened it.
+    pub const fn opened_by(&self) -> Side {
+        self.file.opened_by
+    }
+
+    /// When this node took it.
+    pub const fn taken_at(&self) -> Timestamp {
+        self.file.taken_at
+    }
+
+    /// Where the money is.
+    pub const fn balance(&self) -> BalanceId {
+        self.file.balance
+    }
+
+    /// What a party asks for, where it said so.
+    pub const fn claim(&self, side: Side) -> Option<Split> {
+        self.file.claims[index(side)]
+    }
+
+    /// How many items a party has shown.
+    pub const fn shown(&self, side: Side) -> u32 {
+        self.file.chains[index(side)].next
+    }
+
+    /// This node's award, once it has given one.
+    pub const fn award(&self) -> Option<&Given> {
+        self.file.award.as_ref()
+    }
+
+    /// What the other arbiters of the binding said.
+    pub fn fellows(&self) -> &[Decision] {
+        &self.file.fellows
+    }
+
+    fn side_of(&self, key: ServingKey) -> Option<Side> {
+        side_of(self.terms(), key)
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        frame::encode(&self.file).expect("a case's parts are bounded well below a stored value's limit")
+    }
+
+    /// Reads what was stored, verifying the messages again.
+    pub(super) fn from_bytes(network: &NetworkId, bytes: &[u8]) -> Result<Self, RestoreError> {
+        let broken = |why: String| RestoreError { what: "case", why };
+        let file: CaseFile = frame::decode(bytes).map_err(|e| broken(e.to_string()))?;
+        let dispute = frames::from_stream(network, &file.dispute).and_then(|packed| packed.open::<Dispute>(network));
+        let dispute = dispute.map_err(|e| broken(e.to_string()))?.into_body();
+        let agreement = read_agreement(network, &dispute).map_err(|e| broken(e.to_string()))?;
+        Ok(Self { agreement, file })
+    }
+}
+
+const fn index(side: Side) -> usize {
+    match side {
+        Side::Provider => 0,
+        Side::Consumer => 1,
+    }
+}
+
+fn side_of(agreement: &Agreement, key: ServingKey) -> Option<Side> {
+    let is = |party| party == key;
+    match (is(agreement.serving_key), is(agreement.consumer_key)) {
+        (true, _) => Some(Side::Provider),
+        (_, true) => Some(Side::Consumer),
+        _ => None,
+    }
+}
+
+/// The agreement inside of a dispute: the binding's own, with every arbiter's engagement.
+fn read_agreement(network: &NetworkId, dispute: &Dispute) -> Result<Signed<Agreement>, Refusal> {
+    let agreement = Packed::new(Kind::Agreement, network, dispute.agreement.clone())?.open::<Agreement>(network)?;
+    if agreement::binding_id(&agreement) != dispute.binding {
+        return Err(Refusal::new(Reason::Malformed, "the dispute is about another binding than its agreement"));
+    }
+    agreement.body().check_engagements(network)?;
+    Ok(agreement)
+}
+
+impl Market {
+    /// The cases of which this node is an arbiter.
+    pub fn cases(&self) -> impl Iterator<Item = &Case> {
+        self.cases.values()
+    }
+
+    /// The case about a binding.
+    pub fn case(&self, binding: &BindingId) -> Option<&Case> {
+        self.cases.get(binding)
+    }
+
+    /// What parties showed about a binding: a party's own node has its own items, an arbiter's both sides'.
+    pub fn evidence(&self, binding: BindingId, side: Side) -> impl Iterator<Item = Item> + '_ {
+        (0..MAX_EVIDENCE_ITEMS)
+            .map_while(move |number| self.evidence.get(&Chain::key(binding, side, number)))
+            .filter_map(|bytes| Item::from_bytes(bytes).ok())
+    }
+
+    /// A dispute comes in: from a party to its arbiter, or through an arbiter to the other party.
+    pub(super) fn dispute_received(
+        &mut self,
+        token: Token,
+        packed: Packed,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) -> Result<Option<Vec<u8>>, Refusal> {
+        let network = self.setup.network;
+        let frame = frames::to_stream(&packed);
+        let dispute = packed.open::<Dispute>(&network)?.into_body();
+        if self.by_binding.contains_key(&dispute.binding) {
+            return self.dispute_received_by_party(dispute, now, step).map(Some);
+        }
+        let agreement = read_agreement(&network, &dispute)?;
+        let stranger = || Refusal::new(Reason::BadSignature, "not signed by a party of the binding");
+        let by = side_of(agreement.body(), dispute.key).ok_or_else(stranger)?;
+        self.own_seat(agreement.body())?;
+        if !dispute.claim.divides(agreement.body().amount) {
+            return Err(Refusal::new(Reason::Malformed, "the claim doesn't divide the escrow"));
+        }
+        let binding = dispute.binding;
+        if let Some(mut case) = self.cases.remove(&binding) {
+            case.file.claims[index(by)].get_or_insert(dispute.claim);
+            self.keep_case(case, step);
+            return Ok(self.case_ack(binding, Kind::Dispute));
+        }
+        let deadline = agreement.body().terms.arbitrated().map(|d| d.dispute_by()).unwrap_or_default();
+        if dispute.at >= deadline || now.timestamp() >= deadline.plus(self.setup.margins.grace) {
+            return Ok(self.case_rejected(binding, "a dispute is opened before dispute_by, and that has passed"));
+        }
+        let open = self.cases.values().filter(|case| !case.is_over(now)).count();
+        if open + self.looking.len() >= MAX_CASES {
+            return Ok(self.case_not_now(binding, "too many cases are open"));
+        }
+        let until = now.plus(FRAME_TIMEOUT);
+        let keys = vec![Key::Balance(dispute.balance)];
+        self.looking.insert(binding, Looking { token, dispute, frame, agreement, by, until });
+        step.then(Effect::Read { ask: Ask::Case(binding), keys });
+        Ok(None)
+    }
+
+    /// The arbiter of a binding that this node is.
+    fn own_seat<'a>(&self, agreement: &'a Agreement) -> Result<&'a AgreedArbiter, Refusal> {
+        let own = self.setup.keys.serving_key();
+        let seat = agreement.arbiters.iter().find(|arbiter| Some(arbiter.key) == own);
+        seat.ok_or_else(|| Refusal::new(Reason::UnknownSeries, "this node is no arbiter of the binding"))
+    }
+
+    /// The money of a dispute was looked for.
+    pub(super) fn case_read(&mut self, binding: BindingId, entries: &[Entry], now: Now, step: &mut Step<Effect>) {
+        let Some(Looking { token, dispute, frame, agreement, by, .. }) = self.looking.remove(&binding) else { return };
+        let terms = agreement.body();
+        let found = entries.iter().any(|entry| match entry {
+            Entry::Balance(state) => {
+                let right = state.id == dispute.balance && state.asset == terms.asset && state.amount == terms.amount;
+                right && escrows::commits_to(state, binding)
+            }
+            _ => false,
+        });
+        let answer = if found {
+            let mut claims = [None; 2];
+            claims[index(by)] = Some(dispute.claim);
+            let file = CaseFile {
+                dispute: frame,
+                opened_by: by,
+                taken_at: now.timestamp(),
+                claims,
+                balance: dispute.balance,
+                chains: [Chain::default(); 2],
+                award: None,
+                opening_heard: false,
+                award_heard: Vec::new(),
+                fellows: Vec::new(),
+            };
+            self.keep_case(Case { agreement, file }, step);
+            self.case_ack(binding, Kind::Dispute)
+        } else {
+            self.case_rejected(binding, "the escrow that it is about is not on the ledger")
+        };
+        step.then(Effect::Respond { token, bytes: answer.unwrap_or_default() });
+    }
+
+    /// The ledger can't be looked at: the party asks again.
+    pub(super) fn case_unreadable(&mut self, binding: BindingId, step: &mut Step<Effect>) {
+        if let Some(looking) = self.looking.remove(&binding) {
+            let bytes = self.case_not_now(binding, "the arbiter can't read the ledger now").unwrap_or_default();
+            step.then(Effect::Respond { token: looking.token, bytes });
+        }
+    }
+
+    fn keep_case(&mut self, case: Case, step: &mut Step<Effect>) {
+        let binding = case.binding();
+        step.batch().put(Space::Case, *binding.as_bytes(), case.to_bytes());
+        self.cases.insert(binding, case);
+    }
+
+    fn case_ack(&self, binding: BindingId, kind: Kind) -> Option<Vec<u8>> {
+        let key = self.setup.keys.serving.as_ref()?;
+        self.frame(Ack { key: ServingKey::of(key), binding, step: kind.number() }, key)
+    }
+
+    fn case_rejected(&self, binding: BindingId, why: &str) -> Option<Vec<u8>> {
+        let key = self.setup.keys.serving.as_ref()?;
+        self.frame(Rejected { key: ServingKey::of(key), binding, note: Note::new(why) }, key)
+    }
+
+    fn case_not_now(&self, binding: BindingId, state: &str) -> Option<Vec<u8>> {
+        let key = self.setup.keys.serving.as_ref()?;
+        self.frame(NotNow { key: ServingKey::of(key), binding, state: Note::new(state) }, key)
+    }
+
+    /// A party shows something.
+    pub(super) fn evidence_received(
+        &mut self,
+        shown: Evidence,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) -> Result<Vec<u8>, Refusal> {
+        let Evidence { key, binding, number, sealed } = shown;
+        let unknown = || Refusal::new(Reason::UnknownSeries, "no case about this binding is here");
+        let case = self.cases.get(&binding).ok_or_else(unknown)?;
+        let side = case.side_of(key).ok_or_else(|| Refusal::new(Reason::BadSignature, "not a party of the case"))?;
+        let chain = case.file.chains[index(side)];
+        let until = case.terms().terms.arbitrated().map(|d| d.award_by()).unwrap_or_default();
+        let answer = if number < chain.next {
+            self.case_ack(binding, Kind::Evidence)
+        } else if case.file.award.is_some() || now.timestamp() >= until {
+            self.case_not_now(binding, "the case is decided, or its time is over")
+        } else if number > chain.next || number >= MAX_EVIDENCE_ITEMS {
+            self.case_not_now(binding, &format!("the next item is number {}", chain.next))
+        } else {
+            match self.open_evidence(binding, side, sealed.as_bytes(), &chain) {
+                Ok(bytes) => {
+                    self.take_evidence(binding, side, bytes, step);
+                    self.case_ack(binding, Kind::Evidence)
+                }
+                Err(why) => self.case_rejected(binding, &why.to_string()),
+            }
+        };
+        answer.ok_or_else(unknown)
+    }
+
+    fn open_evidence(
+        &self,
+        binding: BindingId,
+        side: Side,
+        sealed: &[u8],
+        chain: &Chain,
+    ) -> Result<Vec<u8>, EvidenceError> {
+        let closed = EvidenceError::Sealed(crate::seal::SealError::DoesNotOpen);
+        let secret = self.setup.keys.sealing.as_ref().ok_or(closed)?;
+        evidence::open(secret, binding, side, sealed, chain)
+    }
+
+    fn take_evidence(&mut self, binding: BindingId, side: Side, bytes: Vec<u8>, step: &mut Step<Effect>) {
+        let Some(mut case) = self.cases.remove(&binding) else { return };
+        let chain = &mut case.file.chains[index(side)];
+        let key = Chain::key(binding, side, chain.next);
+        *chain = chain.with(&bytes);
+        step.batch().put(Space::Evidence, key.clone(), bytes.clone());
+        self.evidence.insert(key, bytes);
+        self.keep_case(case, step);
+    }
+
+    /// This node's owner decides a case.
+    pub(super) fn give_award(
+        &mut self,
+        id: CommandId,
+        binding: BindingId,
+        (to_provider, note): (Stroops, Note),
+        now: Now,
+        step: &mut Step<Effect>,
+    ) {
+        let unknown = || CommandError::NotFound {
+            what: "case",
+            id: binding.to_string(),
+            hint: "`tradepost dispute list` shows those that this node decides",
+        };
+        let Some(mut case) = self.cases.remove(&binding) else { return Self::answer(step, id, Err(unknown())) };
+        let done = case.decide(to_provider, note, now);
+        self.keep_case(case, step);
+        self.tend_cases(now, step);
+        Self::answer(step, id, done.map(|()| Answer::Awarded));
+    }
+
+    /// Another arbiter of a case decided.
+    pub(super) fn fellow_award(&mut self, award: Award, step: &mut Step<Effect>) -> Result<Vec<u8>, Refusal> {
+        let unknown = || Refusal::new(Reason::UnknownSeries, "nobody here waits for this award");
+        let case = self.cases.get_mut(&award.binding).ok_or_else(unknown)?;
+        let own = self.setup.keys.serving_key();
+        let fellow = case.terms().arbiters.iter().any(|arbiter| arbiter.key == award.key && Some(award.key) != own);
+        if !fellow || !award.split.divides(case.terms().amount) {
+            return Err(Refusal::new(Reason::BadSignature, "not another arbiter of the binding, or no division of it"));
+        }
+        let decision = Decision { arbiter: award.key, number: award.number, split: award.split, note: award.note };
+        let fellows = &mut case.file.fellows;
+        match fellows.iter_mut().find(|known| known.arbiter == decision.arbiter) {
+            Some(known) if known.number < decision.number => *known = decision,
+            Some(_) => {}
+            None => fellows.push(decision),
+        }
+        if let Some(case) = self.cases.remove(&award.binding) {
+            self.keep_case(case, step);
+        }
+        self.case_ack(award.binding, Kind::Award).ok_or_else(unknown)
+    }
+
+    /// Tells parties and fellow arbiters what they must hear, and forgets what is long over.
+    pub(super) fn tend_cases(&mut self, now: Now, step: &mut Step<Effect>) {
+        self.looking.retain(|_, looking| looking.until > now);
+        let over: Vec<BindingId> =
+            self.cases.values().filter(|case| case.is_forgotten(now)).map(Case::binding).collect();
+        for binding in over {
+            self.forget_case(binding, step);
+        }
+        let own = self.setup.keys.serving_key();
+        let words: Vec<_> = self
+            .cases
+            .values()
+            .filter(|case| !case.is_over(now))
+            .flat_map(|case| case.words(own).into_iter().map(move |word| (case.binding(), word)))
+            .collect();
+        for (binding, (to, peer, word)) in words {
+            let Some(bytes) = self.case_frame(binding, word).filter(|_| self.may_tell(binding, to, now)) else {
+                continue;
+            };
+            self.tell_one(binding, to, peer, word, bytes, step);
+        }
+    }
+
+    fn case_frame(&self, binding: BindingId, word: DisputeWord) -> Option<Vec<u8>> {
+        let (case, key) = (self.cases.get(&binding)?, self.setup.keys.serving.as_ref()?);
+        match word {
+            DisputeWord::Opening => Some(case.file.dispute.clone()),
+            DisputeWord::Award(_) => {
+                let Given { number, split, note, .. } = case.file.award.clone()?;
+                self.frame(Award { key: ServingKey::of(key), binding, number, split, note }, key)
+            }
+            DisputeWord::Released(_) | DisputeWord::Evidence(_) => None,
+        }
+    }
+
+    fn forget_case(&mut self, binding: BindingId, step: &mut Step<Effect>) {
+        self.cases.remove(&binding);
+        step.batch().delete(Space::Case, *binding.as_bytes());
+        for (side, number) in
+            [Side::Provider, Side::Consumer].into_iter().flat_map(|s| (0..MAX_EVIDENCE_ITEMS).map(move |n| (s, n)))
+        {
+            let key = Chain::key(binding, side, number);
+            if self.evidence.remove(&key).is_some() {
+                step.batch().delete(Space::Evidence, key);
+            }
+        }
+    }
+
+    /// Somebody has what a case's arbiter said, or not yet.
+    pub(super) fn case_word_answered(
+        &mut self,
+        binding: BindingId,
+        to: ServingKey,
+        word: DisputeWord,
+        heard: bool,
+        step: &mut Step<Effect>,
+    ) {
+        let Some(mut case) = self.cases.remove(&binding) else { return };
+        match word {
+            DisputeWord::Opening if heard => case.file.opening_heard = true,
+            DisputeWord::Award(number) if heard => {
+                let known = &mut case.file.award_heard;
+                known.retain(|(key, _)| *key != to);
+                known.push((to, number));
+            }
+            _ => return drop(self.cases.insert(binding, case)),
+        }
+        self.keep_case(case, step);
+    }
+}
+
+impl Case {
+    fn timeout_at(&self) -> Timestamp {
+        self.terms().terms.refund_at().unwrap_or_default()
+    }
+
+    /// Whether nothing can be decided any more.
+    pub fn is_over(&self, now: Now) -> bool {
+        now.timestamp() >= self.timeout_at()
+    }
+
+    fn is_forgotten(&self, now: Now) -> bool {
+        now.timestamp() >= self.timeout_at().plus(CASE_KEPT)
+    }
+
+    fn decide(&mut self, to_provider: Stroops, note: Note, now: Now) -> Result<(), CommandError> {
+        let amount = self.terms().amount;
+        let more = || CommandError::NotNow(format!("the escrow holds {}, the provider can't get more", amount.coins()));
+        let split = Split::of(amount, to_provider).ok_or_else(more)?;
+        if self.is_over(now) {
+            return Err(CommandError::NotNow("T has passed: the escrow is the timeout beneficiary's".into()));
+        }
+        let number = self.file.award.as_ref().map_or(1, |given| given.number.saturating_add(1));
+        self.file.award = Some(Given { number, split, note, at: now.timestamp() });
+        Ok(())
+    }
+
+    /// Who must hear what next.
+    fn words(&self, own: Option<ServingKey>) -> Vec<(ServingKey, PeerId, DisputeWord)> {
+        let terms = self.terms();
+        let parties = [(terms.serving_key, &terms.provider_peer), (terms.consumer_key, &terms.consumer_peer)];
+        let mut words = Vec::new();
+        if !self.file.opening_heard {
+            let (key, peer) = parties[1 - index(self.file.opened_by)];
+            words.push((key, peer.clone(), DisputeWord::Opening));
+        }
+        let Some(number) = self.file.award.as_ref().map(|given| given.number) else { return words };
+        let told = |key: ServingKey| self.file.award_heard.contains(&(key, number));
+        let fellows = terms.arbiters.iter().filter(|arbiter| Some(arbiter.key) != own);
+        for (key, peer) in parties.into_iter().chain(fellows.map(|arbiter| (arbiter.key, &arbiter.peer))) {
+            let waits = words.iter().any(|(to, ..)| *to == key);
+            if !waits && !told(key) {
+                words.push((key, peer.clone(), DisputeWord::Award(number)));
+            }
+        }
+        words
+    }
+}

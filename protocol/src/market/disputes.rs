@@ -1,0 +1,509 @@
+//! The money of an `arbitrated` binding, on a party's side: released, taken to the arbiters, awarded.
+
+use rand_core::CryptoRng;
+
+use crate::account::{PeerId, ServingKey};
+use crate::amount::Stroops;
+use crate::binding::dispute::{self, Decision, DisputeState, Opening, Split};
+use crate::binding::evidence::{self, Attachment, Chain};
+use crate::binding::frames::{self, Ack, Award, Dispute, Evidence, Rejected, Released, SealedEvidence};
+use crate::binding::negotiation::Negotiation;
+use crate::binding::phase::Side;
+use crate::binding::trade::Trade;
+use crate::escrow::outcome::EscrowState;
+use crate::kind::Kind;
+use crate::limits::MAX_EVIDENCE_ITEMS;
+use crate::market::Market;
+use crate::market::command::{Answer, CommandError, CommandId};
+use crate::market::event::{Call, Effect};
+use crate::message::{BindingId, MessageId, Packed};
+use crate::refusal::{Reason, Refusal};
+use crate::step::{Space, Step};
+use crate::time::Now;
+
+/// The pause before a word is repeated that wasn't answered grows to the heartbeat's interval times two to this.
+const MAX_PAUSE_DOUBLINGS: u32 = 5;
+
+/// One word on its way to one addressee; the next one waits for it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Outgoing {
+    sending: bool,
+    tries: u32,
+    retry_at: Now,
+}
+
+/// What an addressee of a dispute must hear next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DisputeWord {
+    /// What this side signs for.
+    Released(Split),
+    /// That this side asks the arbiters.
+    Opening,
+    /// An item of evidence.
+    Evidence(u32),
+    /// An arbiter's award of this number.
+    Award(u32),
+}
+
+impl DisputeWord {
+    /// The kind of its frame, which an acknowledgement names.
+    pub(super) const fn kind(self) -> Kind {
+        match self {
+            Self::Released(_) => Kind::Released,
+            Self::Opening => Kind::Dispute,
+            Self::Evidence(_) => Kind::Evidence,
+            Self::Award(_) => Kind::Award,
+        }
+    }
+}
+
+impl Market {
+    /// What this node's side holds to be right about a binding's money.
+    pub(super) fn claims(trade: &Trade) -> Option<Split> {
+        let amount = trade.terms()?.amount;
+        match trade.escrow() {
+            EscrowState::Refused(_) => Some(Split::all_to(Side::Consumer, amount)),
+            _ => dispute::claim(trade.state.side, trade.state.session, amount),
+        }
+    }
+
+    /// Does what is due about a binding's money: concedes what isn't claimed, asks the arbiters where the timeout would
+    /// favour the other side, and tells whoever must hear of it.
+    pub(super) fn drive_dispute(
+        &mut self,
+        trade: &mut Trade,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let Some(deadlines) = trade.terms().and_then(|a| a.terms.arbitrated()).copied() else { return };
+        let stands = matches!(trade.escrow(), EscrowState::Locked | EscrowState::Refused(_));
+        if !stands || trade.state.timed_out || trade.state.negotiation != Negotiation::Agreed {
+            return;
+        }
+        let amount = trade.terms().map_or(Stroops::ZERO, |a| a.amount);
+        let (own, claims) = (trade.state.side, Self::claims(trade));
+        if let (Some(record), Some(claim)) = (&mut trade.state.dispute, claims)
+            && claim.share(own).is_zero()
+            && record.released(own).is_none()
+        {
+            record.release(own, claim, own, claims);
+        }
+        let lead = deadlines.dispute_by().minus(self.setup.margins.dispute_lead);
+        let time = now.timestamp();
+        if time >= lead && time < deadlines.dispute_by() && Self::must_open(trade, claims) {
+            self.open_dispute(trade, claims.unwrap_or(Split::all_to(own, amount)), now, step);
+        }
+        if let Some(record) = trade.state.dispute.as_mut().filter(|_| time >= deadlines.award_by()) {
+            record.award_by_passed();
+        }
+        self.tell_of_dispute(trade, now, rng, step);
+    }
+
+    /// Whether this side loses at T what it holds to be its own.
+    fn must_open(trade: &Trade, claims: Option<Split>) -> bool {
+        let own = trade.state.side;
+        let favoured = match trade.terms().is_some_and(|a| a.pay_unless_disputed) {
+            true => Side::Provider,
+            false => Side::Consumer,
+        };
+        let quiet = trade
+            .state
+            .dispute
+            .as_ref()
+            .is_some_and(|record| matches!(record.state(), DisputeState::None | DisputeState::Released));
+        favoured != own && quiet && claims.is_some_and(|claim| !claim.share(own).is_zero())
+    }
+
+    /// Asks the arbiters, and shows them what this node knows.
+    pub(super) fn open_dispute(&mut self, trade: &mut Trade, claim: Split, now: Now, step: &mut Step<Effect>) -> bool {
+        let (by, at) = (trade.state.side, now.timestamp());
+        let opened = trade.state.dispute.as_mut().is_some_and(|record| record.open(Opening { by, at, claim }));
+        if opened {
+            self.show_what_is_known(trade, now, step);
+        }
+        opened
+    }
+
+    /// The first item of evidence is the node's own: what it saw, and what the other side signed.
+    fn show_what_is_known(&mut self, trade: &mut Trade, now: Now, step: &mut Step<Effect>) {
+        let Some(record) = trade.state.dispute.as_ref().filter(|record| record.shown.next == 0) else { return };
+        let attachment = |bytes: &Vec<u8>| {
+            let kind = bytes.first().copied().and_then(Kind::from_number);
+            let name = kind.map_or("frame", Kind::name);
+            Attachment { name: format!("{name}, signed by the other side"), bytes: bytes.clone() }
+        };
+        let attachments = record.kept().iter().map(attachment).collect();
+        let text = what_is_known(trade);
+        if let Err(error) = self.show(trade, text, attachments, now, step) {
+            trade.state.note = Some(frames::Note::new(error.to_string()));
+        }
+    }
+
+    /// Adds an item to this side's evidence.
+    pub(super) fn show(
+        &mut self,
+        trade: &mut Trade,
+        text: String,
+        attachments: Vec<Attachment>,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) -> Result<u32, CommandError> {
+        let (Some(binding), Some(record)) = (trade.binding(), trade.state.dispute.as_mut()) else {
+            return Err(CommandError::NotNow("the binding's escrow has no arbiters".into()));
+        };
+        if record.shown.next >= MAX_EVIDENCE_ITEMS {
+            return Err(CommandError::NotNow(format!("all {MAX_EVIDENCE_ITEMS} items of evidence are shown already")));
+        }
+        let Chain { next: number, last: previous } = record.shown;
+        let item = evidence::Evidence { number, previous, at: now.timestamp(), text, attachments };
+        let bytes = item.to_bytes().map_err(|e| CommandError::NotNow(e.to_string()))?;
+        record.shown = record.shown.with(&bytes);
+        let key = Chain::key(binding, trade.state.side, number);
+        step.batch().put(Space::Evidence, key.clone(), bytes.clone());
+        self.evidence.insert(key, bytes);
+        Ok(number)
+    }
+
+    /// What each addressee must hear next.
+    fn dispute_words(trade: &Trade) -> Vec<(ServingKey, PeerId, DisputeWord)> {
+        let (Some(record), Some(agreement), Some(other)) =
+            (&trade.state.dispute, trade.terms(), Self::other_key(trade))
+        else {
+            return Vec::new();
+        };
+        let own = trade.state.side;
+        let opened_here = record.opening().is_some_and(|opening| opening.by == own);
+        let mut words = Vec::new();
+        match record.released(own) {
+            Some(split) if record.heard.released != Some(split) => {
+                words.push((other, trade.state.peer.clone(), DisputeWord::Released(split)));
+            }
+            _ if opened_here && !record.heard.opening => {
+                words.push((other, trade.state.peer.clone(), DisputeWord::Opening));
+            }
+            _ => {}
+        }
+        if record.opening().is_none() || record.state() == DisputeState::Awarded {
+            return words;
+        }
+        for (arbiter, heard) in agreement.arbiters.iter().zip(&record.heard.arbiters) {
+            let word = if opened_here && !heard.opening {
+                DisputeWord::Opening
+            } else if heard.evidence < record.shown.next {
+                DisputeWord::Evidence(heard.evidence)
+            } else {
+                continue;
+            };
+            words.push((arbiter.key, arbiter.peer.clone(), word));
+        }
+        words
+    }
+
+    fn tell_of_dispute(&mut self, trade: &mut Trade, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
+        let Some(binding) = trade.binding() else { return };
+        for (to, peer, word) in Self::dispute_words(trade) {
+            if !self.may_tell(binding, to, now) {
+                continue;
+            }
+            if let Some(bytes) = self.dispute_frame(trade, to, word, rng) {
+                self.tell_one(binding, to, peer, word, bytes, step);
+            }
+        }
+    }
+
+    pub(super) fn may_tell(&self, binding: BindingId, to: ServingKey, now: Now) -> bool {
+        self.outgoing.get(&(binding, to)).is_none_or(|out| !out.sending && now >= out.retry_at)
+    }
+
+    pub(super) fn tell_one(
+        &mut self,
+        binding: BindingId,
+        to: ServingKey,
+        peer: PeerId,
+        word: DisputeWord,
+        bytes: Vec<u8>,
+        step: &mut Step<Effect>,
+    ) {
+        self.outgoing.entry((binding, to)).or_default().sending = true;
+        step.then(Effect::Send { peer, call: Call::Dispute { binding, to, word }, bytes });
+    }
+
+    fn dispute_frame(
+        &self,
+        trade: &Trade,
+        to: ServingKey,
+        word: DisputeWord,
+        rng: &mut dyn CryptoRng,
+    ) -> Option<Vec<u8>> {
+        let (own, binding, agreement) = (self.own_key(trade)?, trade.binding()?, trade.agreement.as_ref()?);
+        let (key, side) = (ServingKey::of(&own), trade.state.side);
+        match word {
+            DisputeWord::Released(split) => self.frame(Released { key, binding, split }, &own),
+            DisputeWord::Opening => {
+                let Opening { at, claim, .. } = *trade.state.dispute.as_ref()?.opening()?;
+                let (balance, agreement) = (trade.state.balance?, agreement.packed().bytes().to_vec());
+                self.frame(Dispute { key, binding, at, claim, balance, agreement }, &own)
+            }
+            DisputeWord::Evidence(number) => {
+                let arbiter = agreement.body().arbiters.iter().find(|a| a.key == to)?;
+                let bytes = self.evidence.get(&Chain::key(binding, side, number))?;
+                let sealed = evidence::seal(rng, &arbiter.sealing, binding, side, bytes).ok()?;
+                self.frame(Evidence { key, binding, number, sealed: SealedEvidence::new(sealed)? }, &own)
+            }
+            DisputeWord::Award(_) => None,
+        }
+    }
+
+    /// An addressee answers, or doesn't. Whether it has the word now.
+    pub(super) fn word_acknowledged(
+        &mut self,
+        (binding, to, word): (BindingId, ServingKey, DisputeWord),
+        result: Result<Vec<u8>, String>,
+        now: Now,
+    ) -> (bool, Option<String>) {
+        let bytes = result.ok().filter(|bytes| !bytes.is_empty());
+        let ack = bytes.as_ref().and_then(|bytes| self.open_answer::<Ack>(bytes));
+        let heard = ack.is_some_and(|a| (a.key, a.binding, a.step) == (to, binding, word.kind().number()));
+        let refused = bytes.as_ref().and_then(|bytes| self.open_answer::<Rejected>(bytes));
+        let refused = refused.filter(|r| (r.key, r.binding) == (to, binding)).map(|r| r.note.to_string());
+        let out = self.outgoing.entry((binding, to)).or_default();
+        out.sending = false;
+        out.tries = if heard { 0 } else { out.tries.saturating_add(1) };
+        let pause = self.setup.margins.heartbeat_every * (1 << out.tries.min(MAX_PAUSE_DOUBLINGS));
+        out.retry_at = if heard { now } else { now.plus(pause) };
+        (heard, refused)
+    }
+
+    /// An addressee of a party's word answers.
+    pub(super) fn dispute_answered(
+        &mut self,
+        call: (BindingId, ServingKey, DisputeWord),
+        result: Result<Vec<u8>, String>,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) {
+        let (binding, to, word) = call;
+        let (heard, refused) = self.word_acknowledged(call, result, now);
+        if self.cases.contains_key(&binding) {
+            return self.case_word_answered(binding, to, word, heard, step);
+        }
+        let Some(request) = self.by_binding.get(&binding).copied() else { return };
+        self.with_trade(request, step, |_, trade, _| {
+            let place = trade.terms().and_then(|a| a.arbiters.iter().position(|a| a.key == to));
+            if let (Some(why), Some(_)) = (refused, place) {
+                trade.state.note = Some(frames::Note::new(format!("an arbiter doesn't take the case: {why}")));
+            }
+            let Some(record) = trade.state.dispute.as_mut().filter(|_| heard) else { return };
+            match (word, place) {
+                (DisputeWord::Released(split), None) => record.heard.released = Some(split),
+                (DisputeWord::Opening, None) => record.heard.opening = true,
+                (DisputeWord::Opening, Some(place)) => record.heard.arbiters[place].opening = true,
+                (DisputeWord::Evidence(number), Some(place)) => {
+                    let known = &mut record.heard.arbiters[place].evidence;
+                    *known = (*known).max(number + 1);
+                }
+                _ => {}
+            }
+        });
+    }
+
+    /// The other party signs for a division.
+    pub(super) fn released_received(
+        &mut self,
+        packed: Packed,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) -> Result<Vec<u8>, Refusal> {
+        let (network, bytes) = (self.setup.network, frames::to_stream(&packed));
+        let released = packed.open::<Released>(&network)?.into_body();
+        let request = self.trade_of(released.binding, released.key)?;
+        let answer = self.with_trade(request, step, |market, trade, _| {
+            trade.volatile.heard_at = now;
+            let (own, claims) = (trade.state.side, Self::claims(trade));
+            let amount = trade.terms()?.amount;
+            let fits = !trade.state.timed_out && released.split.divides(amount);
+            let record = trade.state.dispute.as_mut().filter(|_| fits)?;
+            record.keep(&bytes);
+            record.release(dispute::other(own), released.split, own, claims);
+            market.ack(trade, Kind::Released)
+        });
+        answer.flatten().ok_or_else(no_dispute)
+    }
+
+    /// The other party asks the arbiters; its own word, whoever brings it.
+    pub(super) fn dispute_received_by_party(
+        &mut self,
+        dispute: Dispute,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) -> Result<Vec<u8>, Refusal> {
+        let request = self.trade_of(dispute.binding, dispute.key)?;
+        let answer = self.with_trade(request, step, |market, trade, step| {
+            let deadlines = trade.terms()?.terms.arbitrated().copied()?;
+            let by = dispute::other(trade.state.side);
+            let record = trade.state.dispute.as_mut()?;
+            let opening = Opening { by, at: dispute.at, claim: dispute.claim };
+            let in_time = now.timestamp() < deadlines.award_by() && dispute.at < deadlines.dispute_by();
+            let known = record.opening().is_some();
+            let taken = known || (in_time && record.open(opening));
+            if !taken {
+                return market.not_now(trade);
+            }
+            market.show_what_is_known(trade, now, step);
+            market.ack(trade, Kind::Dispute)
+        });
+        answer.flatten().ok_or_else(no_dispute)
+    }
+
+    /// An arbiter of one of this node's bindings decided.
+    pub(super) fn award_received(&mut self, award: Award, step: &mut Step<Effect>) -> Result<Vec<u8>, Refusal> {
+        let request = self.by_binding.get(&award.binding).copied();
+        let Some(request) = request else { return self.fellow_award(award, step) };
+        let answer = self.with_trade(request, step, |market, trade, _| {
+            trade.terms()?.arbiters.iter().find(|arbiter| arbiter.key == award.key)?;
+            let record = trade.state.dispute.as_mut()?;
+            let decision = Decision { arbiter: award.key, number: award.number, split: award.split, note: award.note };
+            let known = record.decisions().contains(&decision);
+            let newer = record.decisions().iter().any(|d| d.arbiter == decision.arbiter && d.number > decision.number);
+            if !known && !newer && !record.decide(decision) {
+                return market.not_now(trade);
+            }
+            market.ack(trade, Kind::Award)
+        });
+        answer.flatten().ok_or_else(|| Refusal::new(Reason::BadSignature, "not one of the binding's arbiters"))
+    }
+
+    /// A user signs for a division.
+    pub(super) fn release_command(
+        &mut self,
+        id: CommandId,
+        request: MessageId,
+        to_provider: Option<Stroops>,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let done = self.with_disputable(request, step, |_, trade, amount, _| {
+            let own = trade.state.side;
+            let split = divided(amount, to_provider, dispute::other(own))?;
+            let claims = Self::claims(trade);
+            if let Some(record) = &mut trade.state.dispute {
+                record.release(own, split, own, claims);
+            }
+            Ok(Answer::Released)
+        });
+        self.drive(request, now, rng, step);
+        Self::answer(step, id, done);
+    }
+
+    /// A user asks the arbiters.
+    pub(super) fn open_command(
+        &mut self,
+        id: CommandId,
+        request: MessageId,
+        (to_provider, text): (Option<Stroops>, String),
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let done = self.with_disputable(request, step, |market, trade, amount, step| {
+            let claim = divided(amount, to_provider, trade.state.side)?;
+            let deadline = trade.terms().and_then(|a| a.terms.arbitrated()).map(|d| d.dispute_by());
+            if deadline.is_none_or(|by| now.timestamp() >= by) {
+                return Err(CommandError::NotNow("dispute_by has passed: the timeout decides now".into()));
+            }
+            if !market.open_dispute(trade, claim, now, step) {
+                let state = trade.state.dispute.as_ref().map_or("", |record| record.state().as_str());
+                return Err(CommandError::NotNow(format!("the dispute is {state} already")));
+            }
+            if !text.is_empty() {
+                market.show(trade, text, Vec::new(), now, step)?;
+            }
+            Ok(Answer::Disputed)
+        });
+        self.drive(request, now, rng, step);
+        Self::answer(step, id, done);
+    }
+
+    /// A user shows the arbiters something.
+    pub(super) fn show_command(
+        &mut self,
+        id: CommandId,
+        request: MessageId,
+        (text, attachments): (String, Vec<Attachment>),
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let done = self.with_disputable(request, step, |market, trade, _, step| {
+            if trade.state.dispute.as_ref().is_none_or(|record| record.opening().is_none()) {
+                return Err(CommandError::NotNow(
+                    "nobody has asked the arbiters yet: `tradepost dispute open` does".into(),
+                ));
+            }
+            market.show(trade, text, attachments, now, step).map(Answer::Shown)
+        });
+        self.drive(request, now, rng, step);
+        Self::answer(step, id, done);
+    }
+
+    /// Lets `change` work on a binding whose money the arbiters may still be asked about.
+    fn with_disputable(
+        &mut self,
+        request: MessageId,
+        step: &mut Step<Effect>,
+        change: impl FnOnce(&mut Self, &mut Trade, Stroops, &mut Step<Effect>) -> Result<Answer, CommandError>,
+    ) -> Result<Answer, CommandError> {
+        let unknown = || CommandError::NotFound {
+            what: "binding",
+            id: request.to_string(),
+            hint: "`tradepost binding list` shows this node's",
+        };
+        let done = self.with_trade(request, step, |market, trade, step| {
+            let amount = trade.terms().map_or(Stroops::ZERO, |a| a.amount);
+            if trade.state.dispute.is_none() {
+                return Err(CommandError::NotNow("the binding's escrow has no arbiters".into()));
+            }
+            let stands = matches!(trade.escrow(), EscrowState::Locked | EscrowState::Refused(_));
+            if !stands || trade.state.timed_out {
+                return Err(CommandError::NotNow(format!(
+                    "the binding is {}: there is nothing to decide",
+                    trade.phase()
+                )));
+            }
+            change(market, trade, amount, step)
+        });
+        done.unwrap_or_else(|| Err(unknown()))
+    }
+
+    /// Forgets the pauses of what is over.
+    pub(super) fn tend_outgoing(&mut self) {
+        let (trades, by_binding, cases) = (&self.trades, &self.by_binding, &self.cases);
+        self.outgoing.retain(|(binding, _), _| {
+            let trade = by_binding.get(binding).and_then(|request| trades.get(request));
+            cases.contains_key(binding) || trade.is_some_and(|trade| !trade.phase().is_final())
+        });
+    }
+}
+
+/// So much for the provider, or everything for one side.
+fn divided(amount: Stroops, to_provider: Option<Stroops>, otherwise: Side) -> Result<Split, CommandError> {
+    let Some(share) = to_provider else { return Ok(Split::all_to(otherwise, amount)) };
+    let more = || CommandError::NotNow(format!("the escrow holds {}, the provider can't get more", amount.coins()));
+    Split::of(amount, share).ok_or_else(more)
+}
+
+fn no_dispute() -> Refusal {
+    Refusal::new(Reason::UnknownSeries, "there is no dispute to be had about this binding here")
+}
+
+/// What this node knows of a binding, for people.
+fn what_is_known(trade: &Trade) -> String {
+    let side = trade.state.side.as_str();
+    let ended = trade.state.session.end().map_or("the session has not ended", |end| end.as_str());
+    let since = trade.state.active_since.map_or("it never became active".to_owned(), |at| format!("active since {at}"));
+    let units = trade.request.body().units;
+    let note = trade.state.note.as_ref().map_or(String::new(), |note| format!("; {note}"));
+    format!("By the {side}'s node: {ended}; {since}; {} of {units} units used{note}.", trade.state.used)
+}
