@@ -32,6 +32,7 @@ mod g52_a_backup_restored_elsewhere_finishes_an_open_trade;
 mod g52_over_processes;
 mod g54_over_processes;
 mod g54_the_key_alone_finds_what_is_locked;
+mod g55_no_reserve_stays_locked_after_t;
 mod g56_a_network_that_is_reset_is_archived_and_said;
 mod one_account_does_many_things_at_once;
 mod one_trade_settles;
