@@ -62,10 +62,13 @@ impl RpcLedger {
     }
 
     fn alone(&self) -> LedgerError {
-        let (ready, all) = (self.endpoints.ready(), self.endpoints.places());
-        let alone =
-            ready.first().map_or_else(|| "none".to_owned(), |place| self.endpoints.of(*place).name().to_owned());
-        let fault = all.filter(|place| !ready.contains(place)).find_map(|place| self.endpoints.fault(place));
+        // Whose fault it is stays known while it may be asked again.
+        let faulty = |place: &Place| self.endpoints.fault(*place).is_some();
+        let ready = self.endpoints.ready();
+        let well = ready.iter().find(|place| !faulty(place)).or(ready.first()).copied();
+        let alone = well.map_or_else(|| "none".to_owned(), |place| self.endpoints.of(place).name().to_owned());
+        let mut others = self.endpoints.places().filter(|place| Some(*place) != well);
+        let fault = others.find_map(|place| self.endpoints.fault(place));
         LedgerError::Alone { alone, fault: fault.map(Box::new) }
     }
 

@@ -68,7 +68,9 @@ async fn one_that_is_down_is_noticed_and_another_stands_in_until_it_answers_agai
     let first =
         serving(&at, move |_, _| is_down.load(Ordering::SeqCst).then(|| Reply::Http(503, "", Vec::new()))).await;
     let second = serving(&at, fine).await;
-    let ledger = connect(&[&first, &second]).await;
+    let mut config = config(&[&first, &second]);
+    (config.patience.first_pause, config.patience.longest_rest) = (Duration::from_secs(2), Duration::from_secs(2));
+    let ledger = RpcLedger::connect(config, PASSPHRASE).await.unwrap();
     assert_eq!(ledger.endpoint_name(), first.url);
     down.store(true, Ordering::SeqCst);
     assert_eq!(ledger.entries(&[account_key(1), account_key(2)]).await.unwrap().entries.len(), 2);
