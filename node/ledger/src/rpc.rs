@@ -98,10 +98,12 @@ impl RpcLedger {
         self.endpoints.health()
     }
 
-    /// How the endpoint is called that is asked next: scheme, host and port.
+    /// How the endpoint is called that serves, which is the first that did when it was asked last: scheme, host and port.
     pub fn endpoint_name(&self) -> &str {
         let first = self.endpoints.places().find(|place| !self.endpoints.is_dropped(*place));
-        let place = self.endpoints.ready().first().copied().or(first);
+        let ready = self.endpoints.ready();
+        let serves = ready.iter().find(|place| self.endpoints.fault(**place).is_none());
+        let place = serves.or(ready.first()).copied().or(first);
         place.map_or("", |place| self.endpoints.of(place).name())
     }
 
