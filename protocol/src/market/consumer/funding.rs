@@ -30,12 +30,12 @@ impl Market {
                 self.tell_user(trade.request_id(), Err(error), step);
             }
             EscrowState::None if trade.state.session.end().is_some() => self.no_longer_want(Purpose::Fund { binding }),
-            EscrowState::None if trade.state.funding.is_none() && trade.volatile.reached => {
-                // An agreement to a published request comes long after its pre-checks: no money moves on a ledger that
-                // stands still.
-                if self.precheck_clock(now).is_ok() {
-                    self.want(Purpose::Fund { binding });
-                }
+            // An agreement to a published request comes long after its pre-checks: no money moves on a ledger that stands
+            // still.
+            EscrowState::None
+                if trade.state.funding.is_none() && trade.volatile.reached && self.precheck_clock(now).is_ok() =>
+            {
+                self.want(Purpose::Fund { binding });
             }
             EscrowState::Free if trade.state.handed != Handed::Accepted && over => {
                 trade.negotiate(NegotiationEvent::NothingFunded);
