@@ -7,7 +7,7 @@ use crate::binding::frames::Note;
 use crate::binding::negotiation::{Negotiation, NegotiationEvent};
 use crate::binding::phase::Side;
 use crate::binding::trade::Trade;
-use crate::escrow::outcome::{Change, EscrowState, Observation, Taken};
+use crate::escrow::outcome::{Change, EscrowState, EscrowWatch, Observation, Taken};
 use crate::intent::queue::TxStatus;
 use crate::intent::{IntentOutcome, Purpose};
 use crate::limits::MAX_KEYS_PER_READ;
@@ -131,6 +131,7 @@ impl Market {
                     (Some(_), None) => return,
                     // One's own transaction tells exactly what became of it, and that is on its way.
                     _ if market.closing_is_open(trade) => return,
+                    _ if market.gave_back(trade, at) => Observation::Taken(Taken::ByBeneficiary),
                     // Whoever was off all the while can't tell an escrow that never was from one that is over.
                     _ => match Self::unseen_funding(trade, at) {
                         Some(hash) => return step.then(Effect::AskStatus { hash }),
@@ -209,6 +210,19 @@ impl Market {
             (Purpose::GiveBack { binding }, Taken::ByBeneficiary),
             (Purpose::Refund { binding }, Taken::ByBeneficiary),
         ]
+    }
+
+    /// Whether this provider itself must have given back what is gone: before T nobody else can take it, and what wasn't
+    /// earned it never collects. So it needs no history of its transactions, which an endpoint may not have.
+    fn gave_back(&self, trade: &Trade, at: LedgerPoint) -> bool {
+        let Some(terms) = trade.terms() else { return false };
+        let seen = trade.state.escrow.as_ref().and_then(EscrowWatch::last_seen);
+        trade.state.side == Side::Provider
+            && self.setup.keys.account_id() == Some(terms.recipient)
+            && trade.state.session.end().is_some_and(|end| !end.earned())
+            && *trade.escrow() == EscrowState::Locked
+            && seen.is_some_and(|seen| seen.sequence < at.sequence)
+            && terms.terms.refund_at().is_some_and(|t| at.close_time < t)
     }
 
     fn taken_by_own(&self, trade: &Trade) -> Option<Taken> {

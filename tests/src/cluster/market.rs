@@ -105,7 +105,8 @@ impl Market {
         let setup = Setup { bootstrap, keys: true, ..Setup::default() };
         let seller = Setup { rpc_url: Some(gate.url()), config, ..setup.clone() };
         let words = Mnemonic::generate(Words::Twelve).expect("random bytes").phrase().as_str().to_owned();
-        let buyer = Setup { mnemonic: Some(words.clone()), ..setup };
+        // Tests lock what they like under `timed`.
+        let buyer = Setup { mnemonic: Some(words.clone()), config: "max_timed = \"1000\"\n".to_owned(), ..setup };
         nodes.add_all(&[(SELLER, seller), (BUYER, buyer)]).await?;
         nodes.run_all(&[SELLER, BUYER]).await?;
         let (seller, buyer) = (Actor::of(nodes.node(SELLER)?)?, Actor::of(nodes.node(BUYER)?)?);
