@@ -15,6 +15,7 @@ pub mod init;
 pub mod man;
 pub mod message;
 pub mod offering;
+mod paging;
 pub mod peers;
 pub mod recover;
 pub mod request;

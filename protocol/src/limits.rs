@@ -98,6 +98,8 @@ pub const MAX_KEYS_PER_READ: usize = 200;
 pub const MAX_UNFUNDED_AGREEMENTS: usize = 64;
 /// Unfunded agreements a provider grants to one peer.
 pub const MAX_UNFUNDED_PER_PEER: usize = 4;
+/// The most hashes of one batch of timestamps.
+pub const MAX_HASHES: usize = 1_024;
 /// The most text in a reason that goes over the wire, in bytes.
 pub const MAX_REASON_BYTES: usize = 256;
 /// The most bytes of sealed access details.

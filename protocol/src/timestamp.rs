@@ -12,6 +12,7 @@ use stellar_xdr::Hash;
 
 use crate::account::AccountId;
 use crate::stellar::ledger_key::Key;
+use crate::limits::MAX_HASHES;
 use crate::stellar::{Memo, Operation, operation};
 use tree::Node;
 
@@ -21,8 +22,6 @@ pub use proof::{BatchFile, Proof, ProofError, Proved};
 pub const ENTRY: &str = "tradepost.root";
 /// Bytes of the entry's value: root, then the counter, big endian.
 const ENTRY_BYTES: usize = 40;
-/// The most hashes of one batch.
-pub const MAX_HASHES: usize = 1_024;
 
 /// The entry to read of an account.
 pub fn entry_of(account: AccountId) -> Key {

@@ -15,6 +15,7 @@ use tradepost_protocol::time::Timestamp;
 
 use super::client::{Client, segment};
 use super::failure::Failure;
+use super::paging::{Paging, say_part};
 use super::wallet::{costs, go_on};
 use super::{Consent, Global, show};
 use crate::api::filter::OfferingFilter;
@@ -100,12 +101,8 @@ struct Conditions {
     /// Everything that is known: also what isn't live, is this node's own, or has no place free.
     #[arg(long)]
     all: bool,
-    /// How many to pass over.
-    #[arg(long)]
-    offset: Option<usize>,
-    /// How many to show, 1 to 200.
-    #[arg(long)]
-    limit: Option<usize>,
+    #[command(flatten)]
+    paging: Paging,
 }
 
 /// Takes an offering of this node back, for good.
@@ -200,17 +197,12 @@ impl Conditions {
             to: self.to,
             account: self.account,
             all: self.all,
-            offset: self.offset,
-            limit: self.limit,
+            offset: self.paging.offset,
+            limit: self.paging.limit,
         };
         let list: OfferingList = client.get_with("/v1/offerings", &filter).await?;
-        if !terminal.json {
-            if list.total == 0 {
-                terminal.say("nothing that fits is known: `tradepost peers` tells whether anybody is connected");
-            } else if let Some(part) = show::page(list.offset, list.items.len(), list.total) {
-                terminal.say(&part);
-            }
-        }
+        let nothing = "nothing that fits is known: `tradepost peers` tells whether anybody is connected";
+        say_part(terminal, (list.offset, list.items.len(), list.total), nothing);
         Ok(terminal.print(&list, table)?)
     }
 }

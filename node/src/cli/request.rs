@@ -6,6 +6,7 @@ use tradepost_protocol::time::Timestamp;
 use super::bind::question;
 use super::client::{Client, segment};
 use super::failure::Failure;
+use super::paging::{Paging, say_part};
 use super::wallet::go_on;
 use super::{Consent, Global, show};
 use crate::api::request::NewRequest;
@@ -47,12 +48,8 @@ pub struct List {
     /// Other people's, for other people's offerings, too.
     #[arg(long)]
     all: bool,
-    /// How many to pass over.
-    #[arg(long)]
-    offset: Option<usize>,
-    /// How many to show, 1 to 200.
-    #[arg(long)]
-    limit: Option<usize>,
+    #[command(flatten)]
+    paging: Paging,
 }
 
 impl RequestCommand {
@@ -62,15 +59,11 @@ impl RequestCommand {
         match self {
             Self::Publish(publish) => publish.run(global, &client).await,
             Self::List(list) => {
-                let query = serde_json::json!({ "all": list.all, "offset": list.offset, "limit": list.limit });
+                let Paging { offset, limit } = list.paging;
+                let query = serde_json::json!({ "all": list.all, "offset": offset, "limit": limit });
                 let found: RequestList = client.get_with("/v1/requests", &query).await?;
-                if !terminal.json {
-                    if found.total == 0 {
-                        terminal.say("no published requests: `tradepost request publish OFFERING` makes one");
-                    } else if let Some(part) = show::page(found.offset, found.items.len(), found.total) {
-                        terminal.say(&part);
-                    }
-                }
+                let nothing = "no published requests: `tradepost request publish OFFERING` makes one";
+                say_part(terminal, (found.offset, found.items.len(), found.total), nothing);
                 Ok(terminal.print(&found, |found| table(found, client.now()))?)
             }
             Self::Cancel { request } => {

@@ -46,6 +46,22 @@ pub struct Terms {
     pub max_supply: u32,
 }
 
+impl Terms {
+    /// Sold by the call, in windows so long that none of them ends while a test looks.
+    pub const BY_CALL: Self = Self {
+        price: Stroops::whole(3),
+        unit: Unit::Call,
+        windows: Windows { deliver_secs: 600, collect_secs: 60 },
+        max_supply: 1,
+    };
+    /// In the shortest windows that make sense, for T is waited for.
+    pub const BRIEF: Self = Self {
+        price: Stroops::whole(7),
+        windows: Windows { deliver_secs: 1, collect_secs: 4 },
+        ..Self::BY_CALL
+    };
+}
+
 /// A seller's and a buyer's node, with an offering that the buyer has found.
 #[derive(Debug)]
 pub struct Market {

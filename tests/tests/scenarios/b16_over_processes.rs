@@ -3,22 +3,13 @@
 use std::time::Duration;
 
 use tradepost::api::view::OwnOfferingList;
-use tradepost_protocol::amount::{Stroops, Unit};
-use tradepost_protocol::document::Windows;
 use tradepost_tests::cluster::market::{BUYER, Market, SELLER, SOON, Terms, add};
 use tradepost_tests::cluster::signal;
 
 const NODE: &str = env!("CARGO_BIN_EXE_node-under-test");
-/// Long enough that nothing but the missing side ends a session.
-const TERMS: Terms = Terms {
-    price: Stroops::whole(1),
-    unit: Unit::Call,
-    windows: Windows { deliver_secs: 600, collect_secs: 60 },
-    max_supply: 1,
-};
 
 async fn active() -> (Market, String) {
-    let market = Market::open(NODE, TERMS).await;
+    let market = Market::open(NODE, Terms::BY_CALL).await;
     let binding = market.bind(3).await;
     market.until(&market.buyer, &binding, SOON, "the service runs", |view| view.session == "active").await;
     market.until(&market.seller, &binding, SOON, "the service runs", |view| view.session == "active").await;

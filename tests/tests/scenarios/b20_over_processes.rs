@@ -2,19 +2,11 @@
 
 use std::time::Duration;
 
-use tradepost_protocol::amount::{Stroops, Unit};
-use tradepost_protocol::document::Windows;
+use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::stellar::reserve::LedgerParams;
 use tradepost_tests::cluster::market::{BUYER, Market, SELLER, SOON, Terms};
 
 const NODE: &str = env!("CARGO_BIN_EXE_node-under-test");
-/// The shortest windows that make sense, for T is waited for.
-const TERMS: Terms = Terms {
-    price: Stroops::whole(7),
-    unit: Unit::Call,
-    windows: Windows { deliver_secs: 1, collect_secs: 4 },
-    max_supply: 1,
-};
 /// From the agreement to T and the ledger after it, on a busy machine.
 const PAST_T: Duration = Duration::from_secs(120);
 
@@ -25,7 +17,7 @@ fn fees() -> Stroops {
 
 #[tokio::test]
 async fn b20_no_help_came_and_the_money_is_back_to_the_stroop() {
-    let mut market = Market::open(NODE, TERMS).await;
+    let mut market = Market::open(NODE, Terms::BRIEF).await;
     let before = market.buyer_on_the_ledger().await;
     let binding = market.bind(2).await;
     market.nodes.node_mut(SELLER).unwrap().kill();
@@ -45,7 +37,7 @@ async fn b20_no_help_came_and_the_money_is_back_to_the_stroop() {
 
 #[tokio::test]
 async fn b20_a_consumer_that_was_killed_takes_its_money_back_when_it_runs_again() {
-    let mut market = Market::open(NODE, TERMS).await;
+    let mut market = Market::open(NODE, Terms::BRIEF).await;
     let before = market.buyer_on_the_ledger().await;
     let binding = market.bind(1).await;
     market.nodes.node_mut(SELLER).unwrap().kill();

@@ -5,17 +5,9 @@ use std::time::{Duration, Instant};
 use tradepost::api::view::{StatusView, WalletView};
 use tradepost::demo::actor::Actor;
 use tradepost::home::RunState;
-use tradepost_protocol::amount::{Stroops, Unit};
-use tradepost_protocol::document::Windows;
 use tradepost_tests::cluster::market::{BUYER, Market, SELLER, SOON, Terms};
 
 const NODE: &str = env!("CARGO_BIN_EXE_node-under-test");
-const TERMS: Terms = Terms {
-    price: Stroops::whole(5),
-    unit: Unit::Call,
-    windows: Windows { deliver_secs: 600, collect_secs: 12 },
-    max_supply: 2,
-};
 
 /// Waits until a node that starts anew by itself says what ended with the network.
 async fn begun_anew(market: &Market, name: &str) -> (Actor, StatusView) {
@@ -55,7 +47,7 @@ fn is_archived(market: &Market, name: &str, status: &StatusView) {
 
 #[tokio::test]
 async fn g56_running_nodes_and_one_that_was_down_archive_the_old_network_and_trade_on_the_new_one() {
-    let mut market = Market::open(NODE, TERMS).await;
+    let mut market = Market::open(NODE, Terms::BY_CALL).await;
     let binding = market.bind(2).await;
     market.until(&market.buyer, &binding, SOON, "it is active", |view| view.phase == "active").await;
     let keys = std::fs::read(market.nodes.node(SELLER).unwrap().home().key_file()).unwrap();
@@ -77,7 +69,7 @@ async fn g56_running_nodes_and_one_that_was_down_archive_the_old_network_and_tra
     assert_eq!(status.resets[0].bindings[0].name(), binding);
 
     (market.seller, market.buyer) = (seller, buyer);
-    market.begin_again(TERMS).await;
+    market.begin_again(Terms::BY_CALL).await;
     let binding = market.bind(1).await;
     market.until(&market.buyer, &binding, SOON, "it is active", |view| view.phase == "active").await;
     let spent = |wallet: &WalletView| (!wallet.locked.is_empty()).then_some(());

@@ -4,23 +4,16 @@ use std::time::Duration;
 
 use tradepost::api::request::{NewBinding, NewRequest};
 use tradepost::api::view::{BindingView, Bound, Done, RequestList, Requested};
-use tradepost_protocol::amount::{Stroops, Unit};
-use tradepost_protocol::document::Windows;
+use tradepost_protocol::amount::Stroops;
 use tradepost_tests::cluster::market::{BUYER, Market, SELLER, SOON, Terms, add};
 
 const NODE: &str = env!("CARGO_BIN_EXE_node-under-test");
-const TERMS: Terms = Terms {
-    price: Stroops::whole(3),
-    unit: Unit::Call,
-    windows: Windows { deliver_secs: 60, collect_secs: 12 },
-    max_supply: 1,
-};
 /// A restart, a catch-up with another node, pings both ways and a few ledgers, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn the_provider_is_dead_when_it_is_asked_and_both_restart_and_the_trade_is_made() {
-    let mut market = Market::open(NODE, TERMS).await;
+    let mut market = Market::open(NODE, Terms::BY_CALL).await;
     let before = market.buyer_on_the_ledger().await;
     market.nodes.node_mut(SELLER).unwrap().kill();
     let offering = market.published.series.to_string();

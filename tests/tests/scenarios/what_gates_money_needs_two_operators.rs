@@ -4,9 +4,8 @@ use core::time::Duration;
 
 use serde_json::Value;
 use tradepost::api::view::{BindingView, StatusView};
-use tradepost_protocol::amount::{Stroops, Unit};
+use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::binding::phase::Phase;
-use tradepost_protocol::document::Windows;
 use tradepost_protocol::escrow::outcome::EscrowState;
 use tradepost_protocol::market::WAITS_FOR_WORD;
 use tradepost_tests::cluster::Nodes;
@@ -79,16 +78,10 @@ fn hides_balances(method: &str, _: &Value, result: &mut Value) {
 
 #[tokio::test]
 async fn a_lying_endpoint_is_dropped_and_named_and_the_delivery_waits_for_a_second_word() {
-    const TERMS: Terms = Terms {
-        price: Stroops::whole(7),
-        unit: Unit::Call,
-        windows: Windows { deliver_secs: 1, collect_secs: 4 },
-        max_supply: 1,
-    };
     let nodes = Nodes::start(NODE).await;
     let (honest, liar) = (Endpoint::open(nodes.rpc_url()).await, Endpoint::open(nodes.rpc_url()).await);
     let sellers = format!("ledger.endpoints = [\"north={}\", \"south={}\"]\n", honest.url(), liar.url());
-    let market = Market::open_in(nodes, TERMS, &sellers).await;
+    let market = Market::open_in(nodes, Terms::BRIEF, &sellers).await;
     liar.lies(hides_balances);
     let before = market.buyer_on_the_ledger().await;
     let binding = market.bind(2).await;

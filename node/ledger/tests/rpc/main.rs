@@ -5,6 +5,5 @@ mod answers;
 mod devnet;
 mod hostile;
 mod lifecycle;
-mod mutated;
 mod server;
 mod several;
