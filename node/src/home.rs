@@ -133,6 +133,11 @@ impl Home {
         self.dir.join("data")
     }
 
+    /// `peers.json`, which the first peer that is met makes.
+    pub fn peers_file(&self) -> PathBuf {
+        self.dir.join("peers.json")
+    }
+
     /// `archive/`.
     pub fn archive_dir(&self) -> PathBuf {
         self.dir.join("archive")

@@ -10,6 +10,8 @@
 mod first_ledger;
 mod gauges;
 mod health;
+mod known_peers;
+mod lookout;
 mod reset;
 mod stopping;
 
@@ -24,12 +26,15 @@ use tokio::task::{JoinError, JoinSet};
 use tradepost_ledger::clock::{LedgerClock, WallClock};
 use tradepost_ledger::watch::LedgerWatch;
 use tradepost_ledger::{Ledger, LedgerError, RpcLedger};
-use tradepost_network::{KindConfig, NetworkError, PeerId};
+use tradepost_network::{KindConfig, Multiaddr, NetworkError, PeerId};
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::kind::Kind;
 use tradepost_protocol::limits::Margins;
-use tradepost_protocol::market::{EscrowPolicy, Keys, Market, Policy, RestoreError, Setup, StoredRow};
+use tradepost_protocol::market::event::Event;
+use tradepost_protocol::market::{
+    EscrowPolicy, Keys, Market, Policy, RESTORED_KEY, RestoreError, Setup, StoredRow, TwinSight,
+};
 use tradepost_protocol::network_id::NetworkId;
 use tradepost_protocol::step::Space;
 use tradepost_store::{Contents, Export, Store, StoreError};
@@ -48,6 +53,7 @@ use crate::supervisor::{ServiceEvent, Supervisor};
 use crate::telemetry::Metrics;
 use crate::timestamps::Timestamps;
 pub use health::{Health, LedgerHealth};
+use lookout::Lookout;
 
 /// Operations of the largest ordinary transaction: claim a balance, pay it on.
 const MAX_ORDINARY_OPERATIONS: i64 = 2;
@@ -117,6 +123,8 @@ pub struct NodeSettings {
     pub ledger: LedgerAccess,
     /// Where its parts register what they count.
     pub metrics: Arc<Metrics>,
+    /// Whether its owner knows that no other node with its keys runs; else one that was restored looks for it.
+    pub alone: bool,
 }
 
 /// What doesn't change while a node runs.
@@ -183,7 +191,8 @@ impl Node {
     /// # Errors
     /// [`StartError`]; nothing runs then.
     pub async fn start(settings: NodeSettings) -> Result<Self, StartError> {
-        let NodeSettings { config, keys, home, ledger: LedgerAccess { ledger, passphrase }, metrics } = settings;
+        let NodeSettings { config, keys, home, ledger, metrics, alone } = settings;
+        let LedgerAccess { ledger, passphrase } = ledger;
         let network_id = NetworkId::of_passphrase(&passphrase);
         let margins = margins(config.network);
         // First of all, for whatever keeps this node from starting: nobody is served by what a crashed one left running.
@@ -211,7 +220,14 @@ impl Node {
         let (market, mailbox) = MarketHandle::new();
         let served = ProviderCalls::new(market.clone(), supervisor.clone());
         let answers = keys.serving_key().is_some().then(|| served.clone());
-        let network = tradepost_network::spawn(network_config(&config, &network_id, &seed, answers))?;
+        let mut connecting = network_config(&config, &network_id, &seed, answers);
+        connecting.known = known_peers::recalled(home.home());
+        connecting.apart = !alone && store.get(Space::Meta, RESTORED_KEY)?.is_some();
+        let network = tradepost_network::spawn(connecting.clone())?;
+        let lookout = match connecting.apart {
+            true => Some(Lookout::new(&connecting, network.0.clone(), market.clone())?),
+            false => None,
+        };
         let facts = Arc::new(NodeFacts {
             keys: keys.public(),
             home: home.home().clone(),
@@ -239,7 +255,9 @@ impl Node {
             watch: Arc::new(watch),
             served,
         };
-        Starting { handle, store, mailbox, services, network, setup }.start(home).await
+        Starting { handle, store, mailbox, services, network, setup, lookout, known: connecting.known, alone }
+            .start(home)
+            .await
     }
 
     /// Says in the home where this node is reached; to be called once everything is bound.
@@ -270,22 +288,26 @@ struct Starting {
     services: tokio::sync::mpsc::Receiver<ServiceEvent>,
     network: NetworkParts,
     setup: Setup,
+    lookout: Option<Lookout>,
+    known: Vec<Multiaddr>,
+    alone: bool,
 }
 
 type NetworkParts =
     (tradepost_network::Handle, tradepost_network::EventReceiver, futures::future::BoxFuture<'static, ()>);
 
 impl Starting {
-    async fn start(self, home: HomeLock) -> Result<Node, StartError> {
-        let Self { handle, store, mailbox, services, network: (network, events, swarm), setup } = self;
+    async fn start(mut self, home: HomeLock) -> Result<Node, StartError> {
+        let (lookout, known, alone) = (self.lookout.take(), std::mem::take(&mut self.known), self.alone);
+        let Self { handle, store, mailbox, services, network: (network, events, swarm), setup, .. } = self;
         let now = handle.clock.now();
         let rows = store.clone();
         let restored = move || restore(&rows, setup, now);
         let (market, first) = tokio::task::spawn_blocking(restored).await.map_err(StartError::task)??;
         if market.is_recovering() {
             tracing::warn!(
-                "restored from a backup: open trades go on, nothing new begins until all is compared with the ledger; the \
-                 node that the backup was made of must not run any more"
+                "restored from a backup: nothing new begins until all is compared with the ledger, and until it is known \
+                 that the node that the backup was made of doesn't run any more"
             );
         }
         let metrics = MarketMetrics::registered(&handle.metrics);
@@ -318,6 +340,15 @@ impl Starting {
         let ledger = Arc::clone(&handle.ledger) as Arc<dyn Ledger>;
         tasks.spawn(market::follow_fees(handle.market.clone(), ledger, handle.watch.heads()));
         tasks.spawn(market::follow_services(handle.market.clone(), services));
+        tasks.spawn(known_peers::remember(network.clone(), handle.facts.home.clone(), known));
+        if alone {
+            handle.market.send(Event::Twin(TwinSight::SurelyGone)).await;
+        }
+        tasks.spawn(async move {
+            if let Some(lookout) = lookout {
+                lookout.run().await;
+            }
+        });
         tasks.spawn(market::follow_network(handle.market.clone(), network, metrics, events));
         tasks.spawn(market::tick(handle.market.clone(), waits, handle.facts.margins.poll_every));
         Ok(Node { handle, tasks, home })
@@ -435,7 +466,11 @@ fn network_config(
 
 fn random() -> Result<ChaCha20Rng, StartError> {
     let mut seed = Zeroizing::new([0; 32]);
-    let failed = |e: getrandom::Error| StartError::System { what: "random bytes", why: e.to_string() };
-    getrandom::fill(seed.as_mut_slice()).map_err(failed)?;
+    random_bytes(seed.as_mut_slice())?;
     Ok(ChaCha20Rng::from_seed(*seed))
+}
+
+fn random_bytes(into: &mut [u8]) -> Result<(), StartError> {
+    let failed = |e: getrandom::Error| StartError::System { what: "random bytes", why: e.to_string() };
+    getrandom::fill(into).map_err(failed)
 }

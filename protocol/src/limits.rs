@@ -90,6 +90,10 @@ pub const MAX_PAST_RECORDS: usize = 16;
 pub const MAX_TEMPLATES: usize = 10_000;
 /// How long an offering on a service's old commit is still shown, as outdated.
 pub const OUTDATED_TIME: Duration = Duration::from_secs(7 * 86_400);
+/// So many peers' books are read to their ends before a newcomer's own is worth trusting.
+pub const FIRST_SYNC_PEERS: usize = 3;
+/// For so long a peer that was met may take for it before nobody waits for it any more.
+pub const FIRST_SYNC_PATIENCE: Duration = Duration::from_secs(30);
 /// Ids or messages in one page of a catch-up with a peer's book.
 pub const MAX_IDS_PER_PAGE: usize = 1_000;
 /// Ledger keys in one read (the RPC's own limit).

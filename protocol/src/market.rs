@@ -16,6 +16,7 @@ mod dispatch;
 mod disputes;
 mod engagement;
 mod escrows;
+mod first_sync;
 mod held;
 mod intake;
 mod offers;
@@ -26,6 +27,7 @@ mod stamps;
 mod submitters;
 mod trades;
 mod trust;
+mod twin;
 mod wallet;
 
 pub mod command;
@@ -63,9 +65,11 @@ use event::{Effect, Event};
 pub use arbiter::{Case, Given};
 pub use disputes::DisputeWord;
 pub use escrows::WAITS_FOR_WORD;
+pub use first_sync::FirstSyncStanding;
 pub use offers::{Offer, OfferState};
 pub use recovery::RESTORED_KEY;
 pub use stamps::{Inclusion, Stamp};
+pub use twin::{Twin, TwinSight};
 
 /// The keys that a node runs with; any subset, also none.
 #[derive(Debug, Clone, Default)]
@@ -198,6 +202,8 @@ pub struct Market {
     pub(crate) waiting: BTreeMap<MessageId, CommandId>,
     pub(crate) queue: Option<Queues>,
     pub(crate) account: Option<AccountState>,
+    /// Whether the ledger was asked for the account since the start.
+    pub(crate) account_read: bool,
     pub(crate) point: Option<LedgerPoint>,
     pub(crate) params: Option<LedgerParams>,
     pub(crate) paid_of_late: Option<Stroops>,
@@ -209,6 +215,8 @@ pub struct Market {
     pub(crate) resumed: Option<Step<QueueEffect>>,
     stamps: stamps::Stamps,
     recovery: recovery::Recovery,
+    twins: twin::Twins,
+    first_sync: first_sync::FirstSync,
     pub(crate) draining: bool,
 }
 
@@ -262,6 +270,7 @@ impl Market {
             Event::StampKept { root, result } => self.stamp_kept(root, result, now, &mut step),
             Event::Service { binding, event } => self.service(binding, event, now, rng, &mut step),
             Event::Command { id, command } => self.command(id, command, now, rng, &mut step),
+            Event::Twin(sight) => self.twin_sought(sight, now, &mut step),
             Event::Stopping => self.stop(now, rng, &mut step),
         }
         step
@@ -399,7 +408,9 @@ impl Market {
         if !slept {
             return;
         }
-        self.end_what_was_served(step);
+        if !self.stands_still() {
+            self.end_what_was_served(step);
+        }
         for trade in self.trades.values_mut() {
             trade.volatile.heard_at = now;
         }
@@ -407,7 +418,7 @@ impl Market {
 
     /// Keeps when this node was last running, so that a restart knows how long it was gone.
     fn note_alive(&mut self, now: Now, step: &mut Step<Effect>) {
-        if now.since(self.alive_at) * 4 >= self.setup.margins.grace {
+        if !self.stands_still() && now.since(self.alive_at) * 4 >= self.setup.margins.grace {
             self.alive_at = now;
             step.batch().put(Space::Meta, ALIVE_KEY, now.millis().to_be_bytes());
         }

@@ -11,8 +11,8 @@ use bincode::{Decode, Encode};
 use stellar_xdr::Hash;
 
 use crate::account::AccountId;
-use crate::stellar::ledger_key::Key;
 use crate::limits::MAX_HASHES;
+use crate::stellar::ledger_key::Key;
 use crate::stellar::{Memo, Operation, operation};
 use tree::Node;
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tradepost::demo::cluster::Cluster;
+use tradepost::private_file;
 use tradepost::process_id::{self, Seen};
 use tradepost_devnet::faults::Faults;
 
@@ -65,6 +66,26 @@ impl Nodes {
         let status = reqwest::get(format!("{}/devnet/status", self.rpc_url())).await.expect("the ledger answers");
         let status: Value = serde_json::from_str(&status.text().await.expect("a text")).expect("JSON");
         status["pending"].as_u64().expect("a count")
+    }
+
+    /// Backs a running node up, and restores that into a home beside it, which doesn't run yet; gives its name.
+    ///
+    /// # Panics
+    /// Where that fails.
+    pub fn restore_beside(&mut self, name: &str) -> String {
+        let program = self.program().to_str().expect("the program's path is text").to_owned();
+        let home = self.node(name).expect("there is such a node").home().dir().to_owned();
+        let restored = format!("{name}-restored");
+        let (file, new) = (self.dir().join(format!("{restored}.backup")), self.dir().join(&restored));
+        let text = |path: &Path| path.to_str().expect("a temporary directory's path is text").to_owned();
+        run_json(&program, &["backup", &text(&file), "--json", "--home", &text(&home)]);
+        let made = run_json(&program, &["restore", &text(&file), "--yes", "--json", "--home", &text(&new)]);
+        assert!(made["rows"].as_u64().is_some_and(|rows| rows > 0), "{made}");
+        // What its owner keeps apart from it.
+        let passphrase = std::fs::read(home.join("passphrase")).expect("it has keys");
+        private_file::write(&new.join("passphrase"), &passphrase).expect("the home is there");
+        self.adopt(&restored);
+        restored
     }
 
     async fn tell_the_ledger(&self, what: &str, body: &Value) {

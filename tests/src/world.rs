@@ -7,6 +7,7 @@
 
 mod crash;
 mod faults;
+mod giving;
 mod ledger;
 mod network;
 mod node;
@@ -14,6 +15,7 @@ mod sight;
 mod stranger;
 mod trace;
 mod trading;
+mod twin;
 
 use core::fmt;
 use core::time::Duration;
@@ -44,6 +46,7 @@ use node::{Clock, Life, Node, Trap};
 
 pub use crash::{CrashPlan, Mutant};
 pub use faults::FaultRates;
+pub use giving::Giving;
 pub use ledger::{Included, WorldLedger};
 pub use node::{Moment, Process, Role, Script, keys_of, peer_of};
 pub use sight::{Sight, Standing};
@@ -466,6 +469,7 @@ impl World {
     fn tick(&mut self, address: Address) {
         if self.lives(address) {
             self.schedule(TICK_EVERY, Happening::Tick(address));
+            self.seek_twin(address);
             self.deliver(address, Event::Tick);
         }
     }

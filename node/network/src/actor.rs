@@ -175,6 +175,11 @@ impl Actor {
         match command {
             Command::Publish { kind, bytes, reply } => drop(reply.send(self.publish(kind, bytes, Instant::now()))),
             Command::Connect { peer, addresses, reply } => self.connect(peer, addresses, reply),
+            Command::Join { reply } => {
+                self.config.apart = false;
+                self.discover(Instant::now());
+                let _ = reply.send(());
+            }
             Command::Disconnect { peer, reply } => {
                 let _ = reply.send(self.swarm.disconnect_peer_id(peer).is_ok());
             }

@@ -151,8 +151,12 @@ pub const CALL_LEAVE: Duration = Duration::from_secs(5);
 pub const CALL_SEND_BUFFER: usize = 64 * 1024;
 /// Flow-control window of one call, bytes.
 pub const CALL_STREAM_WINDOW: u32 = 256 * 1024;
-/// Flow-control window of all calls of one peer, bytes.
+/// Flow-control window of all that one peer calls us with, bytes. Its own calls share it: a stranger may not make us hold
+/// more. What we call a peer with has [`Limits::answers_window`].
 pub const CALL_CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+
+/// Largest window that HTTP/2 knows, bytes.
+const CALL_WINDOW_MAX: u32 = (1 << 31) - 1;
 
 /// One kind of message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,6 +202,15 @@ pub struct Limits {
     pub peer_queue: usize,
 }
 
+impl Limits {
+    /// Flow-control window of all answers of one peer, bytes: room for each of our calls to be left unread without holding
+    /// up another one. How many there are is our own decision.
+    pub(crate) fn answers_window(&self) -> u32 {
+        let calls = u32::try_from(self.calls_per_peer).unwrap_or(u32::MAX);
+        CALL_STREAM_WINDOW.saturating_mul(calls).clamp(CALL_CONNECTION_WINDOW, CALL_WINDOW_MAX)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -229,6 +242,11 @@ pub struct Config {
     pub external: Vec<Multiaddr>,
     /// First peers; DNS names are allowed, `/p2p/…` at the end is wanted.
     pub bootstrap: Vec<Multiaddr>,
+    /// Peers known from before, each with `/p2p/…` at its end: dialled like first peers, so that what a node gets to know
+    /// doesn't depend on one first peer's answer.
+    pub known: Vec<Multiaddr>,
+    /// Whether it dials nobody before [`Handle::join`](crate::Handle::join): for a node whose identity may be another's, too.
+    pub apart: bool,
     /// Whether loopback and private ranges are the network: rules about addresses then don't apply to them.
     pub local: bool,
     /// First 8 hex digits of the network's id; other networks' nodes are strangers.
@@ -251,6 +269,8 @@ impl Config {
             listen: Vec::new(),
             external: Vec::new(),
             bootstrap: Vec::new(),
+            known: Vec::new(),
+            apart: false,
             local: false,
             network_prefix: network_prefix.into(),
             kinds,
@@ -296,6 +316,8 @@ impl fmt::Debug for Config {
             .field("listen", &self.listen)
             .field("external", &self.external)
             .field("bootstrap", &self.bootstrap)
+            .field("known", &self.known)
+            .field("apart", &self.apart)
             .field("local", &self.local)
             .field("network_prefix", &self.network_prefix)
             .field("kinds", &self.kinds)

@@ -76,6 +76,9 @@ pub enum ConnectError {
     /// All addresses failed.
     #[error("no address answers: {0}")]
     Failed(String),
+    /// This node keeps apart ([`Config::apart`](crate::Config::apart)).
+    #[error("this node keeps apart until it knows that no other one has its identity")]
+    Apart,
     /// Too many dials are under way.
     #[error("too many dials are under way: try later")]
     Busy,
@@ -99,6 +102,7 @@ pub(crate) enum Protocol {
 pub(crate) enum Command {
     Publish { kind: usize, bytes: Bytes, reply: oneshot::Sender<Result<(), PublishError>> },
     Connect { peer: PeerId, addresses: Vec<Multiaddr>, reply: oneshot::Sender<Result<(), ConnectError>> },
+    Join { reply: oneshot::Sender<()> },
     Disconnect { peer: PeerId, reply: oneshot::Sender<bool> },
     Request { protocol: Protocol, peer: PeerId, bytes: Bytes, reply: oneshot::Sender<Result<Bytes, RequestError>> },
     Blame { peer: PeerId, fault: PeerFault },
@@ -260,6 +264,14 @@ impl Handle {
             Err(NetworkError::Timeout) => Err(ConnectError::Timeout),
             Err(_) => Err(ConnectError::Closed),
         }
+    }
+
+    /// Takes part in the network from now on, where it was told to keep apart.
+    ///
+    /// # Errors
+    /// The actor doesn't answer.
+    pub async fn join(&self) -> Result<(), NetworkError> {
+        self.ask(|reply| Command::Join { reply }).await
     }
 
     /// Closes all connections with a peer; `false` if there was none.

@@ -38,6 +38,6 @@ pub use fetch::{Cursor, FetchAnswer, FetchPage, FetchToken, IdPage, IdsToken, It
 pub use gossip::{MessageToken, PublishError, Verdict};
 pub use handle::{ConnectError, Handle, NetworkError};
 pub use libp2p::{Multiaddr, PeerId};
-pub use peers::{Direction, PeerFault, PeerInfo};
+pub use peers::{Direction, Origin, PeerFault, PeerInfo};
 pub use request::{AnswerError, DirectToken, RequestError};
 pub use stats::Stats;

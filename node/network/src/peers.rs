@@ -21,6 +21,19 @@ pub enum Direction {
     Outbound,
 }
 
+/// How we came by a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It is a first peer of the configuration.
+    Configured,
+    /// It was known from before.
+    Known,
+    /// It came to us.
+    Inbound,
+    /// Other peers told of it.
+    Found,
+}
+
 /// One connected peer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PeerInfo {
@@ -30,6 +43,10 @@ pub struct PeerInfo {
     pub address: Multiaddr,
     /// Who opened that connection.
     pub direction: Direction,
+    /// How we came by it.
+    pub origin: Origin,
+    /// Where it can be dialled, with `/p2p/…` at the end: where we did, or where it says that it listens.
+    pub reached_at: Option<Multiaddr>,
     /// How many connections there are.
     pub connections: usize,
     /// What the peer calls itself: its own claim, cut to 64 printable characters.
@@ -88,6 +105,9 @@ pub(crate) struct Peers {
 #[derive(Debug)]
 pub(crate) struct Peer {
     connections: Vec<(ConnectionId, Multiaddr, Direction)>,
+    origin: Origin,
+    /// Where it says that it listens.
+    pub(crate) listens_at: Option<Multiaddr>,
     pub(crate) agent: Option<String>,
     pub(crate) rtt: Option<Duration>,
     /// Whether it said that it speaks our protocols on our network.
@@ -104,18 +124,18 @@ pub(crate) struct Peer {
 }
 
 impl Peers {
-    /// Notes a connection; `true` if it is the first with this peer.
+    /// Notes a connection; `origin` is how we came by the peer where it is the first.
     pub(crate) fn connected(
         &mut self,
         peer: PeerId,
         connection: ConnectionId,
         endpoint: &ConnectedPoint,
+        origin: Origin,
         now: Instant,
-    ) -> bool {
+    ) {
         let direction = if endpoint.is_dialer() { Direction::Outbound } else { Direction::Inbound };
-        let entry = self.peers.entry(peer).or_insert_with(|| Peer::new(now));
+        let entry = self.peers.entry(peer).or_insert_with(|| Peer::new(origin, now));
         entry.connections.push((connection, endpoint.get_remote_address().clone(), direction));
-        entry.connections.len() == 1
     }
 
     /// Forgets a connection; gives the peer if it was the last.
@@ -148,6 +168,8 @@ impl Peers {
                     peer: *id,
                     address: address.clone(),
                     direction: *direction,
+                    origin: peer.origin,
+                    reached_at: peer.reached_at(id),
                     connections: peer.connections.len(),
                     agent: peer.agent.clone(),
                     rtt: peer.rtt,
@@ -162,9 +184,11 @@ impl Peers {
 }
 
 impl Peer {
-    fn new(now: Instant) -> Self {
+    fn new(origin: Origin, now: Instant) -> Self {
         Self {
             connections: Vec::new(),
+            origin,
+            listens_at: None,
             agent: None,
             rtt: None,
             identified: false,
@@ -181,6 +205,12 @@ impl Peer {
     /// Whether it is one of us and hears us.
     pub(crate) fn met(&self) -> bool {
         self.identified && self.subscribed
+    }
+
+    fn reached_at(&self, id: &PeerId) -> Option<Multiaddr> {
+        let dialled = self.connections.iter().find(|(_, _, direction)| *direction == Direction::Outbound);
+        let address = dialled.map(|(_, address, _)| address).or(self.listens_at.as_ref())?;
+        address.clone().with_p2p(*id).ok()
     }
 
     /// Keeps what the peer calls itself, made fit to show.
@@ -219,7 +249,7 @@ mod tests {
     #[test]
     fn faults_add_up_and_fade() {
         let now = Instant::now();
-        let mut peer = Peer::new(now);
+        let mut peer = Peer::new(Origin::Inbound, now);
         assert_eq!(peer.blame(PeerFault::Unasked, now), 34);
         assert_eq!(peer.blame(PeerFault::Unasked, now), 68);
         assert_eq!(peer.blame(PeerFault::Unasked, now + FAULT_HALF_LIFE), 68);
@@ -231,7 +261,7 @@ mod tests {
 
     #[test]
     fn an_agent_is_made_fit_to_show() {
-        let mut peer = Peer::new(Instant::now());
+        let mut peer = Peer::new(Origin::Inbound, Instant::now());
         peer.set_agent(&format!("a\u{1b}[31m\n\u{202e}b{}", "c".repeat(100)));
         let agent = peer.agent.unwrap();
         assert!(agent.starts_with("a[31mbccc"));
@@ -241,11 +271,11 @@ mod tests {
     #[test]
     fn a_peer_that_floods_is_cut_off_and_comes_back() {
         let now = Instant::now();
-        let mut peer = Peer::new(now);
+        let mut peer = Peer::new(Origin::Inbound, now);
         let passed = (0..GOSSIP_RATE.0 * 2).filter(|_| peer.may_gossip(100, now)).count();
         assert_eq!(passed as u64, GOSSIP_RATE.0);
         assert!(peer.may_gossip(100, now + Duration::from_secs(1)));
-        let mut large = Peer::new(now);
+        let mut large = Peer::new(Origin::Inbound, now);
         let passed = (0..1_000).filter(|_| large.may_gossip(60 * 1024, now)).count();
         assert_eq!(passed as u64, GOSSIP_RATE_BYTES.0 / (60 * 1024));
     }

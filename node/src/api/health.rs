@@ -6,6 +6,8 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use tradepost_ledger::clock::Skew;
+use tradepost_protocol::market::{Market, Twin};
+use tradepost_protocol::time::Now;
 
 use super::context::Context;
 use super::peers;
@@ -32,8 +34,8 @@ pub(super) async fn healthy(State(context): State<Context>) -> Result<Json<Well>
 
 /// Whether it can trade now: nothing that [`hindrances`] knows is in the way.
 pub(super) async fn ready(State(context): State<Context>) -> Result<Json<Well>, Problem> {
-    let recovering = context.ask(|market, _| market.is_recovering()).await?;
-    let found = hindrances(&context, recovering);
+    let beginning = context.ask(Beginning::of).await?;
+    let found = hindrances(&context, beginning);
     if found.is_empty() {
         return Ok(Json(Well { ok: true }));
     }
@@ -41,24 +43,97 @@ pub(super) async fn ready(State(context): State<Context>) -> Result<Json<Well>, 
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", all(|t| &t.what)).remedy(all(|t| &t.remedy)))
 }
 
-/// What is in the way of any trade now, each with what to do: the node stops or compares a backup with the ledger, the
-/// ledger can't be read or stands still, the clock is off, no peer is there although some are configured.
-pub(super) fn hindrances(context: &Context, recovering: bool) -> Vec<Trouble> {
+/// What a node waits for before it can trade: an end of being restored, the books of its first peers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beginning {
+    recovering: bool,
+    twin: Twin,
+    syncing_with: usize,
+}
+
+impl Beginning {
+    pub(super) fn of(market: &Market, now: Now) -> Self {
+        let syncing_with = market.first_sync(now).under_way;
+        Self { recovering: market.is_recovering(), twin: market.twin(now), syncing_with }
+    }
+
+    /// Whether it keeps apart from its peers.
+    const fn is_apart(self) -> bool {
+        matches!(self.twin, Twin::Sought { .. } | Twin::Answers)
+    }
+}
+
+/// What is in the way of any trade now, each with what to do: the node stops, compares a backup with the ledger or yields to
+/// another one with its keys, the ledger can't be read or stands still, the clock is off, no peer is there although some are
+/// configured.
+pub(super) fn hindrances(context: &Context, beginning: Beginning) -> Vec<Trouble> {
     let health = context.node().health();
     let mut found = Vec::new();
     if health.stopping || context.shutdown().drain().is_cancelled() {
         found.push(Trouble::new("the node is stopping", "start it again when it has stopped"));
     }
     found.extend(of_ledger(&health.ledger));
-    if health.lacks_peers() {
+    if health.lacks_peers() && !beginning.is_apart() {
         found.push(Trouble::new("no peers", peers::remedy(context.config().bootstrap.len())));
     }
-    if recovering {
-        let what = "restored from a backup, and still comparing it with the ledger: nothing new begins meanwhile";
-        let remedy = "wait until the ledger was read; see that the node that it was made of runs no more";
-        found.push(Trouble::new(what, remedy));
+    found.extend(of_twin(beginning));
+    if beginning.syncing_with > 0 {
+        let what = format!("the books of {} of the first peers are still being read", beginning.syncing_with);
+        found.push(Trouble::new(what, "wait a moment"));
     }
     found
+}
+
+/// What to do about another node that may run.
+const STOP_ONE: &str = "stop the other one, and this one goes on by itself; where what answers is no node of yours, or surely \
+                        gone, start this one with `tradepost run --alone`";
+
+/// What a restored node waits for, or whom it yields to.
+fn of_twin(beginning: Beginning) -> Option<Trouble> {
+    let (what, remedy) = match beginning.twin {
+        Twin::Answers => (
+            "restored from a backup, and the node that it was made of answers: this one begins nothing new, and leaves \
+             what runs to that one"
+                .to_owned(),
+            STOP_ONE,
+        ),
+        Twin::Heard { at, yields: true } => (
+            format!("another node serves under this one's keys, heard at {at}: this one begins nothing new"),
+            STOP_ONE,
+        ),
+        Twin::Sought { anybody: true } => (
+            "restored from a backup, and looking whether the node that it was made of still runs: nothing new begins \
+             meanwhile"
+                .to_owned(),
+            "wait a moment",
+        ),
+        Twin::Sought { anybody: false } => (
+            "restored from a backup, and nobody can be asked whether the node that it was made of still runs: nothing new \
+             begins meanwhile"
+                .to_owned(),
+            "check that this machine is online and that the first peers in `bootstrap` answer; where that node is surely \
+             gone, start this one with `tradepost run --alone`",
+        ),
+        Twin::ListenedFor { until } => (
+            format!(
+                "restored from a backup; the node that it was made of doesn't answer, and is listened for until {until}"
+            ),
+            "wait; where that node is surely gone, start this one with `tradepost run --alone`",
+        ),
+        Twin::None | Twin::Heard { .. } if beginning.recovering => (
+            "restored from a backup, and still comparing it with the ledger: nothing new begins meanwhile".to_owned(),
+            "wait until the ledger was read",
+        ),
+        Twin::None | Twin::Heard { .. } => return None,
+    };
+    Some(Trouble::new(what, remedy))
+}
+
+/// What is wrong where two nodes serve under the same keys, and this one is the first.
+pub(super) fn of_double(beginning: Beginning) -> Option<Trouble> {
+    let Twin::Heard { at, yields: false } = beginning.twin else { return None };
+    let what = format!("another node serves under this one's keys, heard at {at}: they sell the same places twice");
+    Some(Trouble::new(what, "stop one of the two"))
 }
 
 /// What is wrong with the way to the ledger, or with the ledger. Names no address: they may hold a key.

@@ -2,15 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
+use tradepost_network::{Origin, PeerInfo};
 use tradepost_protocol::account::AccountId;
+use tradepost_protocol::limits::FIRST_SYNC_PEERS;
 use tradepost_protocol::market::{Market, WAITS_FOR_WORD};
 use tradepost_protocol::time::Now;
 
 use super::context::Context;
 use super::problem::Problem;
 use super::view::{
-    BindingView, ConfigView, Done, EndpointView, KeysView, LedgerView, NetworkView, Offers, OwnOfferingView, Peers,
-    StatusView, Trouble, WalletView,
+    BindingView, ConfigView, Done, EndpointView, FirstSyncView, KeysView, LedgerView, NetworkView, Offers,
+    OwnOfferingView, Peers, StatusView, Trouble, WalletView,
 };
 use super::{health, peers};
 use crate::config::Network;
@@ -27,12 +29,13 @@ pub(super) async fn shutdown(State(context): State<Context>) -> Json<Done> {
 pub(super) async fn status(State(context): State<Context>) -> Result<Json<StatusView>, Problem> {
     let connected = context.node().network.peers().await?;
     let (wallet, offerings, bindings, now) = context.ask(of_market).await?;
-    let recovering = context.ask(|market, _| market.is_recovering()).await?;
+    let beginning = context.ask(health::Beginning::of).await?;
     let peers = Peers {
         peer_id: context.node().peer_id.to_string(),
         addresses: context.p2p_addresses().await?,
         connected: connected.len(),
         met: connected.iter().filter(|peer| peer.met).count(),
+        first_sync: first_sync(&context, &connected).await?,
     };
     let keys = context.keys();
     let mut view = StatusView {
@@ -58,10 +61,23 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
         bindings,
         resets: context.node().facts.resets.clone(),
     };
-    view.troubles = health::hindrances(&context, recovering);
+    view.troubles = health::hindrances(&context, beginning);
+    view.troubles.extend(health::of_double(beginning));
     view.troubles.extend(troubles(&view, &context));
     view.ok = view.troubles.is_empty();
     Ok(Json(view))
+}
+
+async fn first_sync(context: &Context, connected: &[PeerInfo]) -> Result<FirstSyncView, Problem> {
+    let standing = context.ask(|market, now| market.first_sync(now)).await?;
+    let found: Vec<String> =
+        connected.iter().filter(|peer| peer.origin == Origin::Found).map(|peer| peer.peer.to_base58()).collect();
+    Ok(FirstSyncView {
+        wanted: FIRST_SYNC_PEERS,
+        read: standing.read.len(),
+        under_way: standing.under_way,
+        independent: standing.read.iter().filter(|peer| !found.iter().any(|id| id == peer.as_str())).count(),
+    })
 }
 
 fn of_market(market: &Market, now: Now) -> (WalletView, Offers, Vec<BindingView>, Now) {

@@ -31,7 +31,7 @@ pub use recovery::{FoundView, RecoveryView};
 pub use request::{RequestList, RequestView, Requested};
 pub use reset::ResetView;
 pub use service::{ServiceList, ServiceView};
-pub use status::{EndpointView, KeysView, LedgerView, NetworkView, Offers, Peers, StatusView, Trouble};
+pub use status::{EndpointView, FirstSyncView, KeysView, LedgerView, NetworkView, Offers, Peers, StatusView, Trouble};
 pub use timestamp::{BatchView, Stamped, TimestampList};
 pub use wallet::{Funded, LockedView, Merging, Paid, SubmitterView, TransactionView, TrustView, WalletView};
 

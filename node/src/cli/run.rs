@@ -46,6 +46,10 @@ pub struct Run {
     /// A first peer, as a multiaddress with its id; may be repeated.
     #[arg(long, value_name = "ADDRESS")]
     bootstrap: Vec<String>,
+    /// Takes it that no other node with these keys runs: for one that was restored from a backup, and whose old node is
+    /// surely gone.
+    #[arg(long)]
+    alone: bool,
 }
 
 impl Run {
@@ -60,7 +64,7 @@ impl Run {
         let mut patience = Duration::ZERO;
         loop {
             let begun = tokio::select! {
-                begun = begin_within(patience, &home, &config, &keys) => begun?,
+                begun = begin_within(patience, &home, &config, &keys, self.alone) => begun?,
                 () = shutdown.drain().cancelled() => {
                     return Err(Failure::new(Exit::Interrupted, "stopped while starting"));
                 }
@@ -112,10 +116,16 @@ struct Begun {
 
 /// Starts the node, again for so long where that fails: in a process that ran one, the system may need a moment until its
 /// ports are free, and a network that begins anew until it answers.
-async fn begin_within(patience: Duration, home: &Home, config: &Config, keys: &Keystore) -> Result<Begun, Failure> {
+async fn begin_within(
+    patience: Duration,
+    home: &Home,
+    config: &Config,
+    keys: &Keystore,
+    alone: bool,
+) -> Result<Begun, Failure> {
     let until = Instant::now() + patience;
     loop {
-        match begin(home, config.clone(), keys.clone()).await {
+        match begin(home, config.clone(), keys.clone(), alone).await {
             Err(failure) if matches!(failure.exit, Exit::Failed | Exit::Unreachable) && Instant::now() < until => {
                 tracing::warn!(why = failure.what, "can't start again yet");
             }
@@ -155,7 +165,7 @@ fn is_port(part: &Protocol<'_>) -> bool {
 }
 
 /// Starts the node; whatever fails leaves nothing behind.
-async fn begin(home: &Home, config: Config, keys: Keystore) -> Result<Begun, Failure> {
+async fn begin(home: &Home, config: Config, keys: Keystore, alone: bool) -> Result<Begun, Failure> {
     let lock = home.lock()?;
     let api = Api::bind(config.api_listen).await?;
     let ledger = ledger_access::connect(&config).await?;
@@ -167,7 +177,7 @@ async fn begin(home: &Home, config: Config, keys: Keystore) -> Result<Begun, Fai
         rpc_url: config.endpoints[0].url.to_string(),
     };
     let metrics = Arc::new(Metrics::new());
-    let node = Node::start(NodeSettings { config, keys, home: lock, ledger, metrics }).await?;
+    let node = Node::start(NodeSettings { config, keys, home: lock, ledger, metrics, alone }).await?;
     Ok(Begun { node, api, service_keys, token, ledger: info })
 }
 

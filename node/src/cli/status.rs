@@ -6,7 +6,7 @@ use tradepost_protocol::time::Timestamp;
 use super::client::Client;
 use super::failure::Failure;
 use super::{Global, binding, offering, show};
-use crate::api::view::{EndpointView, ResetView, StatusView};
+use crate::api::view::{EndpointView, FirstSyncView, ResetView, StatusView};
 
 /// Most characters of a title.
 const TITLE: usize = 40;
@@ -57,6 +57,7 @@ fn text(status: &StatusView, now: Timestamp) -> String {
         }
     }
     line("peers", format!("{} connected, {} of them on this network", status.peers.connected, status.peers.met));
+    line("first sync", first_sync(&status.peers.first_sync));
     line("peer id", status.peers.peer_id.clone());
     status.peers.addresses.iter().for_each(|address| line("", address.clone()));
     let offers = &status.offerings;
@@ -72,6 +73,17 @@ fn text(status: &StatusView, now: Timestamp) -> String {
         }
     }
     text
+}
+
+/// From how many peers the book is.
+fn first_sync(sync: &FirstSyncView) -> String {
+    let FirstSyncView { wanted, read, under_way, independent } = sync;
+    let missing = match (sync.missing(), under_way) {
+        (0, _) => String::new(),
+        (missing, 0) => format!("; {missing} missing, no more are known"),
+        (missing, _) => format!("; {missing} missing, {under_way} being read"),
+    };
+    format!("the books of {read} of {wanted} peers read, {independent} of them not found through others{missing}")
 }
 
 /// One of several servers, in a line.
@@ -124,6 +136,7 @@ mod tests {
             "deliver_by in",
             "its escrow no longer exists",
             "publish it again",
+            "first sync  the books of 2 of 3 peers read, 1 of them not found through others; 1 missing",
         ] {
             assert!(shown.contains(part), "{part} in {shown}");
         }

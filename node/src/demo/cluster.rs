@@ -259,12 +259,24 @@ impl Cluster {
     pub async fn run_all(&mut self, names: &[&str]) -> Result<(), ClusterError> {
         let program = self.program.clone();
         for name in names {
-            self.node_mut(name)?.start(&program, &[])?;
+            self.node_mut(name)?.start(&program, &[], &[])?;
         }
         for name in names {
             self.node_mut(name)?.reachable().await?;
         }
         Ok(())
+    }
+
+    /// As [`Cluster::run`], with further arguments.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn run_with(&mut self, name: &str, further: &[&str]) -> Result<&Node, ClusterError> {
+        let program = self.program.clone();
+        let node = self.node_mut(name)?;
+        node.start(&program, &[], further)?;
+        node.reachable().await?;
+        self.node(name)
     }
 
     /// As [`Cluster::run`], by a program that is given all of it as its last arguments and becomes it.
@@ -274,7 +286,7 @@ impl Cluster {
     pub async fn run_by(&mut self, name: &str, before: &[&str]) -> Result<&Node, ClusterError> {
         let program = self.program.clone();
         let node = self.node_mut(name)?;
-        node.start(&program, before)?;
+        node.start(&program, before, &[])?;
         node.reachable().await?;
         self.node(name)
     }
@@ -358,12 +370,13 @@ impl Cluster {
 }
 
 impl Node {
-    fn start(&mut self, program: &Path, before: &[&str]) -> Result<(), ClusterError> {
+    fn start(&mut self, program: &Path, before: &[&str], further: &[&str]) -> Result<(), ClusterError> {
         let name = &self.name;
         if self.process.as_mut().is_some_and(|process| process.ended().is_none()) {
             return Err(ClusterError::new(name, "it runs already"));
         }
-        let all = [before, &[path_text(name, program)?, "run", "--home", path_text(name, self.home.dir())?]].concat();
+        let run = [path_text(name, program)?, "run", "--home", path_text(name, self.home.dir())?];
+        let all = [before, &run, further].concat();
         let command = process::command(Path::new(all[0]), &all[1..]);
         let started = Process::start(command, &self.log, None);
         self.process = Some(started.map_err(|e| ClusterError::new(name, format!("can't be started: {e}")))?);

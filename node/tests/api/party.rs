@@ -64,7 +64,9 @@ impl Party {
         let token = lock.new_api_token().unwrap();
         let service_keys = keys.only(&[Role::Service]);
         let metrics = Arc::new(Metrics::new());
-        let node = Node::start(NodeSettings { config, keys, home: lock, ledger: access, metrics }).await.unwrap();
+        let node = Node::start(NodeSettings { config, keys, home: lock, ledger: access, metrics, alone: false })
+            .await
+            .unwrap();
         let handle = node.handle();
         let shutdown = Shutdown::default();
         let parts = api::Parts { node: handle.clone(), service_keys, token: token.clone(), shutdown: shutdown.clone() };

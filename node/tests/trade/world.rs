@@ -272,7 +272,7 @@ async fn start(server: &Server, home: &Path, keys: Keystore, bootstrap: &[String
     let config = Config::of_layers(Some((Path::new("/config.toml"), &text)), [], &[]).unwrap();
     let ledger = ledger_access::connect(&config).await.unwrap();
     let home = Home::at(home).lock().unwrap();
-    let settings = NodeSettings { config, keys, home, ledger, metrics: Arc::new(Metrics::new()) };
+    let settings = NodeSettings { config, keys, home, ledger, metrics: Arc::new(Metrics::new()), alone: false };
     within("the node starts", Node::start(settings)).await.unwrap()
 }
 

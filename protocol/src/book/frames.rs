@@ -96,7 +96,7 @@ impl Book {
     }
 
     /// When a key's node was last heard of, where that is recent enough for its offerings to be live.
-    pub(super) fn present(&self, key: &ServingKey, now: Now) -> Option<Timestamp> {
+    pub(crate) fn present(&self, key: &ServingKey, now: Now) -> Option<Timestamp> {
         let at = self.presences.get(key)?.body().at;
         (now.timestamp().since(at) < self.margins.presence_life).then_some(at)
     }

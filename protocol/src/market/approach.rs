@@ -38,7 +38,7 @@ impl Market {
     /// Seeks the consumers of published requests that could be agreed to.
     pub(super) fn tend_requests(&mut self, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
         self.approaches.retain(|id, _| self.book.request(id).is_some_and(|r| r.is_live(now.timestamp())));
-        let Some(key) = self.setup.keys.serving.clone().filter(|_| !self.draining && !self.is_recovering()) else {
+        let Some(key) = self.setup.keys.serving.clone().filter(|_| !self.draining && !self.holds_back(now)) else {
             return;
         };
         let mut answerable = self.answerable(now);

@@ -76,6 +76,11 @@ impl Market {
                 step.then(Effect::AskStatus { hash });
             }
         }
+        self.want_refund(trade, now);
+    }
+
+    /// From T on the money comes back by itself.
+    pub(super) fn want_refund(&mut self, trade: &Trade, now: Now) {
         let there = matches!(trade.escrow(), EscrowState::Locked | EscrowState::Refused(_));
         if let Some(binding) =
             trade.binding().filter(|_| there && trade.state.timed_out && now >= trade.volatile.claim_at)

@@ -106,9 +106,8 @@ impl Market {
                 | Command::Trust { dry_run: false, .. }
                 | Command::Stamp { dry_run: false, .. }
         );
-        if begins && self.is_recovering() {
-            let why = "this node was restored from a backup and still compares it with the ledger; try again shortly";
-            return Self::answer(step, id, Err(CommandError::NotNow(why.into())));
+        if begins && self.holds_back(now) {
+            return Self::answer(step, id, Err(CommandError::NotNow(self.why_held_back(now))));
         }
         match command {
             Command::Publish(draft) => {

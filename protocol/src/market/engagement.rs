@@ -229,6 +229,9 @@ impl Market {
         if self.draining {
             return refuse(RejectCode::Stopping, "the arbiter's node is stopping".into());
         }
+        if self.holds_back(now) {
+            return refuse(RejectCode::Stopping, "the arbiter's node was restored, and doesn't serve yet".into());
+        }
         let Engage { key, arbiter, fund_by, case } = engage;
         let service = self
             .offers

@@ -5,9 +5,9 @@ use crate::amount::Stroops;
 use crate::book::{BondWanted, ConsumerWanted};
 use crate::intent::queue::{SubmitAnswer, TxStatus};
 use crate::kind::Kind;
-use crate::market::DisputeWord;
 use crate::market::command::{Answer, Command, CommandError, CommandId};
 use crate::market::stamps::Inclusion;
+use crate::market::{DisputeWord, TwinSight};
 use crate::message::{BindingId, MessageId, SeriesId, Sha256Hash, TxHash};
 use crate::refusal::Refusal;
 use crate::stellar::LedgerPoint;
@@ -238,6 +238,8 @@ pub enum Event {
         /// What.
         command: Command,
     },
+    /// Another node with this one's keys was looked for.
+    Twin(TwinSight),
     /// The node is stopping: sessions end, nothing new begins.
     Stopping,
 }

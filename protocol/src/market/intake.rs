@@ -21,7 +21,7 @@ const MAX_FETCH_BYTES: usize = 512 * 1024;
 /// Messages asked for in one fetch.
 const MAX_FETCH_IDS: usize = 128;
 /// Peers whose last catch-up is remembered.
-const MAX_CAUGHT_UP: usize = 1_024;
+pub(super) const MAX_CAUGHT_UP: usize = 1_024;
 
 impl Market {
     /// A gossiped message.
@@ -120,12 +120,14 @@ impl Market {
             oldest.map(|p| self.caught_up_at.remove(&p));
         }
         self.caught_up_at.insert(peer.clone(), now);
+        self.first_sync.asks(&peer, now);
         step.then(Effect::ListIds { peer, after: None });
     }
 
     /// A peer went: it is caught up with when it is met again.
     pub(super) fn peer_lost(&mut self, peer: &PeerId) {
         self.caught_up_at.remove(peer);
+        self.first_sync.loses(peer);
     }
 
     /// Catches up again with the peer that was asked longest ago: gossip may have lost something meanwhile.
@@ -143,9 +145,9 @@ impl Market {
         for part in unknown.chunks(MAX_FETCH_IDS) {
             step.then(Effect::Fetch { peer: peer.clone(), ids: part.to_vec() });
         }
-        let last = ids.last().copied().filter(|_| more);
-        if last.is_some() {
-            step.then(Effect::ListIds { peer, after: last });
+        match ids.last().copied().filter(|_| more) {
+            Some(last) => step.then(Effect::ListIds { peer, after: Some(last) }),
+            None => self.first_sync.has_read(&peer),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bincode::{Decode, Encode};
 use rand_core::CryptoRng;
 
-use crate::account::SignerKey;
+use crate::account::{AccountId, SignerKey};
 use crate::amount::Stroops;
 use crate::binding::precheck::PrecheckFailure;
 use crate::binding::trade::Trade;
@@ -174,6 +174,7 @@ pub(super) struct Loader {
     heads: Vec<(Vec<u8>, Vec<u8>)>,
     stamps: super::stamps::Stamps,
     recovery: super::recovery::Recovery,
+    twins: super::twin::Twins,
     evidence: BTreeMap<Vec<u8>, Vec<u8>>,
     cases: BTreeMap<BindingId, Case>,
     alive_at: Now,
@@ -208,6 +209,7 @@ impl Loader {
                 self.alive_at = Now::from_millis(u64::from_be_bytes(bytes));
             }
             Space::Meta if key == super::RESTORED_KEY => self.recovery.restored = true,
+            Space::Meta if key == super::twin::YIELDS_KEY => self.twins.yields = true,
             Space::Found => self.recovery.take(&key, &value)?,
             Space::Stamp => self.stamps.take(&key, &value)?,
             Space::Case => {
@@ -247,6 +249,7 @@ impl Loader {
             waiting: BTreeMap::new(),
             queue,
             account: None,
+            account_read: false,
             point: None,
             params: None,
             paid_of_late: None,
@@ -258,13 +261,18 @@ impl Loader {
             resumed: None,
             stamps: self.stamps,
             recovery: self.recovery,
+            twins: self.twins,
+            first_sync: super::first_sync::FirstSync::default(),
             draining: false,
         };
         market.absorb_book(restored.step, &mut step);
         for trade in self.trades {
             market.insert_trade(trade);
         }
-        market.end_what_was_missed(now, &mut step);
+        market.recognise_presence(now);
+        if !market.is_recovering() {
+            market.end_what_was_missed(now, &mut step);
+        }
         if let Some(queue) = &mut market.queue {
             let resumed = queue.restore(&self.intents, now);
             market.resumed = Some(resumed);
@@ -300,11 +308,20 @@ impl Market {
         let bond = self.bond_amount(&offering)?;
         let account = self.account.as_ref();
         let own = self.setup.keys.account_id().ok_or(PrecheckFailure::NoAccountKey)?;
-        let account = account.ok_or(PrecheckFailure::NoOwnAccount(own))?;
+        let account = account.ok_or_else(|| self.no_account(own))?;
         let native = crate::asset::Asset::Native;
         let returns_at = Some(offering.bond_release());
         let lock = Lock { operations: 1, reserves: bond::RESERVES };
         Ok(self.cost_of(account, None, &native, bond, lock, returns_at)?)
+    }
+
+    /// Why there is no account to pay from: the ledger has none, or wasn't asked yet.
+    fn no_account(&self, own: AccountId) -> PrecheckFailure {
+        if self.account_read {
+            return PrecheckFailure::NoOwnAccount(own);
+        }
+        let why = "this node started a moment ago and hasn't read its account yet; try again in a few seconds";
+        PrecheckFailure::LedgerUnavailable(why.into())
     }
 
     fn bond_amount(&self, offering: &Offering) -> Result<Stroops, CommandError> {
@@ -502,6 +519,7 @@ impl Market {
                 self.want(Purpose::ReclaimBond { series });
             }
         }
+        self.take_in_withdrawals(now, step);
         // The pool where messages wait for their bond forgets; one's own offering goes in again.
         let unknown = |o: &&Offer| o.is_open() && o.body().valid_until >= now.timestamp() && !self.book.knows(&o.id());
         let lost: Vec<_> = self.offers.values().filter(unknown).map(|o| o.signed.packed().clone()).collect();
@@ -514,7 +532,7 @@ impl Market {
             .filter(|o| o.is_open() && self.book.offering(&o.series()).is_some())
             .map(Offer::series)
             .collect();
-        if listed.is_empty() || self.draining {
+        if listed.is_empty() || self.draining || self.holds_back(now) {
             return;
         }
         if now.since(self.presence_at) >= self.setup.margins.presence_every || self.presence_at == Now::default() {
@@ -528,12 +546,22 @@ impl Market {
         }
     }
 
+    /// Offerings that were withdrawn under this node's keys elsewhere, or after the backup that it was restored from.
+    fn take_in_withdrawals(&mut self, now: Now, step: &mut Step<Effect>) {
+        let gone = |o: &&mut Offer| o.is_open() && self.book.by_series(&o.series(), now).is_some_and(|l| l.withdrawn);
+        for offer in self.offers.values_mut().filter(gone) {
+            offer.state = OfferState::Withdrawn;
+            offer.store(step);
+        }
+    }
+
     fn tell_presence(&mut self, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
         let Some(key) = self.setup.keys.serving.clone() else { return };
         let serving_key = crate::account::ServingKey::of(&key);
         let body = Presence { serving_key, at: now.timestamp(), peer: self.setup.peer.clone() };
         if let Ok(signed) = Signed::sign(body, &self.setup.network, &key) {
             self.presence_at = now;
+            self.said_presence(signed.body().at);
             self.admit_own(signed.packed().clone(), now, rng, step);
         }
     }
@@ -541,18 +569,21 @@ impl Market {
     fn tell_status(&mut self, series: SeriesId, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
         let free = self.free_supply(&series);
         let Some(key) = self.setup.keys.serving.clone() else { return };
+        let known = self.book.by_series(&series, now).map_or(0, |listing| listing.status_sequence);
         let Some(offer) = self.offers.get_mut(&series) else { return };
+        // By the time, so that peers take the word of a node that was restored from before its last one.
+        let sequence = offer.status_sequence.max(known).saturating_add(1).max(now.timestamp().secs());
         let withdrawn = offer.state == OfferState::Withdrawn;
         let body = Status {
             serving_key: offer.body().serving_key,
             series,
-            sequence: offer.status_sequence + 1,
+            sequence,
             free: if withdrawn { 0 } else { free },
             withdrawn,
             at: now.timestamp(),
         };
         if let Ok(signed) = Signed::sign(body, &self.setup.network, &key) {
-            offer.status_sequence += 1;
+            offer.status_sequence = sequence;
             offer.told_free = Some(free);
             offer.store(step);
             self.admit_own(signed.packed().clone(), now, rng, step);

@@ -131,6 +131,9 @@ impl Market {
         if self.draining {
             return refuse(RejectCode::Stopping, "the provider's node is stopping");
         }
+        if self.holds_back(now) {
+            return refuse(RejectCode::Stopping, "the provider's node was restored, and doesn't serve yet");
+        }
         if self.book.request(&id).is_some_and(|r| r.cancel.is_some()) {
             return refuse(RejectCode::Cancelled, "the consumer has taken this request back");
         }
@@ -469,7 +472,7 @@ impl Market {
     }
 
     /// Collects what was earned, gives back what wasn't, while there is time for either.
-    fn settle(&mut self, trade: &Trade, now: Now) {
+    pub(super) fn settle(&mut self, trade: &Trade, now: Now) {
         let (Some(end), Some(binding), Some(terms)) = (trade.state.session.end(), trade.binding(), trade.terms())
         else {
             return;
@@ -625,6 +628,9 @@ impl Market {
     /// The node is stopping: what it serves ends now, and isn't paid for.
     pub(super) fn stop(&mut self, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
         self.draining = true;
+        if self.stands_still() {
+            return;
+        }
         let served: Vec<MessageId> = self
             .trades
             .values()

@@ -90,8 +90,8 @@ impl Market {
         self.recovery.progress()
     }
 
-    /// Whether this node was restored from a backup and still compares what it knows with the ledger. Open trades go on
-    /// meanwhile; nothing new begins.
+    /// Whether this node was restored from a backup, and still compares what it knows with the ledger or isn't sure that
+    /// no other node has its keys. What the ledger can finish goes on meanwhile; nothing new begins.
     pub fn is_recovering(&self) -> bool {
         self.recovery.restored
     }
@@ -102,6 +102,7 @@ impl Market {
         if !self.recovery.restored {
             return;
         }
+        self.resume_sessions(now, step);
         if self.setup.keys.account.is_some() {
             if !self.recovery.walking {
                 // Without the account, which comes with the next ledger, there is nothing to walk yet.
@@ -114,8 +115,7 @@ impl Market {
                 return;
             }
         }
-        self.recovery.restored = false;
-        step.batch().delete(Space::Meta, RESTORED_KEY);
+        self.take_over(now, step);
     }
 
     /// A user wants to know what the account has locked, or wants it back.
@@ -164,6 +164,9 @@ impl Market {
         }
         let standing = |f: &&Found| f.state == FoundState::Standing && f.returns_to == own;
         let mine: Vec<BalanceId> = self.recovery.found.values().filter(standing).map(|f| f.balance).collect();
+        if mine.is_empty() {
+            return Ok(());
+        }
         for balance in mine {
             self.recovery.set(&balance, FoundState::Wanted, step);
         }

@@ -7,4 +7,5 @@ mod funding;
 mod ledger;
 mod pair;
 mod published;
+mod twin;
 mod wallet;

@@ -98,6 +98,9 @@ impl Market {
     pub(super) fn drive(&mut self, request: MessageId, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
         self.with_trade(request, step, |market, trade, step| {
             trade.state.timed_out |= market.past_refund(trade);
+            if market.stands_still() {
+                return market.finish_on_the_ledger(trade, now);
+            }
             match trade.state.side {
                 Side::Provider => market.drive_provider(trade, now, rng, step),
                 Side::Consumer => market.drive_consumer(trade, now, step),
@@ -222,6 +225,10 @@ impl Market {
         rng: &mut dyn CryptoRng,
         step: &mut Step<Effect>,
     ) {
+        if self.stands_still() {
+            // Whoever it is for, it is said again.
+            return step.then(Effect::Respond { token, bytes: Vec::new() });
+        }
         let network = self.setup.network;
         let answer = frames::from_stream(&network, bytes).and_then(|packed| match packed.kind() {
             Kind::BindingRequest => self.request_received(token, &peer, packed, now, step).map(|()| None),
@@ -268,7 +275,8 @@ impl Market {
     ) -> Result<Vec<u8>, Refusal> {
         let nothing = || Refusal::new(Reason::UnknownSeries, "nobody here signs under the key that the ping asks for");
         let Some(binding) = ping.binding else {
-            let key = self.setup.keys.serving.as_ref().filter(|k| ServingKey::of(k) == ping.whom && !self.draining);
+            let serves = !self.draining && !self.holds_back(now);
+            let key = self.setup.keys.serving.as_ref().filter(|k| ServingKey::of(k) == ping.whom && serves);
             let pong = match key {
                 Some(key) => self.frame(Pong { key: ping.whom, nonce: ping.nonce }, key),
                 None => self.approached(&ping, now),

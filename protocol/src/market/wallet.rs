@@ -209,6 +209,7 @@ impl Market {
             step.then(Effect::News(News::Wallet));
         }
         self.account = found;
+        self.account_read |= own.is_some_and(|own| asked.contains(&own));
         if let Some(queue) = &mut self.queue {
             let seen = queue.accounts_seen(&asked, &seen, at);
             self.absorb(seen, now, rng, step);

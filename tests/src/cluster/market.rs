@@ -55,11 +55,8 @@ impl Terms {
         max_supply: 1,
     };
     /// In the shortest windows that make sense, for T is waited for.
-    pub const BRIEF: Self = Self {
-        price: Stroops::whole(7),
-        windows: Windows { deliver_secs: 1, collect_secs: 4 },
-        ..Self::BY_CALL
-    };
+    pub const BRIEF: Self =
+        Self { price: Stroops::whole(7), windows: Windows { deliver_secs: 1, collect_secs: 4 }, ..Self::BY_CALL };
 }
 
 /// A seller's and a buyer's node, with an offering that the buyer has found.

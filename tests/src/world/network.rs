@@ -61,7 +61,7 @@ pub(super) enum Reply {
 
 impl World {
     /// Whether two nodes can reach each other now.
-    fn linked(&self, a: usize, b: usize) -> bool {
+    pub(super) fn linked(&self, a: usize, b: usize) -> bool {
         let apart = self.nodes[a].part != self.nodes[b].part;
         !apart && [a, b].iter().all(|i| self.nodes[*i].connected && self.nodes[*i].life.is_some())
     }
@@ -127,8 +127,14 @@ impl World {
             Effect::ListIds { peer, after } => self.ask(address, &peer, Matter::Ids { after }),
             Effect::Fetch { peer, ids } => self.ask(address, &peer, Matter::Messages { ids }),
             Effect::Respond { token, bytes } => self.reply(token, Reply::Direct(bytes)),
-            Effect::ServeIds { token, ids, more } => self.reply(token, Reply::Ids { ids, more }),
-            Effect::ServeMessages { token, found } => self.reply(token, Reply::Messages(found)),
+            Effect::ServeIds { token, ids, more } => {
+                let reply = self.nodes[address.0].giving.ids(ids, more);
+                self.reply(token, reply);
+            }
+            Effect::ServeMessages { token, found } => {
+                let reply = self.nodes[address.0].giving.messages(found);
+                self.reply(token, reply);
+            }
             other => unreachable!("{other:?} is no matter of the network"),
         }
     }

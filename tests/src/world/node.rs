@@ -21,7 +21,7 @@ use tradepost_protocol::step::Space;
 use tradepost_protocol::time::Now;
 use tradepost_store::{Contents, MemoryStore};
 
-use super::{CrashPlan, Standing, WorldLedger};
+use super::{CrashPlan, Giving, Standing, WorldLedger};
 
 /// What a node's services do once they are told to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +142,7 @@ pub struct Node {
     /// Which part of a divided network it is in.
     pub(super) part: usize,
     pub(super) script: Script,
+    pub(super) giving: Giving,
     pub(super) trap: Option<Trap>,
     /// What its account held at first, in stroops.
     pub(super) endowment: i64,
@@ -188,6 +189,7 @@ impl Node {
             connected: true,
             part: 0,
             script: Script::default(),
+            giving: Giving::default(),
             trap: None,
             endowment: 0,
             started: Vec::new(),

@@ -1,10 +1,8 @@
 //! G52 between real nodes: each side in turn is backed up with an open trade, lost, and restored into another home.
 
 use tradepost::demo::actor::Actor;
-use tradepost::private_file;
 use tradepost_protocol::binding::phase::{Phase, Side};
 use tradepost_tests::cluster::market::{BUYER, SELLER, told};
-use tradepost_tests::cluster::run_json;
 use tradepost_tests::cluster::stage::{End, Stage, name};
 
 const NODE: &str = env!("CARGO_BIN_EXE_node-under-test");
@@ -12,19 +10,10 @@ const NODE: &str = env!("CARGO_BIN_EXE_node-under-test");
 /// Backs a node up, kills it, removes its home, and runs what was restored of it.
 async fn move_elsewhere(stage: &mut Stage, side: Side) {
     let nodes = &mut stage.market.nodes;
-    let (home, restored) =
-        (nodes.node(name(side)).unwrap().home().dir().to_owned(), format!("{}-restored", name(side)));
-    let (file, new) = (nodes.dir().join(format!("{restored}.backup")), nodes.dir().join(&restored));
-    let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
-    run_json(NODE, &["backup", &text(&file), "--json", "--home", &text(&home)]);
-    nodes.node_mut(name(side)).unwrap().kill();
-    // What its owner keeps apart from it.
-    let passphrase = std::fs::read(home.join("passphrase")).unwrap();
-    std::fs::remove_dir_all(&home).unwrap();
-    let made = run_json(NODE, &["restore", &text(&file), "--yes", "--json", "--home", &text(&new)]);
-    assert!(made["rows"].as_u64().is_some_and(|rows| rows > 0), "{made}");
-    private_file::write(&new.join("passphrase"), &passphrase).unwrap();
-    nodes.adopt(&restored);
+    let restored = nodes.restore_beside(name(side));
+    let lost = nodes.node_mut(name(side)).unwrap();
+    lost.kill();
+    std::fs::remove_dir_all(lost.home().dir()).unwrap();
     told(nodes.run(&restored).await);
     let actor = told(nodes.node(&restored).and_then(Actor::of));
     match side {

@@ -15,6 +15,7 @@ use super::{Actor, peer_of};
 use crate::config::{DIAL_ADDRESSES, ENOUGH_PEERS, IDENTIFY_ADDRESSES, PENDING_CONNECTS, PENDING_LOOKUPS};
 use crate::event::Event;
 use crate::handle::{ConnectError, cause};
+use crate::peers::Origin;
 use crate::per_ip::is_public;
 
 type Reply = oneshot::Sender<Result<(), ConnectError>>;
@@ -91,6 +92,8 @@ impl Actor {
             let _ = reply.send(Err(ConnectError::Oneself));
         } else if self.swarm.is_connected(&peer) {
             let _ = reply.send(Ok(()));
+        } else if self.config.apart {
+            let _ = reply.send(Err(ConnectError::Apart));
         } else if self.connects.is_full() {
             let _ = reply.send(Err(ConnectError::Busy));
         } else if let Some(reply) = self.connects.join(peer, &addresses, reply) {
@@ -160,9 +163,27 @@ impl Actor {
 
     pub(super) fn on_connected(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
         debug!(%peer, address = %endpoint.get_remote_address(), "connected");
-        self.peers.connected(peer, connection, endpoint, Instant::now());
+        let origin = self.origin_of(peer, endpoint);
+        self.peers.connected(peer, connection, endpoint, origin, Instant::now());
         self.connects.succeed(peer);
         self.count();
+    }
+
+    fn origin_of(&self, peer: PeerId, endpoint: &ConnectedPoint) -> Origin {
+        let at = endpoint.get_remote_address();
+        let names = |address: &Multiaddr| match peer_of(address) {
+            Some(named) => named == peer,
+            None => endpoint.is_dialer() && address == at,
+        };
+        if self.config.bootstrap.iter().any(names) {
+            Origin::Configured
+        } else if self.config.known.iter().any(names) {
+            Origin::Known
+        } else if endpoint.is_dialer() {
+            Origin::Found
+        } else {
+            Origin::Inbound
+        }
     }
 
     pub(super) fn on_disconnected(&mut self, peer: PeerId, connection: ConnectionId) {
@@ -184,10 +205,11 @@ impl Actor {
             let _ = self.swarm.disconnect_peer_id(peer);
             return;
         }
+        let local = self.config.local;
+        let mut usable =
+            info.listen_addrs.iter().filter(|address| local || is_public(address)).take(IDENTIFY_ADDRESSES);
         if info.protocols.contains(&self.names.kad()) {
-            let local = self.config.local;
-            let usable = info.listen_addrs.iter().filter(|address| local || is_public(address));
-            for address in usable.take(IDENTIFY_ADDRESSES) {
+            for address in usable.clone() {
                 self.swarm.behaviour_mut().kad.add_address(&peer, address.clone());
             }
         }
@@ -196,6 +218,7 @@ impl Actor {
             return;
         };
         known.set_agent(&info.agent_version);
+        known.listens_at = usable.next().cloned();
         let met = known.met();
         known.identified |= speaks_ours;
         // Without topics there is no subscription to wait for.
@@ -223,11 +246,15 @@ impl Actor {
 
     /// Dials the bootstrap addresses and walks the routing table when due.
     pub(super) fn discover(&mut self, now: Instant) {
+        if self.config.apart {
+            return;
+        }
         let met = self.peers.met();
         let due = self.discovery.due(met, now);
         // With few peers the bootstrap nodes we lost are worth a try too: else two islands would never join.
         let rejoin = due.walk && met < ENOUGH_PEERS;
-        for address in self.config.bootstrap.clone() {
+        let first: Vec<Multiaddr> = self.config.known.iter().chain(&self.config.bootstrap).cloned().collect();
+        for address in first {
             if due.bootstrap || rejoin && peer_of(&address).is_some() {
                 self.dial_bootstrap(address);
             }

@@ -23,8 +23,8 @@ use tracing::debug;
 use super::body::Watched;
 use super::{CallBody, CallError, READY};
 use crate::config::{
-    CALL_CONNECTION_WINDOW, CALL_HEADER_BYTES, CALL_OPEN_ATTEMPTS, CALL_OPEN_PAUSE, CALL_OPEN_TIMEOUT,
-    CALL_PING_INTERVAL, CALL_PING_TIMEOUT, CALL_SEND_BUFFER, CALL_STREAM_WINDOW, Limits,
+    CALL_HEADER_BYTES, CALL_OPEN_ATTEMPTS, CALL_OPEN_PAUSE, CALL_OPEN_TIMEOUT, CALL_PING_INTERVAL, CALL_PING_TIMEOUT,
+    CALL_SEND_BUFFER, CALL_STREAM_WINDOW, Limits,
 };
 use crate::discovery::jitter;
 use crate::handle::Handle;
@@ -187,7 +187,7 @@ impl Calls {
             .timer(TokioTimer::new())
             .max_header_list_size(CALL_HEADER_BYTES)
             .initial_stream_window_size(CALL_STREAM_WINDOW)
-            .initial_connection_window_size(CALL_CONNECTION_WINDOW)
+            .initial_connection_window_size(self.0.limits.answers_window())
             .keep_alive_interval(CALL_PING_INTERVAL)
             .keep_alive_timeout(CALL_PING_TIMEOUT)
             .max_send_buf_size(CALL_SEND_BUFFER)

@@ -1,4 +1,4 @@
-use tradepost_network::{Config, spawn};
+use tradepost_network::{Config, ConnectError, Origin, spawn};
 
 use crate::node::{config, start, start_with, until, within};
 
@@ -93,4 +93,36 @@ async fn whoever_asks_at_once_where_a_node_listens_hears_of_every_listener() {
         let addresses = within(10, handle.listen_addrs()).await.unwrap();
         assert_eq!(addresses.len(), 2, "{addresses:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peers_known_from_before_are_dialled_too_and_of_each_it_is_told_how_it_was_found() {
+    let (first, known) = (start_with(&[]).await, start_with(&[]).await);
+    let told = start_with(&first.addresses).await;
+    let node = start(Config { bootstrap: first.addresses.clone(), known: known.addresses.clone(), ..config() }).await;
+    let coming = start_with(&node.addresses).await;
+    let all = [first.id(), known.id(), told.id(), coming.id()];
+    until(|| async {
+        node.handle.peers().await.unwrap().iter().filter(|p| p.met && all.contains(&p.peer)).count() == 4
+    })
+    .await;
+    let peers = node.handle.peers().await.unwrap();
+    let of = |id| peers.iter().find(|peer| peer.peer == id).unwrap();
+    assert_eq!((of(first.id()).origin, of(known.id()).origin), (Origin::Configured, Origin::Known));
+    // Told of each other at the same time, either may be the first to dial.
+    assert!(matches!(of(told.id()).origin, Origin::Found | Origin::Inbound));
+    assert_eq!(of(coming.id()).origin, Origin::Inbound);
+    for (peer, at) in [(&first, &first.addresses[0]), (&coming, &coming.addresses[0])] {
+        assert_eq!(of(peer.id()).reached_at.as_ref(), Some(at), "dialled there, or told so");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_keeps_apart_dials_nobody_until_it_joins() {
+    let first = start_with(&[]).await;
+    let mut node = start(Config { bootstrap: first.addresses.clone(), apart: true, ..config() }).await;
+    assert_eq!(node.handle.dial(first.id(), first.addresses.clone()).await, Err(ConnectError::Apart));
+    assert!(node.handle.peers().await.unwrap().is_empty());
+    node.handle.join().await.unwrap();
+    node.met(first.id()).await;
 }

@@ -93,9 +93,14 @@ async fn answers_that_nobody_reads_end_at_their_deadline() {
     drop(streams);
 }
 
-/// Answers `/endless` with bytes without end, and counts the answers that are still held.
+/// Answers `/endless` with bytes without end, and counts the answers that are still held and the bytes that left.
 #[derive(Default)]
-struct Endless(Arc<AtomicUsize>);
+struct Endless {
+    held: Arc<AtomicUsize>,
+    bytes: Arc<AtomicUsize>,
+}
+
+const FRAME: &[u8] = &[7; 16 * 1024];
 
 /// One answer that is held.
 struct Held(Arc<AtomicUsize>);
@@ -108,7 +113,7 @@ impl Drop for Held {
 
 impl CallHandler for Endless {
     fn call(&self, _: PeerId, request: Request<CallBody>) -> BoxFuture<'static, Response<CallBody>> {
-        let held = self.0.clone();
+        let (held, bytes) = (self.held.clone(), self.bytes.clone());
         Box::pin(async move {
             if request.uri().path() != "/endless" {
                 return Response::new(full_body("here"));
@@ -117,7 +122,8 @@ impl CallHandler for Endless {
             let guard = Held(held);
             let frames = stream::repeat_with(move || {
                 let _kept = &guard;
-                Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[7; 16 * 1024])))
+                bytes.fetch_add(FRAME.len(), Ordering::AcqRel);
+                Ok::<_, Infallible>(Frame::data(Bytes::from_static(FRAME)))
             });
             Response::new(StreamBody::new(frames).map_err(|never| match never {}).boxed_unsync())
         })
@@ -128,11 +134,10 @@ impl CallHandler for Endless {
 async fn an_answer_to_a_call_that_nobody_reads_is_given_up() {
     let held = Arc::new(AtomicUsize::new(0));
     let limits = Limits { call_body_idle: 2 * SHORT, ..Limits::default() };
-    let handler = Arc::new(Endless(held.clone()));
+    let handler = Arc::new(Endless { held: held.clone(), ..Endless::default() });
     let server = start(Config { limits, call_handler: Some(handler), ..localhost() }).await;
     let (idle, other) = (start_with(&[]).await, start_with(&[]).await);
     let mut unread = Vec::new();
-    // More of them would fill what the peer takes of all calls together.
     for _ in 0..6 {
         let mut body = call(&idle, &server, get("/endless")).await.unwrap().into_body();
         assert!(body.frame().await.unwrap().is_ok());
@@ -144,6 +149,24 @@ async fn an_answer_to_a_call_that_nobody_reads_is_given_up() {
     until(|| async { held.load(Ordering::Acquire) == 0 }).await;
     drop(unread);
     assert!(call(&idle, &server, get("/")).await.is_ok(), "the line lives on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_nobody_reads_hold_up_no_other_call_of_the_same_peer() {
+    const UNREAD: usize = 40;
+    let bytes = Arc::new(AtomicUsize::new(0));
+    let handler = Arc::new(Endless { bytes: bytes.clone(), ..Endless::default() });
+    let server = start(Config { call_handler: Some(handler), ..localhost() }).await;
+    let client = start_with(&[]).await;
+    let mut unread = Vec::new();
+    for _ in 0..UNREAD {
+        unread.push(call(&client, &server, get("/endless")).await.unwrap());
+    }
+    // All that each of them may send before somebody reads it.
+    until(|| async { bytes.load(Ordering::Acquire) >= UNREAD * config::CALL_STREAM_WINDOW as usize }).await;
+    let here = within(10, call(&client, &server, get("/"))).await.unwrap().into_body().collect().await.unwrap();
+    assert_eq!(here.to_bytes(), "here");
+    drop(unread);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

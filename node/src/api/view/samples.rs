@@ -278,6 +278,7 @@ pub(crate) fn status() -> StatusView {
             addresses: vec!["/ip4/127.0.0.1/tcp/4610/p2p/12D3KooWabc".into()],
             connected: 0,
             met: 0,
+            first_sync: FirstSyncView { wanted: 3, read: 2, under_way: 0, independent: 1 },
         },
         offerings: Offers { known: 2, live: 1, waiting: 0, own: vec![own_offering()] },
         bindings: vec![binding()],

@@ -142,6 +142,28 @@ pub struct Peers {
     pub connected: usize,
     /// How many of them trade on this network.
     pub met: usize,
+    /// How far the first sync with them is.
+    pub first_sync: FirstSyncView,
+}
+
+/// From how many peers this node has its book: with several, no one of them decides what it sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstSyncView {
+    /// From how many it wants it.
+    pub wanted: usize,
+    /// How many peers' books were read to their ends since it started.
+    pub read: usize,
+    /// How many are being read.
+    pub under_way: usize,
+    /// How many of those read it didn't find through other peers, at least two of which it wants.
+    pub independent: usize,
+}
+
+impl FirstSyncView {
+    /// How many peers are missing.
+    pub fn missing(&self) -> usize {
+        self.wanted.saturating_sub(self.read)
+    }
 }
 
 /// Offerings, in short.

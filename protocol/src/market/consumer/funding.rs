@@ -32,9 +32,7 @@ impl Market {
             EscrowState::None if trade.state.session.end().is_some() => self.no_longer_want(Purpose::Fund { binding }),
             // An agreement to a published request comes long after its pre-checks: no money moves on a ledger that stands
             // still.
-            EscrowState::None
-                if trade.state.funding.is_none() && trade.volatile.reached && self.precheck_clock(now).is_ok() =>
-            {
+            EscrowState::None if trade.state.funding.is_none() && trade.volatile.reached && self.may_fund(now) => {
                 self.want(Purpose::Fund { binding });
             }
             EscrowState::Free if trade.state.handed != Handed::Accepted && over => {
@@ -51,6 +49,10 @@ impl Market {
             }
             _ => {}
         }
+    }
+
+    fn may_fund(&self, now: Now) -> bool {
+        self.precheck_clock(now).is_ok() && !self.holds_back(now)
     }
 
     /// Hands the signed funding envelope to the provider, before it is submitted.

@@ -168,7 +168,7 @@ impl Market {
 
     /// The pong of a consumer whose published request an offering's provider is about to agree to.
     pub(in crate::market) fn approached(&self, ping: &Ping, now: Now) -> Option<Vec<u8>> {
-        let account = self.setup.keys.account.as_ref().filter(|_| !self.draining)?;
+        let account = self.setup.keys.account.as_ref().filter(|_| !self.draining && !self.holds_back(now))?;
         let trade = self.trades.values().find(|t| {
             let asked = t.state.side == Side::Consumer && t.state.negotiation == Negotiation::Requested;
             asked && t.request.body().signing_key == ping.whom

@@ -18,7 +18,7 @@ use crate::kind::Kind;
 use crate::limits::Margins;
 use crate::market::command::{Answer, Command, CommandError, CommandId, EscrowWish, OfferingDraft};
 use crate::market::event::{Call, Effect, Event, ServiceEvent, Token};
-use crate::market::{EscrowPolicy, Keys, Market, Policy, Setup};
+use crate::market::{EscrowPolicy, Keys, Market, Policy, RESTORED_KEY, Setup};
 use crate::message::{BindingId, MessageId};
 use crate::network_id::NetworkId;
 use crate::refusal::Refusal;
@@ -304,6 +304,24 @@ impl Pair {
         self.follow(who, step);
         let point = self.ledger.point();
         self.event(who, Event::Closed(point));
+    }
+
+    /// As [`Pair::restart`], of a store that was restored from a backup.
+    pub(super) fn restore(&mut self, who: usize) {
+        self.nodes[who].rows.0.insert((Space::Meta, RESTORED_KEY.to_vec()), Vec::new());
+        // Messages are in no backup.
+        self.nodes[who].rows.0.retain(|(space, _), _| space.is_backed_up());
+        self.restart(who);
+    }
+
+    /// What a node has stored.
+    pub(super) fn rows(&self, who: usize) -> Rows {
+        self.nodes[who].rows.clone()
+    }
+
+    /// Puts this in the place of what a node has stored.
+    pub(super) fn set_rows(&mut self, who: usize, rows: Rows) {
+        self.nodes[who].rows = rows;
     }
 
     pub(super) fn only(&self, who: usize) -> &Trade {
