@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const PHRASE: &str = "illness spike retreat truth genius clock brain pass fit cave bargain toe";
 const SECRET: &str = "SBGWSG6BTNCKCOB3DIFBGCVMUPQFYPA2G4O34RMTB343OYPXU5DJDVMN";
@@ -43,7 +43,11 @@ impl Drop for Running {
 
 /// A devnet process and the one line that it prints.
 fn devnet(home: &Path) -> (Running, Value) {
-    let mut command = tradepost(home, &["devnet", "--port", "0", "--json"]);
+    devnet_with(home, &[])
+}
+
+fn devnet_with(home: &Path, flags: &[&str]) -> (Running, Value) {
+    let mut command = tradepost(home, &[&["devnet", "--port", "0", "--json"], flags].concat());
     let mut child = Running(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
     let mut line = String::new();
     BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -76,6 +80,102 @@ fn a_devnet_ends_with_0_on_the_first_signal() {
     let pid = Pid::from_raw(i32::try_from(facts["pid"].as_u64().unwrap()).unwrap()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();
     assert_eq!(devnet.0.wait().unwrap().code(), Some(0));
+}
+
+/// Asks a devnet over HTTP.
+async fn ask(http: &reqwest::Client, method: reqwest::Method, url: String, body: Value) -> Option<Value> {
+    let request = http.request(method, url).json(&body).timeout(std::time::Duration::from_secs(30));
+    request.send().await.ok()?.json().await.ok()
+}
+
+async fn rpc(http: &reqwest::Client, url: &str, method: &str, params: Value) -> Value {
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let answer = ask(http, reqwest::Method::POST, url.to_owned(), body).await.unwrap();
+    answer.get("result").unwrap_or_else(|| panic!("{method}: {answer}")).clone()
+}
+
+#[tokio::test]
+async fn a_devnet_that_is_killed_goes_on_with_every_ledger_that_it_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, state) = (dir.path().join("home"), dir.path().join("ledger"));
+    let flags = ["--close-every", "0", "--state", state.to_str().unwrap()];
+    let http = reqwest::Client::new();
+    let mut told: Vec<(u64, String)> = Vec::new();
+    let mut funded: Vec<String> = Vec::new();
+    let mut passphrase = None;
+    for round in 0..8_u8 {
+        let (mut devnet, facts) = devnet_with(&home, &flags);
+        assert_eq!(passphrase.get_or_insert_with(|| facts["passphrase"].clone()), &facts["passphrase"]);
+        let url = facts["rpc_url"].as_str().unwrap().to_owned();
+        for (sequence, hash) in &told {
+            let page = json!({ "startLedger": sequence, "pagination": { "limit": 1 } });
+            let ledger = rpc(&http, &url, "getLedgers", page).await["ledgers"][0].clone();
+            assert_eq!(ledger["hash"], hash.as_str(), "ledger {sequence}, round {round}");
+        }
+        for hash in &funded {
+            let found = rpc(&http, &url, "getTransaction", json!({ "hash": hash })).await;
+            assert_eq!(found["status"], "SUCCESS", "round {round}");
+        }
+        let status = ask(&http, reqwest::Method::GET, format!("{url}/devnet/status"), Value::Null).await.unwrap();
+        assert_eq!(status["offset_seconds"], u64::from(round) * 1_000);
+        let ahead = json!({ "advance_seconds": 1_000 });
+        ask(&http, reqwest::Method::POST, format!("{url}/devnet/clock"), ahead).await.unwrap();
+        let account = stellar_strkey::ed25519::PublicKey([round + 1; 32]).to_string();
+        let friendbot = format!("{url}/friendbot?addr={account}");
+        let made = ask(&http, reqwest::Method::POST, friendbot, Value::Null).await.unwrap();
+        funded.push(made["hash"].as_str().unwrap().to_owned());
+        // Several close at once; it is killed in the middle of that, a little later each time.
+        let (tell, mut closed) = tokio::sync::mpsc::unbounded_channel();
+        for _ in 0..3 {
+            let (http, url, tell) = (http.clone(), format!("{url}/devnet/close"), tell.clone());
+            tokio::spawn(async move {
+                while let Some(closed) = ask(&http, reqwest::Method::POST, url.clone(), Value::Null).await {
+                    let hash = closed["hash"].as_str().unwrap().to_owned();
+                    let _ = tell.send((closed["sequence"].as_u64().unwrap(), hash));
+                }
+            });
+        }
+        drop(tell);
+        for _ in 0..10 + 7 * usize::from(round) {
+            told.push(closed.recv().await.unwrap());
+        }
+        devnet.0.kill().unwrap();
+        devnet.0.wait().unwrap();
+        while let Some(last) = closed.recv().await {
+            told.push(last);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_commands_on_the_devnets_page_run_as_they_stand() {
+    let page = std::fs::read_to_string("../docs/devnet.md").unwrap();
+    let blocks: String = page.split("```sh\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("ledger");
+    let start = "tradepost devnet --port 8000 --state ledger\n";
+    assert!(blocks.contains(start), "{blocks}");
+    let (_devnet, facts) = devnet_with(dir.path(), &["--close-every", "0", "--state", state.to_str().unwrap()]);
+    let url = facts["rpc_url"].as_str().unwrap();
+    let http = reqwest::Client::new();
+    let mut ran = 0;
+    for line in blocks.lines().filter(|line| line.starts_with("curl ")) {
+        let [address, rest] = line.strip_prefix("curl -X POST ").unwrap().splitn(2, ' ').collect::<Vec<_>>()[..] else {
+            let path = line.rsplit("8000").next().unwrap();
+            assert!(ask(&http, reqwest::Method::POST, format!("{url}{path}"), Value::Null).await.is_some(), "{line}");
+            ran += 1;
+            continue;
+        };
+        let path = address.strip_prefix("http://127.0.0.1:8000").unwrap();
+        let body = rest.split_once("-d '").unwrap().1.strip_suffix('\'').unwrap();
+        let answer =
+            ask(&http, reqwest::Method::POST, format!("{url}{path}"), serde_json::from_str(body).unwrap()).await;
+        assert!(answer.is_some_and(|answer| answer.is_object()), "{line}");
+        ran += 1;
+    }
+    assert_eq!(ran, 3);
+    let status = ask(&http, reqwest::Method::GET, format!("{url}/devnet/status"), Value::Null).await.unwrap();
+    assert_eq!(status["offset_seconds"], 86_400, "as the page moves it");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use stellar_xdr::{
     AccountEntry, AccountId, AccountMergeResult, Asset, BeginSponsoringFutureReservesResult, BumpSequenceResult,
     ChangeTrustResult, ClaimClaimableBalanceResult, ClaimableBalanceId, ClawbackClaimableBalanceResult, ClawbackResult,
     ContractEvent, CreateAccountResult, CreateClaimableBalanceResult, EndSponsoringFutureReservesResult, Hash,
-    LedgerEntryData, ManageDataResult, OperationBody, OperationResult, OperationResultTr, PaymentResult,
+    LedgerEntryData, ManageDataResult, OperationBody, OperationResult, OperationResultTr, OperationType, PaymentResult,
     RevokeSponsorshipResult, SetOptionsResult, SetTrustLineFlagsResult,
 };
 
@@ -130,26 +130,29 @@ fn reserve_failure(error: ReserveError, low: impl Coded) -> OperationResult {
     }
 }
 
+/// The operations that the ledger knows; every other one answers
+/// `opNOT_SUPPORTED`.
+pub const OPERATIONS: [OperationType; 15] = [
+    OperationType::CreateAccount,
+    OperationType::Payment,
+    OperationType::SetOptions,
+    OperationType::ChangeTrust,
+    OperationType::AccountMerge,
+    OperationType::ManageData,
+    OperationType::BumpSequence,
+    OperationType::CreateClaimableBalance,
+    OperationType::ClaimClaimableBalance,
+    OperationType::BeginSponsoringFutureReserves,
+    OperationType::EndSponsoringFutureReserves,
+    OperationType::RevokeSponsorship,
+    OperationType::Clawback,
+    OperationType::ClawbackClaimableBalance,
+    OperationType::SetTrustLineFlags,
+];
+
 /// Whether the ledger knows the operation.
 pub(crate) fn supported(body: &OperationBody) -> bool {
-    matches!(
-        body,
-        OperationBody::ChangeTrust(_)
-            | OperationBody::CreateAccount(_)
-            | OperationBody::Payment(_)
-            | OperationBody::SetOptions(_)
-            | OperationBody::AccountMerge(_)
-            | OperationBody::ManageData(_)
-            | OperationBody::BumpSequence(_)
-            | OperationBody::CreateClaimableBalance(_)
-            | OperationBody::ClaimClaimableBalance(_)
-            | OperationBody::BeginSponsoringFutureReserves(_)
-            | OperationBody::EndSponsoringFutureReserves
-            | OperationBody::RevokeSponsorship(_)
-            | OperationBody::Clawback(_)
-            | OperationBody::ClawbackClaimableBalance(_)
-            | OperationBody::SetTrustLineFlags(_)
-    )
+    OPERATIONS.contains(&body.discriminant())
 }
 
 /// Checks what can be said of an operation without the ledger.

@@ -121,7 +121,7 @@ fn results_hash(records: &[Arc<TransactionRecord>]) -> [u8; 32] {
 /// Chains a hash over every entry that the ledger changed. It stands where
 /// the network has the hash of its bucket list: two ledgers with the same
 /// history have the same, others don't.
-fn entries_hash(previous: &[u8; 32], state: &State) -> [u8; 32] {
+pub(crate) fn entries_hash(previous: &[u8; 32], state: &State) -> [u8; 32] {
     let mut bytes = previous.to_vec();
     for (key, entry) in state.changed() {
         bytes.extend(hash::xdr(key));

@@ -1,5 +1,7 @@
 //! The ledger in which a transaction is judged.
 
+use stellar_xdr::LedgerHeader;
+
 /// What validity and execution depend on besides the entries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context {
@@ -13,4 +15,17 @@ pub(crate) struct Context {
     pub(crate) base_reserve: u32,
     /// The network, of which the ids of contracts depend.
     pub(crate) network_id: [u8; 32],
+}
+
+impl Context {
+    /// The ledger of a header.
+    pub(crate) fn of(header: &LedgerHeader, network_id: [u8; 32]) -> Self {
+        Self {
+            sequence: header.ledger_seq,
+            close_time: header.scp_value.close_time.0,
+            base_fee: header.base_fee,
+            base_reserve: header.base_reserve,
+            network_id,
+        }
+    }
 }

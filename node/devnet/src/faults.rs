@@ -18,6 +18,7 @@
 //! `/devnet/…` itself, and what a test does with the ledger in process, see
 //! the ledger as it is.
 
+use std::io;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,9 @@ pub enum FaultsError {
     /// The history has no ledger.
     #[error("history_ledgers is 0: the newest ledger is always there, choose 1 or more, or null for all")]
     History,
+    /// The directory that keeps the ledger can't be written.
+    #[error("the settings can't be written ({0}): see to the directory and try again")]
+    Unsaved(io::ErrorKind),
 }
 
 impl Faults {

@@ -24,6 +24,13 @@ pub const MAX_LEDGER_OPERATIONS: u32 = 10_000;
 /// The number of the first ledger.
 pub(crate) const FIRST_LEDGER: u32 = 1;
 
+/// Makes a passphrase that ends in random bytes.
+pub(crate) fn random_passphrase() -> Result<String, getrandom::Error> {
+    let mut suffix = [0; 8];
+    getrandom::fill(&mut suffix)?;
+    Ok(format!("Tradepost Devnet ; {}", hex::encode(suffix)))
+}
+
 /// Fills the first ledger: the root account holds everything.
 pub(crate) fn fill(state: &mut State, network_id: &[u8; 32]) {
     state.begin(FIRST_LEDGER);

@@ -213,6 +213,16 @@ impl History {
         self.ledgers.front().expect("a network begins with a ledger, and the newest is always kept")
     }
 
+    /// Returns the newest ledger, where there is one.
+    pub(crate) fn last(&self) -> Option<&PastLedger> {
+        self.ledgers.back()
+    }
+
+    /// Returns the newest ledger.
+    pub(crate) fn newest(&self) -> &PastLedger {
+        self.last().expect("a network begins with a ledger, and the newest is always kept")
+    }
+
     /// Returns a ledger by its number, if it is kept.
     pub(crate) fn ledger(&self, sequence: u32) -> Option<&PastLedger> {
         self.ledgers.get(sequence.checked_sub(self.oldest().sequence())? as usize)

@@ -1,5 +1,7 @@
 //! The ledger itself: a plain value without clock or threads.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use stellar_xdr::{AccountId, LedgerEntry, LedgerHeader, LedgerKey};
@@ -7,6 +9,7 @@ use thiserror::Error;
 
 use crate::close;
 use crate::context::Context;
+use crate::disk::{Disk, Found, Settings, StateError};
 use crate::faults::{Faults, FaultsError, Submissions};
 use crate::frame::{Frame, InvalidXdr};
 use crate::genesis;
@@ -15,7 +18,7 @@ use crate::history::{History, PastLedger, TransactionRecord};
 use crate::queue::{Admission, Queue, Taken};
 use crate::state::State;
 
-/// A Stellar ledger in memory.
+/// A Stellar ledger, in memory or with a directory that keeps it.
 ///
 /// It does nothing by itself: transactions wait until [`Ledger::close`] is
 /// called with the time at which the next ledger closes. The same calls make
@@ -31,6 +34,9 @@ pub struct Ledger {
     header: LedgerHeader,
     hash: [u8; 32],
     faults: Faults,
+    disk: Option<Disk>,
+    /// Why the newest ledger isn't on disk, where it should be.
+    unsaved: Option<io::ErrorKind>,
 }
 
 /// What became of a submitted envelope.
@@ -71,6 +77,11 @@ pub enum CloseError {
     /// The network is halted, by [`Faults::halted`].
     #[error("the network is halted by its faults: switch \"halted\" off first (POST /devnet/faults)")]
     Halted,
+    /// The ledger that closed can't be written, so nobody is told of it.
+    #[error(
+        "the ledger can't be written ({0}): it answers nothing until a close succeeds; see to the directory and close again"
+    )]
+    Unsaved(io::ErrorKind),
 }
 
 /// Where all native coin is, in stroops.
@@ -154,6 +165,62 @@ impl Ledger {
             hash,
             header,
             faults: Faults::NONE,
+            disk: None,
+            unsaved: None,
+        }
+    }
+
+    /// Goes on with the ledger that lies in a directory. One that is empty, or
+    /// isn't there, gets a network as of [`Ledger::genesis_of_size`]: of this
+    /// passphrase, or a random one; with ledgers of this size, or the usual.
+    /// From then on each ledger is in the directory before its close returns.
+    ///
+    /// # Errors
+    /// If the directory is in use, is damaged, holds something else than what is
+    /// asked for, or can't be written. Nothing in it has changed then.
+    pub fn open(
+        dir: &Path,
+        passphrase: Option<&str>,
+        close_time: u64,
+        operations: Option<u32>,
+    ) -> Result<Self, StateError> {
+        let fresh = match passphrase {
+            Some(passphrase) => passphrase.to_owned(),
+            None => genesis::random_passphrase().map_err(StateError::Random)?,
+        };
+        let Found { disk, passphrase: kept, ledger } = Disk::open(dir, &fresh)?;
+        if let Some(wanted) = passphrase.filter(|wanted| *wanted != kept) {
+            return Err(StateError::OtherNetwork { dir: dir.to_owned(), kept, wanted: wanted.to_owned() });
+        }
+        let mut ledger = match ledger {
+            Some((state, history)) => Self::resume(&kept, state, history),
+            None => Self::genesis_of_size(&kept, close_time, operations.unwrap_or(genesis::LEDGER_OPERATIONS)),
+        };
+        let size = ledger.header.max_tx_set_size;
+        if let Some(wanted) = operations.filter(|wanted| *wanted != size) {
+            return Err(StateError::OtherLedgerSize { dir: dir.to_owned(), kept: size, wanted });
+        }
+        ledger.faults = disk.settings().faults;
+        ledger.disk =
+            Some(disk).map(|mut disk| disk.save(&ledger.history, &ledger.state).map(|()| disk)).transpose()?;
+        Ok(ledger)
+    }
+
+    fn resume(passphrase: &str, state: State, history: History) -> Self {
+        let newest = history.newest();
+        let (header, hash) = (newest.header.clone(), newest.hash);
+        Self {
+            passphrase: passphrase.to_owned(),
+            network_id: hash::network_id(passphrase),
+            friendbot_url: None,
+            state,
+            queue: Queue::new(header.max_tx_set_size),
+            history,
+            header,
+            hash,
+            faults: Faults::NONE,
+            disk: None,
+            unsaved: None,
         }
     }
 
@@ -179,8 +246,11 @@ impl Ledger {
     ///
     /// # Errors
     /// If `close_time`, in seconds since 1970, isn't later than the last one,
-    /// or the network is halted.
+    /// the network is halted, or the directory that keeps it can't be written.
     pub fn close(&mut self, close_time: u64) -> Result<LedgerClosed, CloseError> {
+        if self.unsaved.is_some() {
+            self.save()?;
+        }
         if self.faults.halted {
             return Err(CloseError::Halted);
         }
@@ -201,6 +271,7 @@ impl Ledger {
         let records = executed.records;
         self.history.push(PastLedger::new(self.header.clone(), self.hash, base_fee, records.clone()));
         debug_assert!(self.totals().conserved(), "{:?}", self.totals());
+        self.save()?;
         Ok(LedgerClosed {
             sequence: context.sequence,
             close_time,
@@ -276,11 +347,24 @@ impl Ledger {
     /// Sets what is wrong with the network from now on.
     ///
     /// # Errors
-    /// If a switch is out of its bounds; then nothing has changed.
+    /// If a switch is out of its bounds, or the directory that keeps the ledger
+    /// can't be written; then nothing has changed.
     pub fn set_faults(&mut self, faults: Faults) -> Result<(), FaultsError> {
         faults.check()?;
+        self.set(|settings| settings.faults = faults).map_err(FaultsError::Unsaved)?;
         self.faults = faults;
         Ok(())
+    }
+
+    /// Keeps how far the clock of whoever closes is ahead, in seconds, for the
+    /// next start; a ledger without a directory forgets it.
+    pub(crate) fn keep_clock_offset(&mut self, seconds: u64) -> Result<(), io::ErrorKind> {
+        self.set(|settings| settings.clock_offset = seconds)
+    }
+
+    /// Returns how far the clock was ahead, in seconds.
+    pub(crate) fn clock_offset(&self) -> u64 {
+        self.disk.as_ref().map_or(0, |disk| disk.settings().clock_offset)
     }
 
     /// Returns what is wrong with the network.
@@ -320,14 +404,32 @@ impl Ledger {
         Shown { ledger: self, latest: ledger(latest), oldest: ledger(window) }
     }
 
+    /// Why nothing may be told of the newest ledger: it isn't on disk.
+    pub(crate) fn unsaved(&self) -> Option<io::ErrorKind> {
+        self.unsaved
+    }
+
     /// The next ledger, were it to close at this time.
     fn context(&self, close_time: u64) -> Context {
-        Context {
-            sequence: self.header.ledger_seq + 1,
-            close_time,
-            base_fee: self.header.base_fee,
-            base_reserve: self.header.base_reserve,
-            network_id: self.network_id,
-        }
+        Context { sequence: self.header.ledger_seq + 1, close_time, ..Context::of(&self.header, self.network_id) }
+    }
+
+    fn save(&mut self) -> Result<(), CloseError> {
+        let saved = self.disk.as_mut().map_or(Ok(()), |disk| disk.save(&self.history, &self.state));
+        self.unsaved = saved.as_ref().err().map(StateError::kind);
+        saved.map_err(|error| {
+            tracing::error!(%error, "a ledger can't be written");
+            CloseError::Unsaved(error.kind())
+        })
+    }
+
+    fn set(&mut self, change: impl FnOnce(&mut Settings)) -> Result<(), io::ErrorKind> {
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        let mut settings = disk.settings();
+        change(&mut settings);
+        disk.set(settings).map_err(|error| {
+            tracing::error!(%error, "settings can't be written");
+            error.kind()
+        })
     }
 }

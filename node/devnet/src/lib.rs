@@ -20,6 +20,7 @@ mod client;
 mod close;
 mod close_meta;
 mod context;
+mod disk;
 mod events;
 mod execute;
 pub mod faults;
@@ -42,7 +43,9 @@ mod validity;
 #[cfg(test)]
 mod vectors;
 
+pub use apply::OPERATIONS;
 pub use client::Client;
+pub use disk::StateError;
 pub use faults::{Faults, FaultsError, MAX_LAG_LEDGERS, MAX_SLOW, Submissions};
 pub use frame::{InvalidXdr, MAX_ENVELOPE_BYTES};
 pub use genesis::{BASE_FEE, BASE_RESERVE, LEDGER_OPERATIONS, MAX_LEDGER_OPERATIONS, PROTOCOL_VERSION, TOTAL_COINS};
@@ -51,7 +54,7 @@ pub use ledger::{CloseError, Ledger, LedgerClosed, Submitted, Totals};
 pub use queue::{Admission, MAX_PENDING_LEDGERS};
 pub use rpc::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, MAX_ENTRY_KEYS, MAX_EVENTS, MAX_PAGE, MAX_PAGE_BYTES,
-    MAX_SCANNED_LEDGERS, METHOD_NOT_FOUND, PARSE_ERROR, RpcError,
+    MAX_SCANNED_LEDGERS, METHOD_NOT_FOUND, PARSE_ERROR, RpcError, methods,
 };
 pub use server::{
     Close, Config, FRIENDBOT_AMOUNT, MAX_BODY_BYTES, MAX_CLOCK_OFFSET, MAX_CONCURRENT_REQUESTS, MAX_CONNECTIONS,

@@ -73,6 +73,28 @@ impl From<InvalidXdr> for RpcError {
     }
 }
 
+type Method = fn(&mut Ledger, Params<'_>) -> Result<Value, RpcError>;
+
+/// Every method there is.
+const METHODS: [(&str, Method); 11] = [
+    ("getHealth", |ledger, _| Ok(ledger.get_health())),
+    ("getNetwork", |ledger, _| Ok(ledger.get_network())),
+    ("getVersionInfo", |ledger, _| Ok(ledger.get_version_info())),
+    ("getFeeStats", |ledger, _| Ok(ledger.get_fee_stats())),
+    ("getLatestLedger", |ledger, params| ledger.get_latest_ledger(params)),
+    ("getLedgers", |ledger, params| ledger.get_ledgers(params)),
+    ("getLedgerEntries", |ledger, params| ledger.get_ledger_entries(params)),
+    ("sendTransaction", |ledger, params| ledger.send_transaction(params)),
+    ("getTransaction", |ledger, params| ledger.get_transaction(params)),
+    ("getTransactions", |ledger, params| ledger.get_transactions(params)),
+    ("getEvents", |ledger, params| ledger.get_events(params)),
+];
+
+/// Returns the names of the JSON-RPC methods that are answered.
+pub fn methods() -> impl Iterator<Item = &'static str> {
+    METHODS.iter().map(|(name, _)| *name)
+}
+
 impl Ledger {
     /// Answers a JSON-RPC method. `params` is an object, or null where the
     /// method needs none.
@@ -91,21 +113,12 @@ impl Ledger {
         if self.faults().down {
             return Err(RpcError::new(INTERNAL_ERROR, "the network's RPC is down, by its faults"));
         }
-        let params = Params::new(params);
-        match method {
-            "getHealth" => Ok(self.get_health()),
-            "getNetwork" => Ok(self.get_network()),
-            "getVersionInfo" => Ok(self.get_version_info()),
-            "getFeeStats" => Ok(self.get_fee_stats()),
-            "getLatestLedger" => self.get_latest_ledger(params),
-            "getLedgers" => self.get_ledgers(params),
-            "getLedgerEntries" => self.get_ledger_entries(params),
-            "sendTransaction" => self.send_transaction(params),
-            "getTransaction" => self.get_transaction(params),
-            "getTransactions" => self.get_transactions(params),
-            "getEvents" => self.get_events(params),
-            _ => Err(RpcError::new(METHOD_NOT_FOUND, "method not found")),
+        if let Some(why) = self.unsaved() {
+            return Err(RpcError::new(INTERNAL_ERROR, format!("the newest ledger can't be written ({why})")));
         }
+        let known = METHODS.iter().find(|(name, _)| *name == method);
+        let (_, answer) = known.ok_or_else(|| RpcError::new(METHOD_NOT_FOUND, "method not found"))?;
+        answer(self, Params::new(params))
     }
 }
 

@@ -17,6 +17,7 @@ mod json_rpc;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,11 +34,12 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::client::Client;
+use crate::disk::StateError;
 use crate::faults::{Faults, FaultsError};
 use crate::genesis;
 use crate::ledger::{CloseError, Ledger, LedgerClosed};
-use clock::Clock;
 pub use clock::MAX_CLOCK_OFFSET;
+use clock::{Clock, ClockError};
 pub use connections::MAX_CONNECTIONS;
 
 /// The largest request body, in bytes.
@@ -67,8 +69,12 @@ pub struct Config {
     /// What the friendbot gives to each new account, in stroops.
     pub friendbot_amount: i64,
     /// How many operations a ledger takes; past that, the best paid go first
-    /// and all pay more.
-    pub ledger_operations: u32,
+    /// and all pay more. Where there is none, as many as before, or
+    /// [`crate::LEDGER_OPERATIONS`].
+    pub ledger_operations: Option<u32>,
+    /// The directory that keeps the ledger; without one it ends with the
+    /// server.
+    pub state: Option<PathBuf>,
 }
 
 /// When ledgers close.
@@ -87,7 +93,8 @@ impl Default for Config {
             passphrase: None,
             close: Close::Every(Duration::from_secs(1)),
             friendbot_amount: FRIENDBOT_AMOUNT,
-            ledger_operations: genesis::LEDGER_OPERATIONS,
+            ledger_operations: None,
+            state: None,
         }
     }
 }
@@ -119,6 +126,9 @@ pub enum ServerError {
     /// The friendbot's account couldn't be made.
     #[error("the friendbot's account couldn't be made: {0}")]
     Friendbot(String),
+    /// The directory doesn't hold a ledger to go on with.
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 /// A running server. Dropping it stops it at once; [`Server::shutdown`] lets
@@ -153,15 +163,10 @@ impl Server {
         validate(&config)?;
         let listener = TcpListener::bind(config.bind).await.map_err(|source| bind_error(&config, source))?;
         let address = listener.local_addr().map_err(|source| bind_error(&config, source))?;
-        let passphrase = match &config.passphrase {
-            Some(passphrase) => passphrase.clone(),
-            None => random_passphrase()?,
-        };
-        let clock = Clock::default();
-        let now = clock.now();
-        let mut ledger = Ledger::genesis_of_size(&passphrase, now.saturating_sub(1), config.ledger_operations);
+        let mut ledger = open(&config)?;
+        let clock = Clock::ahead_by(ledger.clock_offset());
         ledger.set_friendbot_url(Some(format!("http://{address}/friendbot")));
-        let bot = friendbot::Friendbot::endow(&mut ledger, now, config.friendbot_amount)?;
+        let bot = friendbot::Friendbot::endow(&mut ledger, clock.now(), config.friendbot_amount)?;
 
         let (asks, asked) = mpsc::channel(friendbot::MAX_WAITING);
         let shared = Arc::new(Shared {
@@ -217,16 +222,17 @@ impl Server {
     /// Closes a ledger now.
     ///
     /// # Panics
-    /// If the network is halted: whoever halts it in process knows.
+    /// If the network is halted, or its directory can't be written: whoever does
+    /// that in process knows.
     pub fn close(&self) -> LedgerClosed {
-        self.shared.close_now().expect("the network is halted by its faults")
+        self.shared.close_now().expect("neither halted nor without its directory")
     }
 
     /// Moves time ahead, as `POST /devnet/clock` does; ledgers see it when the
     /// next one closes. False, and unmoved, where that would pass
-    /// [`MAX_CLOCK_OFFSET`].
+    /// [`MAX_CLOCK_OFFSET`], or the directory that keeps it can't be written.
     pub fn advance_clock(&self, seconds: u64) -> bool {
-        self.shared.clock.advance(seconds).is_some()
+        self.shared.advance_clock(seconds).is_ok()
     }
 
     /// Sets what is wrong with the network from now on, as
@@ -278,6 +284,15 @@ impl Shared {
         }
     }
 
+    /// Moves time ahead and returns the new offset in seconds, once it is kept.
+    fn advance_clock(&self, seconds: u64) -> Result<u64, ClockError> {
+        let mut ledger = self.client.ledger();
+        let offset = self.clock.offset_after(seconds).ok_or(ClockError::TooFar(self.clock.offset()))?;
+        ledger.keep_clock_offset(offset).map_err(ClockError::Unsaved)?;
+        self.clock.set_offset(offset);
+        Ok(offset)
+    }
+
     fn announce(&self, closed: &LedgerClosed) {
         tracing::debug!(sequence = closed.sequence, transactions = closed.transactions.len(), "ledger closed");
         self.closed.send_replace(closed.sequence);
@@ -290,8 +305,9 @@ fn validate(config: &Config) -> Result<(), ServerError> {
     if !(least..=most).contains(&config.friendbot_amount) {
         return Err(ServerError::FriendbotAmount(config.friendbot_amount));
     }
-    if !(1..=genesis::MAX_LEDGER_OPERATIONS).contains(&config.ledger_operations) {
-        return Err(ServerError::LedgerOperations(config.ledger_operations));
+    let possible = 1..=genesis::MAX_LEDGER_OPERATIONS;
+    if let Some(operations) = config.ledger_operations.filter(|operations| !possible.contains(operations)) {
+        return Err(ServerError::LedgerOperations(operations));
     }
     match config.close {
         Close::Every(period) if period < MIN_INTERVAL => Err(ServerError::Interval(period)),
@@ -303,10 +319,18 @@ fn bind_error(config: &Config, source: io::Error) -> ServerError {
     ServerError::Bind { address: config.bind, source }
 }
 
-fn random_passphrase() -> Result<String, ServerError> {
-    let mut suffix = [0; 8];
-    getrandom::fill(&mut suffix).map_err(ServerError::Random)?;
-    Ok(format!("Tradepost Devnet ; {}", hex::encode(suffix)))
+/// Goes on with the ledger that is kept, or begins one that closed just now.
+fn open(config: &Config) -> Result<Ledger, ServerError> {
+    let (passphrase, operations) = (config.passphrase.as_deref(), config.ledger_operations);
+    let before = Clock::default().now().saturating_sub(1);
+    if let Some(dir) = &config.state {
+        return Ok(Ledger::open(dir, passphrase, before, operations)?);
+    }
+    let passphrase = match passphrase {
+        Some(passphrase) => passphrase.to_owned(),
+        None => genesis::random_passphrase().map_err(ServerError::Random)?,
+    };
+    Ok(Ledger::genesis_of_size(&passphrase, before, operations.unwrap_or(genesis::LEDGER_OPERATIONS)))
 }
 
 fn router(shared: Arc<Shared>) -> Router {

@@ -110,6 +110,17 @@ impl State {
         self.put(LedgerEntryData::Account(account));
     }
 
+    /// Writes an entry as it stands, with its stamp and its sponsor.
+    pub(crate) fn put_whole(&mut self, entry: LedgerEntry) {
+        let key = entry.data.to_key();
+        self.native.add(&entry.data);
+        let before = self.entries.insert(key.clone(), entry);
+        if let Some(before) = &before {
+            self.native.subtract(&before.data);
+        }
+        self.journal.push((key, before));
+    }
+
     /// Removes an entry, if there is one.
     pub(crate) fn remove(&mut self, key: &LedgerKey) {
         if let Some(before) = self.entries.remove(key) {
@@ -119,14 +130,12 @@ impl State {
     }
 
     fn write(&mut self, data: LedgerEntryData, ext: LedgerEntryExt) {
-        let key = data.to_key();
-        self.native.add(&data);
-        let entry = LedgerEntry { last_modified_ledger_seq: self.sequence, data, ext };
-        let before = self.entries.insert(key.clone(), entry);
-        if let Some(before) = &before {
-            self.native.subtract(&before.data);
-        }
-        self.journal.push((key, before));
+        self.put_whole(LedgerEntry { last_modified_ledger_seq: self.sequence, data, ext });
+    }
+
+    /// Returns every entry, by key.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &LedgerEntry> {
+        self.entries.values()
     }
 
     /// Returns the entry under a key.

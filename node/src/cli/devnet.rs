@@ -1,11 +1,12 @@
 //! `tradepost devnet`: a development ledger in the foreground, until a signal ends it.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use tradepost_devnet::{Close, Config, LEDGER_OPERATIONS, Server, ServerError};
+use tradepost_devnet::{Close, Config, Server, ServerError, StateError};
 
 use super::failure::{Exit, Failure};
 use super::{Global, start_log};
@@ -24,12 +25,15 @@ pub struct Devnet {
     /// How often a ledger closes, such as 5s or 500ms; 0 for only when asked (POST /devnet/close).
     #[arg(long, value_name = "TIME", value_parser = interval, default_value = "1s")]
     close_every: Close,
-    /// How many operations a ledger takes: past that, the best paid go first and all pay more.
-    #[arg(long, value_name = "OPERATIONS", default_value_t = LEDGER_OPERATIONS)]
-    ledger_size: u32,
-    /// The network's passphrase [default: one that ends in random bytes].
+    /// How many operations a ledger takes: past that, the best paid go first and all pay more [default: 1000, or as kept].
+    #[arg(long, value_name = "OPERATIONS")]
+    ledger_size: Option<u32>,
+    /// The network's passphrase [default: one that ends in random bytes, or the kept one].
     #[arg(long, value_name = "TEXT")]
     network_passphrase: Option<String>,
+    /// A directory that keeps the ledger, each before anybody hears of it; the next start with it goes on from there.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
 }
 
 /// What `devnet --json` prints, once it serves.
@@ -39,6 +43,9 @@ struct DevnetView {
     passphrase: String,
     friendbot_url: String,
     friendbot_account: String,
+    /// Where the ledger is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<PathBuf>,
     pid: u32,
 }
 
@@ -53,6 +60,7 @@ impl Devnet {
             passphrase: self.network_passphrase,
             close: self.close_every,
             ledger_operations: self.ledger_size,
+            state: self.state.clone(),
             ..Config::default()
         })
         .await
@@ -62,10 +70,12 @@ impl Devnet {
             passphrase: server.passphrase(),
             friendbot_url: format!("{}/friendbot", server.url()),
             friendbot_account: server.friendbot_address().to_owned(),
+            state: self.state,
             pid: std::process::id(),
         };
         terminal.print(&view, text)?;
-        terminal.say("Its money is made up and gone when it ends. Ctrl-C ends it.");
+        let fate = if view.state.is_some() { "and kept in that directory" } else { "and gone when it ends" };
+        terminal.say(&format!("Its money is made up {fate}. Ctrl-C ends it."));
         shutdown.drain().cancelled().await;
         tokio::select! {
             () = server.shutdown() => Ok(()),
@@ -77,14 +87,17 @@ impl Devnet {
 fn failure(error: ServerError) -> Failure {
     let exit = match error {
         ServerError::FriendbotAmount(_) | ServerError::LedgerOperations(_) | ServerError::Interval(_) => Exit::Usage,
+        ServerError::State(StateError::OtherNetwork { .. } | StateError::OtherLedgerSize { .. }) => Exit::Usage,
+        ServerError::State(_) => Exit::Failed,
         ServerError::Bind { .. } | ServerError::Random(_) | ServerError::Friendbot(_) => Exit::Failed,
     };
     Failure::of(exit, &error)
 }
 
 fn text(view: &DevnetView) -> String {
-    let DevnetView { rpc_url, passphrase, friendbot_url, .. } = view;
-    format!("rpc        {rpc_url}\npassphrase {passphrase}\nfriendbot  {friendbot_url}\n")
+    let DevnetView { rpc_url, passphrase, friendbot_url, state, .. } = view;
+    let state = state.as_ref().map(|dir| format!("state      {}\n", dir.display())).unwrap_or_default();
+    format!("rpc        {rpc_url}\npassphrase {passphrase}\nfriendbot  {friendbot_url}\n{state}")
 }
 
 fn interval(text: &str) -> Result<Close, String> {

@@ -10,9 +10,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use stellar_strkey::ed25519::PublicKey;
 
-use super::{Close, MAX_CLOCK_OFFSET, Shared};
-use crate::faults::Faults;
+use super::clock::ClockError;
+use super::{Close, Shared};
+use crate::faults::{Faults, FaultsError};
 use crate::hash;
+use crate::ledger::CloseError;
 
 /// `GET /devnet/faults`: what is wrong with the network.
 pub(super) async fn faults(State(shared): State<Arc<Shared>>) -> Json<Faults> {
@@ -25,14 +27,20 @@ pub(super) async fn set_faults(
     State(shared): State<Arc<Shared>>,
     Json(wanted): Json<Faults>,
 ) -> Result<Json<Faults>, (StatusCode, String)> {
-    shared.client.set_faults(wanted).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+    shared.client.set_faults(wanted).map_err(|error| match error {
+        FaultsError::Unsaved(_) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        _ => (StatusCode::BAD_REQUEST, error.to_string()),
+    })?;
     tracing::info!(?wanted, "the network's faults are set");
     Ok(Json(wanted))
 }
 
 /// `POST /devnet/close`: closes a ledger now.
 pub(super) async fn close(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, (StatusCode, String)> {
-    let closed = shared.close_now().map_err(|error| (StatusCode::CONFLICT, error.to_string()))?;
+    let closed = shared.close_now().map_err(|error| match error {
+        CloseError::Unsaved(_) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        _ => (StatusCode::CONFLICT, error.to_string()),
+    })?;
     let transactions: Vec<String> = closed.transactions.iter().map(|record| hex::encode(record.hash)).collect();
     Ok(Json(json!({
         "sequence": closed.sequence,
@@ -55,10 +63,9 @@ pub(super) async fn advance_clock(
     State(shared): State<Arc<Shared>>,
     Json(body): Json<AdvanceClock>,
 ) -> Result<Json<Value>, (StatusCode, String)> {
-    let offset = shared.clock.advance(body.advance_seconds).ok_or_else(|| {
-        let reason =
-            format!("the clock is {} s ahead and can be at most {MAX_CLOCK_OFFSET} s ahead", shared.clock.offset());
-        (StatusCode::BAD_REQUEST, reason)
+    let offset = shared.advance_clock(body.advance_seconds).map_err(|error| match error {
+        ClockError::TooFar(_) => (StatusCode::BAD_REQUEST, error.to_string()),
+        ClockError::Unsaved(_) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     })?;
     Ok(Json(json!({
         "now": shared.clock.now(),

@@ -9,7 +9,7 @@ use tradepost_devnet::Admission;
 use crate::audit::Audit;
 use crate::world::*;
 
-const ACCOUNTS: usize = 8;
+pub const ACCOUNTS: usize = 8;
 const NAMES: [&str; 3] = ["one", "two", "three"];
 
 /// A small generator of pseudo-random numbers; the seed is in each message.
@@ -36,8 +36,8 @@ impl Dice {
     }
 }
 
-struct Play {
-    world: World,
+pub struct Play {
+    pub world: World,
     audit: Audit,
     dice: Dice,
     keys: Vec<Key>,
@@ -47,8 +47,12 @@ struct Play {
 }
 
 impl Play {
-    fn new(seed: u64) -> Self {
-        let mut world = World::new();
+    pub fn new(seed: u64) -> Self {
+        Self::of(World::new(), seed)
+    }
+
+    /// Plays in a network that has just begun.
+    pub fn of(mut world: World, seed: u64) -> Self {
         let audit = Audit::new(&mut world);
         let keys: Vec<Key> = (0..ACCOUNTS).map(|n| world.account(&format!("k{n}"), 60 * XLM)).collect();
         let assets = vec![Asset::Native, keys[0].asset("USD"), keys[1].asset("EUR")];
@@ -136,7 +140,7 @@ impl Play {
 
     /// Submits a transaction of one to three operations, signed by all whom it
     /// needs, sometimes by one more or one less.
-    fn submit(&mut self) {
+    pub fn submit(&mut self) {
         let source = self.dice.pick(&self.keys).clone();
         let Some(entry) = self.world.entry(&source) else {
             return;

@@ -1,6 +1,8 @@
 //! A ledger in which tests build, sign and execute transactions. Hashes come
 //! from the XDR crate's own helper, so that they check the ledger's.
 
+use std::path::Path;
+
 use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest, Sha256};
 use stellar_xdr::*;
@@ -10,6 +12,8 @@ use tradepost_devnet::{Admission, Ledger, LedgerClosed};
 pub const XLM: i64 = 10_000_000;
 /// One reserve, in stroops.
 pub const RESERVE: i64 = 5_000_000;
+/// The name of a test's network.
+pub const PASSPHRASE: &str = "Test network ; of a test";
 /// When the network of a test begins, in seconds since 1970.
 pub const START: u64 = 1_700_000_000;
 
@@ -201,7 +205,15 @@ impl World {
 
     /// A network whose ledgers take so many operations.
     pub fn of_size(operations: u32) -> Self {
-        let ledger = Ledger::genesis_of_size("Test network ; of a test", START, operations);
+        Self::of(Ledger::genesis_of_size(PASSPHRASE, START, operations))
+    }
+
+    /// The network that a directory keeps, a new one where it is empty.
+    pub fn kept_in(dir: &Path) -> Self {
+        Self::of(Ledger::open(dir, Some(PASSPHRASE), START, None).unwrap())
+    }
+
+    fn of(ledger: Ledger) -> Self {
         let root = Key::from_seed(ledger.root_secret());
         Self { ledger, root }
     }
