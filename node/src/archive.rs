@@ -11,6 +11,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use tradepost_ledger::ClosedLedger;
 
@@ -56,15 +57,27 @@ pub fn set_aside(
     Ok(dir)
 }
 
-/// The notes of what ended with networks that were reset, the newest last. What can't be read is left out, and logged.
+/// The notes of what ended with networks that were reset, the newest last. No more than the newest files are read, each
+/// within a bound. What can't be read is left out, and logged.
 pub fn told(home: &Home) -> Vec<ResetView> {
-    let Ok(archives) = fs::read_dir(home.archive_dir()) else { return Vec::new() };
-    // Without its store it was begun and not done.
-    let whole = archives.flatten().map(|entry| entry.path()).filter(|dir| dir.join(DATA).is_dir());
-    let mut found: Vec<ResetView> = whole.filter_map(|dir| read(&dir.join(NOTE))).collect();
+    let mut found: Vec<ResetView> = newest_notes(home).iter().filter_map(|note| read(note)).collect();
     found.sort_by_key(|note| note.noticed_at.secs);
-    found.drain(..found.len().saturating_sub(MAX_TOLD));
     found
+}
+
+/// The notes that were written last, at most so many as are told of.
+fn newest_notes(home: &Home) -> Vec<PathBuf> {
+    let Ok(archives) = fs::read_dir(home.archive_dir()) else { return Vec::new() };
+    let mut newest: Vec<(SystemTime, PathBuf)> = Vec::with_capacity(MAX_TOLD + 1);
+    // Without its store it was begun and not done.
+    for dir in archives.flatten().map(|entry| entry.path()).filter(|dir| dir.join(DATA).is_dir()) {
+        let note = dir.join(NOTE);
+        let Ok(written) = fs::metadata(&note).and_then(|meta| meta.modified()) else { continue };
+        newest.push((written, note));
+        newest.sort_unstable_by(|one, other| other.cmp(one));
+        newest.truncate(MAX_TOLD);
+    }
+    newest.into_iter().map(|(_, note)| note).collect()
 }
 
 fn read(path: &Path) -> Option<ResetView> {
@@ -128,6 +141,24 @@ mod tests {
         assert_eq!(again, home.archive_dir().join("testnet-abababababab-2"));
         assert_eq!(fs::read_to_string(archive.join("data/journal")).unwrap(), "old", "nothing is overwritten");
         assert_eq!(told(&home).len(), 2);
+    }
+
+    #[test]
+    fn of_many_resets_only_the_newest_notes_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = home(&dir);
+        let began = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+        for n in 1..=MAX_TOLD as u8 + 3 {
+            let archive = set_aside(&home, Network::Devnet, &first(n), note).unwrap();
+            let file = File::options().write(true).open(archive.join(NOTE)).unwrap();
+            file.set_modified(began + std::time::Duration::from_secs(60 * u64::from(n))).unwrap();
+        }
+        let told: Vec<String> = told(&home).into_iter().map(|note| note.archive).collect();
+        assert_eq!(told.len(), MAX_TOLD);
+        for n in 1..=MAX_TOLD as u8 + 3 {
+            let name = format!("devnet-{}", hex::encode([n; 6]));
+            assert_eq!(told.iter().any(|archive| archive.ends_with(&name)), n > 3, "{name}");
+        }
     }
 
     #[test]

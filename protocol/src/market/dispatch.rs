@@ -35,7 +35,7 @@ impl Market {
             Ask::Precheck(id) => self.precheck_read(id, &entries, now, rng, step),
             Ask::Payment(id) => self.payment_read(id, &entries, step),
             Ask::Trust(id) => self.trust_read(id, &entries, step),
-            Ask::Stamp(id) => self.stamp_read(id, &entries, step),
+            Ask::Stamp(id) => self.stamp_read(id, at, &entries, step),
             Ask::Walk { at } => self.walk_read(at, &entries, now, step),
             Ask::Found => self.found_read(asked, &entries, now, rng, step),
             // One that is wrapped twice is nobody's question.

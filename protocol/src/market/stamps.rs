@@ -30,6 +30,8 @@ use crate::timestamp::{self, Batch};
 const LOOK_LIFE: Duration = Duration::from_secs(30);
 /// The pause between two tries to keep a proof grows up to the polling interval times two to this.
 const MAX_PAUSE_DOUBLINGS: u32 = 8;
+/// Where the ledger that included the newest batch is kept; no root is so short.
+const NEWEST: &[u8] = b"newest";
 
 /// A user's wish whose account is being looked up.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub struct PendingStamp {
     hashes: Vec<[u8; 32]>,
     dry_run: bool,
     until: Now,
+    /// Whether what was read is older than the newest batch, so that the account has to be read again.
+    too_old: bool,
 }
 
 /// A batch on its way.
@@ -65,6 +69,8 @@ pub(super) struct Stamps {
     pending: BTreeMap<CommandId, PendingStamp>,
     open: BTreeMap<[u8; 32], Stamp>,
     commands: BTreeMap<[u8; 32], CommandId>,
+    /// The ledger that included the newest batch. A server that is behind it still shows the root before.
+    newest: Option<LedgerPoint>,
     /// Whether a file is being written, how often that failed, and when it is tried next.
     tries: BTreeMap<[u8; 32], (bool, u32, Now)>,
 }
@@ -73,6 +79,10 @@ impl Stamps {
     /// Takes a stored row.
     pub(super) fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), RestoreError> {
         let bad = |why: String| RestoreError { what: "timestamp on its way", why };
+        if key == NEWEST {
+            self.newest = Some(frame::decode(value).map_err(|e| bad(e.to_string()))?);
+            return Ok(());
+        }
         let root: [u8; 32] = key.try_into().map_err(|_| bad("its name isn't a root".to_owned()))?;
         let stamp = frame::decode::<Stamp>(value).map_err(|e| bad(e.to_string()))?;
         self.open.insert(root, stamp);
@@ -105,13 +115,19 @@ impl Market {
             return Self::answer(step, id, Err(CommandError::NotNow(why.into())));
         }
         let until = now.plus(LOOK_LIFE);
-        self.stamps.pending.insert(id, PendingStamp { hashes, dry_run, until });
+        self.stamps.pending.insert(id, PendingStamp { hashes, dry_run, until, too_old: false });
         let keys = vec![Key::Account(own), timestamp::entry_of(own)];
         step.then(Effect::Read { ask: Ask::Stamp(id), keys });
     }
 
-    /// The account and its entry were read: the batch is stored and wanted, or only its cost told.
-    pub(super) fn stamp_read(&mut self, id: CommandId, entries: &[Entry], step: &mut Step<Effect>) {
+    /// The account and its entry were read: the batch is stored and wanted, or only its cost told. Where another server
+    /// answers that has yet to see the newest batch, its entry would name the root before once more: it is read again.
+    pub(super) fn stamp_read(&mut self, id: CommandId, at: LedgerPoint, entries: &[Entry], step: &mut Step<Effect>) {
+        let Some(pending) = self.stamps.pending.get_mut(&id) else { return };
+        if self.stamps.newest.is_some_and(|newest| at.sequence < newest.sequence) {
+            pending.too_old = true;
+            return;
+        }
         let Some(PendingStamp { hashes, dry_run, .. }) = self.stamps.pending.remove(&id) else { return };
         match self.stamp_cost(hashes, entries) {
             Err(error) => Self::answer(step, id, Err(error)),
@@ -186,6 +202,8 @@ impl Market {
             (IntentOutcome::Included { at, success: true, .. }, Some((transaction, envelope))) => {
                 let included = Some(Inclusion { transaction, envelope, at: *at });
                 self.store_stamp(key, Stamp { included, ..stamp }, step);
+                self.stamps.newest = Some(*at);
+                step.batch().put(Space::Stamp, NEWEST, frame::encode(at).expect("two numbers fit into a row"));
                 Ok(Answer::Stamped { root, transaction })
             }
             (outcome, _) => {
@@ -205,6 +223,13 @@ impl Market {
             self.stamps.open.iter().filter(|(_, s)| s.included.is_none()).map(|(root, _)| *root).collect();
         for root in wanted {
             self.want(Purpose::Stamp { root: Sha256Hash::from_bytes(root) });
+        }
+        if let Some(own) = self.setup.keys.account_id() {
+            for (id, pending) in self.stamps.pending.iter_mut().filter(|(_, pending)| pending.too_old) {
+                pending.too_old = false;
+                let keys = vec![Key::Account(own), timestamp::entry_of(own)];
+                step.then(Effect::Read { ask: Ask::Stamp(*id), keys });
+            }
         }
         for (root, stamp) in &self.stamps.open {
             let Some(included) = &stamp.included else { continue };

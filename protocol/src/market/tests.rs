@@ -7,5 +7,6 @@ mod funding;
 mod ledger;
 mod pair;
 mod published;
+mod stamps;
 mod twin;
 mod wallet;

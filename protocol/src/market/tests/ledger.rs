@@ -14,7 +14,7 @@ use crate::asset::Asset;
 use crate::intent::queue::{SubmitAnswer, TxStatus};
 use crate::message::{BalanceId, TxHash};
 use crate::stellar::entry::{
-    AccountState, BalanceState, Entry, LINE_AUTHORIZED, Thresholds, TrustlineState, read_claimants,
+    AccountState, BalanceState, DataState, Entry, LINE_AUTHORIZED, Thresholds, TrustlineState, read_claimants,
 };
 use crate::stellar::envelope::SignedTransaction;
 use crate::stellar::ledger_key::Key;
@@ -175,6 +175,19 @@ impl Ledger {
                     let flags = LINE_AUTHORIZED;
                     let line = TrustlineState { account: source, asset, balance, limit, flags, selling, buying };
                     self.others.push(Entry::Trustline(line));
+                    account.sub_entries += 1;
+                }
+                true
+            }
+            OperationBody::ManageData(data) => {
+                let name = data.data_name.to_string();
+                let value = data.data_value.as_ref().map(|value| value.0.to_vec());
+                let key = Key::Data(source, name.clone());
+                let before = self.others.len();
+                self.others.retain(|entry| entry.key() != key);
+                account.sub_entries -= (before - self.others.len()) as u32;
+                if let Some(value) = value {
+                    self.others.push(Entry::Data(DataState { account: source, name, value }));
                     account.sub_entries += 1;
                 }
                 true

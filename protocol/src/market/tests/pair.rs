@@ -17,12 +17,14 @@ use crate::escrow::EscrowKind;
 use crate::kind::Kind;
 use crate::limits::Margins;
 use crate::market::command::{Answer, Command, CommandError, CommandId, EscrowWish, OfferingDraft};
-use crate::market::event::{Call, Effect, Event, ServiceEvent, Token};
+use crate::market::event::{Ask, Call, Effect, Event, ServiceEvent, Token};
 use crate::market::{EscrowPolicy, Keys, Market, Policy, RESTORED_KEY, Setup};
 use crate::message::{BindingId, MessageId};
 use crate::network_id::NetworkId;
 use crate::refusal::Refusal;
 use crate::seal::SealingSecret;
+use crate::stellar::LedgerPoint;
+use crate::stellar::entry::Entry;
 use crate::step::{Batch, Commit, Space, Step, Write};
 use crate::time::{Now, Timestamp};
 
@@ -108,6 +110,8 @@ pub(super) struct Pair {
     pub(super) lose: Vec<(usize, Kind)>,
     /// Answers to frames of this kind from this node are kept back until [`Pair::let_go`].
     pub(super) hold: Vec<(usize, Kind)>,
+    /// Reads for a batch of timestamps are answered as of this ledger, and show these entries.
+    pub(super) behind: Option<(LedgerPoint, Vec<Entry>)>,
     held: Vec<(usize, Event)>,
     effects: VecDeque<(usize, Effect)>,
     waiting: BTreeMap<u64, (usize, Kind, Call)>,
@@ -149,6 +153,7 @@ impl Pair {
             now,
             lose: Vec::new(),
             hold: Vec::new(),
+            behind: None,
             held: Vec::new(),
             effects: VecDeque::new(),
             waiting: BTreeMap::new(),
@@ -213,7 +218,9 @@ impl Pair {
         let from = self.nodes[who].setup.peer.clone();
         match effect {
             Effect::Read { ask, keys } => {
-                let (at, entries) = (self.ledger.point(), self.ledger.read(&keys));
+                let newest = (self.ledger.point(), self.ledger.read(&keys));
+                let behind = self.behind.clone().filter(|_| matches!(ask, Ask::Stamp(_)));
+                let (at, entries) = behind.unwrap_or(newest);
                 self.event(who, Event::Entries { ask, at, asked: keys, entries });
             }
             Effect::Submit { hash, envelope } => {
