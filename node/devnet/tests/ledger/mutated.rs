@@ -243,8 +243,9 @@ fn each_broken_envelope_of_the_corpus_is_refused_for_what_it_is() {
 }
 
 #[test]
-fn what_is_larger_than_an_envelope_may_be_is_refused_unread() {
+fn nothing_and_what_is_larger_than_an_envelope_may_be_is_refused() {
     let mut world = World::new();
+    assert_eq!(send(&mut world.ledger, &[]).unwrap_err().message, "invalid_xdr");
     for (bytes, fill) in [(MAX_ENVELOPE_BYTES + 1, 0), (380 * 1024, 0), (380 * 1024, 0xff)] {
         let error = send(&mut world.ledger, &vec![fill; bytes]).unwrap_err();
         assert_eq!((error.code, error.message.as_str()), (INVALID_PARAMS, "invalid_xdr"));
