@@ -12,6 +12,7 @@ pub mod devnet;
 pub mod export;
 pub mod failure;
 pub mod init;
+pub mod link;
 pub mod man;
 pub mod message;
 pub mod offering;

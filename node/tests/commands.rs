@@ -1,14 +1,27 @@
 //! A trade by hand, with the program as people run it: two nodes, each a process, and the commands that talk to them.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use ed25519_dalek::SigningKey;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use stellar_xdr::TransactionEnvelope;
+use tradepost_ledger::{Ledger as _, RpcConfig, RpcLedger};
+use tradepost_protocol::account::AccountId;
+use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::asset::Asset;
+use tradepost_protocol::network_id::NetworkId;
+use tradepost_protocol::stellar::entry::Entry;
+use tradepost_protocol::stellar::ledger_key::Key;
+use tradepost_protocol::stellar::transaction::{Bounds, Unsigned};
+use tradepost_protocol::stellar::{Memo, operation, xdr};
+use tradepost_protocol::time::Timestamp;
 
 /// How long anything may take.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -262,6 +275,83 @@ fn money_is_shown_paid_and_missed_to_the_stroop() {
     let mut complaint = String::new();
     child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
     assert_eq!((child.wait().unwrap().code(), complaint.as_str()), (Some(0), ""));
+}
+
+/// Another wallet, as far as it opens links: it reads one, puts its own account where it is asked to, signs and submits.
+struct Wallet {
+    key: SigningKey,
+    ledger: RpcLedger,
+    passphrase: String,
+}
+
+impl Wallet {
+    async fn new(devnet: &Value) -> Self {
+        let passphrase = devnet["passphrase"].as_str().unwrap().to_owned();
+        let rpc = RpcConfig::new(devnet["rpc_url"].as_str().unwrap());
+        let ledger = RpcLedger::connect(rpc, &passphrase).await.unwrap();
+        let key = SigningKey::from_bytes(&[0x57; 32]);
+        ledger.fund_by_friendbot(AccountId::of(&key)).await.unwrap();
+        Self { key, ledger, passphrase }
+    }
+
+    async fn open(&self, link: &str) {
+        let link = url::Url::parse(link).unwrap();
+        let fields: BTreeMap<String, String> = link.query_pairs().into_owned().collect();
+        assert_eq!(fields["network_passphrase"], self.passphrase);
+        let operations = match link.path() {
+            "pay" => {
+                let amount = Stroops::from_coins(&fields["amount"]).unwrap();
+                vec![operation::pay(fields["destination"].parse().unwrap(), &Asset::Native, amount)]
+            }
+            "tx" => {
+                assert!(fields["replace"].starts_with("sourceAccount:X;X:"));
+                let envelope = xdr::from_base64(&fields["xdr"]).unwrap();
+                match xdr::read("envelope", &envelope).unwrap() {
+                    TransactionEnvelope::Tx(v1) => v1.tx.operations.into(),
+                    other => panic!("{other:?}"),
+                }
+            }
+            other => panic!("{other}"),
+        };
+        let own = AccountId::of(&self.key);
+        let read = self.ledger.read(&[Key::Account(own)]).await.unwrap();
+        let Ok(Entry::Account(account)) = &read.entries[0].entry else { panic!("{read:?}") };
+        let bounds = Bounds::from_on(Timestamp::from_secs(0));
+        let (source, sequence) = (own, account.sequence + 1);
+        let unsigned = Unsigned { source, sequence, fee: 1_000, bounds, memo: Memo::None, operations };
+        let envelope = unsigned.sign(&[&self.key], &NetworkId::of_passphrase(&self.passphrase)).unwrap();
+        self.ledger.submit(envelope.bytes()).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_wallet_makes_the_account_by_a_link_and_pays_in_to_the_stroop_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let devnet = Running::start(tradepost(&dir.path().join("devnet"), &["devnet", "--port", "0", "--json"]));
+    let wallet = Wallet::new(&devnet.line).await;
+    let empty = dir.path().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    let owner = Owner { home: dir.path().join("owner") };
+    let rpc_url = devnet.line["rpc_url"].as_str().unwrap();
+    let keys = ["--no-fund", "--passphrase-file", empty.to_str().unwrap()];
+    owner.done(&[["init", "--rpc-url", rpc_url].as_slice(), &keys].concat());
+    let _node = owner.run(None);
+
+    assert_eq!(owner.fails(&["wallet", "link"]).0, 2, "an account begins with something");
+    let made = owner.json(&["wallet", "link", "3", "--message", "for my node"]);
+    assert_eq!(made["makes_account"], true);
+    wallet.open(made["link"].as_str().unwrap()).await;
+    owner.until(&["wallet", "show"], |wallet| wallet["balance"] == "30000000");
+
+    let pay = ["wallet", "pay", devnet.line["friendbot_account"].as_str().unwrap(), "5", "--dry-run"];
+    let (code, complaint) = owner.fails(&pay);
+    assert_eq!(code, 3);
+    let missing = complaint.split(" XLM short").next().unwrap().rsplit(' ').next().unwrap();
+    let link = owner.done(&["wallet", "link", missing]);
+    assert!(link.starts_with("web+stellar:pay?destination=G"), "{link}");
+    wallet.open(link.trim()).await;
+    owner.until(&["wallet", "show"], |wallet| wallet["balance"] != "30000000");
+    assert_eq!(owner.json(&pay)["amount"], "50000000", "it is just enough");
 }
 
 #[test]

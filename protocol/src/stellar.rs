@@ -7,6 +7,7 @@ pub mod balance_id;
 pub mod entry;
 pub mod envelope;
 pub mod ledger_key;
+pub mod link;
 pub mod memo;
 pub mod operation;
 pub mod predicate;

@@ -105,9 +105,9 @@ impl From<CommandError> for Problem {
         };
         let remedy = match (&error, error.code()) {
             (CommandError::Refused(refusal), _) => Some(refusal.reason.remedy()),
-            (_, "wallet-short") => {
-                Some("add coins (`tradepost wallet fund` on a test network), or wait for locked ones")
-            }
+            (_, "wallet-short") => Some(
+                "add coins (`tradepost wallet fund` on a test network, `tradepost wallet link` from another wallet), or wait for locked ones",
+            ),
             (_, "not-live" | "no-free-supply") => Some("`tradepost offering list` shows what can be bound now"),
             (_, "ledger-unavailable") => {
                 Some("see `tradepost status`; the servers are `rpc_url` or `ledger.endpoints` in the configuration")

@@ -11,6 +11,7 @@ use tradepost_protocol::time::Timestamp;
 use super::client::Client;
 use super::export::Export;
 use super::failure::{Exit, Failure};
+use super::link::Link;
 use super::message::{Sign, Verify};
 use super::recover::Recover;
 use super::trust::Trust;
@@ -28,6 +29,8 @@ pub enum WalletCommand {
     Fund,
     /// Pays an account.
     Pay(Pay),
+    /// Makes a link by which another wallet pays in what an offering, a request or a binding needs (SEP-7).
+    Link(Link),
     /// Merges the accounts that carry transactions with deadlines back into the account.
     Merge,
     /// Finds escrows and bonds from the account's key alone, and takes them back when they are due.
@@ -112,6 +115,7 @@ impl WalletCommand {
             }
             Self::Trust(trust) => trust.run(global, &client()?).await,
             Self::Pay(pay) => pay.run(global, &client()?).await,
+            Self::Link(link) => link.run(global, &client()?).await,
             Self::Merge => {
                 let merging: Merging = client()?.post("/v1/wallet/merge", &serde_json::json!({})).await?;
                 Ok(terminal.print(&merging, |merging| {
