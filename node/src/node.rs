@@ -314,7 +314,7 @@ impl Starting {
         let outside = Outside::new(
             handle.market.clone(),
             network.clone(),
-            Arc::clone(&handle.ledger) as Arc<dyn Ledger>,
+            (Arc::clone(&handle.ledger) as Arc<dyn Ledger>, handle.facts.network_id),
             handle.supervisor.clone(),
             Timestamps::of(&handle.facts.home, &handle.facts.passphrase),
             handle.facts.config.services.clone(),

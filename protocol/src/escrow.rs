@@ -6,6 +6,8 @@ pub mod funding;
 pub mod outcome;
 pub mod settlement;
 pub mod shape;
+pub mod taking;
+pub mod terms;
 pub mod timed;
 
 use core::fmt;

@@ -42,7 +42,7 @@ pub enum Purpose {
         /// Which.
         binding: BindingId,
     },
-    /// Collects a binding's money, as its recipient.
+    /// Collects a binding's money, as its recipient: before T under `timed`, from T on where it is agreed to be its own then.
     Collect {
         /// Which.
         binding: BindingId,
@@ -92,6 +92,21 @@ pub enum Purpose {
         /// The root.
         root: Sha256Hash,
     },
+    /// Divides a binding's money as its controller's signers say.
+    Settle {
+        /// Which.
+        binding: BindingId,
+    },
+    /// Claims what another one's settlement left for this account: a party's share, or an arbiter's fee.
+    Receive {
+        /// Of which binding.
+        binding: BindingId,
+    },
+    /// Merges an escrow's controller, which this account has back, into it.
+    MergeController {
+        /// The sequence number of the funding that made it.
+        sequence: i64,
+    },
 }
 
 /// By which account a transaction goes, and how urgent it is.
@@ -112,13 +127,17 @@ impl Purpose {
     pub const fn course(&self) -> Course {
         match self {
             Self::Fund { .. } => Course::Funding,
-            Self::Collect { .. } | Self::GiveBack { .. } | Self::Refund { .. } => Course::Deadline,
+            Self::Collect { .. } | Self::GiveBack { .. } | Self::Refund { .. } | Self::Settle { .. } => {
+                Course::Deadline
+            }
             Self::Bond { .. }
             | Self::ReclaimBond { .. }
             | Self::Pay { .. }
             | Self::Reclaim { .. }
             | Self::Trust { .. }
             | Self::Stamp { .. }
+            | Self::Receive { .. }
+            | Self::MergeController { .. }
             | Self::OpenSubmitter { .. }
             | Self::FeedSubmitter { .. } => Course::Ordinary,
             Self::MergeSubmitter { index } => Course::Submitter(*index),
@@ -142,6 +161,9 @@ impl fmt::Display for Purpose {
             Self::MergeSubmitter { index } => write!(f, "merging submitter account {index}"),
             Self::Trust { id } => write!(f, "trustline {}", hex::encode(id)),
             Self::Stamp { root } => write!(f, "timestamp {root}"),
+            Self::Settle { binding } => write!(f, "settling binding {binding}"),
+            Self::Receive { binding } => write!(f, "claiming what was left of binding {binding}"),
+            Self::MergeController { sequence } => write!(f, "merging the controller of funding {sequence}"),
         }
     }
 }
@@ -351,6 +373,9 @@ mod tests {
             (Purpose::MergeSubmitter { index: 3 }, "0a03".into()),
             (Purpose::Trust { id: [5; 16] }, format!("0b{}", "05".repeat(16))),
             (Purpose::Stamp { root: Sha256Hash::from_bytes([6; 32]) }, format!("0c{}", "06".repeat(32))),
+            (Purpose::Settle { binding }, format!("0d{twos}")),
+            (Purpose::Receive { binding }, format!("0e{twos}")),
+            (Purpose::MergeController { sequence: 300 }, "0ffb5802".into()),
         ];
         for (purpose, bytes) in all {
             assert_eq!(hex::encode(frame::encode(&purpose).unwrap()), bytes);

@@ -107,6 +107,10 @@ kinds! {
     Released = 66, "released", Frame, 256, gossiped: false;
     /// Whoever was asked to take a case, or to sign, doesn't.
     Rejected = 67, "rejected", Frame, 1_024, gossiped: false;
+    /// Whoever gains by a settlement asks another signer for its signature.
+    Cosign = 68, "cosign", Frame, 256, gossiped: false;
+    /// The signature.
+    Cosigned = 69, "cosigned", Frame, 256, gossiped: false;
     /// A party asks the arbiters who is paid.
     Dispute = 70, "dispute", Frame, 8_192, gossiped: false;
     /// What a party shows an arbiter, sealed to it.

@@ -19,10 +19,13 @@ mod escrows;
 mod first_sync;
 mod held;
 mod intake;
+mod leftovers;
+mod moves;
 mod offers;
 mod provider;
 mod raising;
 mod recovery;
+mod settling;
 mod stamps;
 mod submitters;
 mod trades;
@@ -50,7 +53,7 @@ use crate::escrow::EscrowKind;
 use crate::intent::queue::QueueEffect;
 use crate::intent::queues::Queues;
 use crate::limits::Margins;
-use crate::message::{BindingId, MessageId, SeriesId};
+use crate::message::{BalanceId, BindingId, MessageId, SeriesId};
 use crate::network_id::NetworkId;
 use crate::seal::{SealingKey, SealingSecret};
 use crate::stellar::LedgerPoint;
@@ -197,6 +200,12 @@ pub struct Market {
     pub(crate) cases: BTreeMap<BindingId, Case>,
     pub(crate) looking: BTreeMap<BindingId, arbiter::Looking>,
     pub(crate) outgoing: BTreeMap<(BindingId, ServingKey), disputes::Outgoing>,
+    /// Settlements whose signatures are asked for.
+    settling: BTreeMap<BindingId, settling::Settling>,
+    /// Controllers that are back and not merged yet, by the sequence number of their funding.
+    controllers: BTreeMap<i64, leftovers::ControllerSeen>,
+    /// Balances that others' settlements left for this account and that the ledger shows.
+    left: BTreeMap<BindingId, BalanceId>,
     pub(crate) held: held::HeldVerdicts,
     pub(crate) lapses: BTreeMap<AccountId, provider::Lapses>,
     pub(crate) waiting: BTreeMap<MessageId, CommandId>,
@@ -253,9 +262,10 @@ impl Market {
             Event::Submitted { hash, answer } => self.submitted(hash, answer, now, rng, &mut step),
             Event::Status { hash, status, envelope } => {
                 self.closing_read(hash, &envelope, &mut step);
-                self.funding_read(hash, &status, &mut step);
+                self.funding_read(hash, &status, now, &mut step);
                 self.status_read(hash, status, now, rng, &mut step);
             }
+            Event::Searched { balance, found } => self.searched(balance, found, now, rng, &mut step),
             Event::Gossiped { token, kind, bytes, from } => {
                 self.gossiped(token, kind, bytes, from, now, rng, &mut step)
             }
@@ -357,12 +367,17 @@ impl Market {
         self.tend_requests(now, rng, step);
         self.tend_stamps(now, step);
         self.tend_engaging(now, step);
+        self.watch_found_controllers(now, step);
         self.tend_cases(now, step);
+        self.watch_fees(now, step);
         self.tend_outgoing();
         let requests: Vec<MessageId> = self
             .trades
             .iter()
-            .filter(|(_, t)| !t.phase().is_final() || t.state.session.runs() || t.owes_word() || t.asks_for_closing())
+            .filter(|(_, t)| {
+                let owes = t.owes_word() || t.asks_for_closing() || t.has_leftovers();
+                !t.phase().is_final() || t.state.session.runs() || owes
+            })
             .map(|(id, _)| *id)
             .collect();
         for request in requests {

@@ -1,4 +1,4 @@
-//! Finding an account's escrows and bonds from its key alone.
+//! Finding an account's escrows, their controllers and its bonds from its key alone.
 //!
 //! A balance's id follows from its transaction's source, sequence number and operation, and both kinds are operation 0
 //! of a transaction of the account's own. So a [`Walk`] goes its sequence numbers down, a page of ids at a time, and
@@ -21,6 +21,8 @@ use crate::stellar::entry::BalanceState;
 use crate::stellar::predicate::Predicate;
 use crate::time::Timestamp;
 
+/// Sequence numbers in one page, each of which may have left a balance and a controller.
+pub const PAGE: usize = MAX_KEYS_PER_READ / 2;
 /// Interrupted parts that a walk remembers; with more of them it begins anew.
 const MAX_RANGES: usize = 8;
 
@@ -81,10 +83,10 @@ impl Walk {
         }
     }
 
-    /// The sequence number and id of each balance to read next, at most [`MAX_KEYS_PER_READ`]; empty at the end.
+    /// The sequence number and id of each balance to read next, at most [`PAGE`]; empty at the end.
     pub fn page(&self) -> Vec<(i64, BalanceId)> {
         let Some(range) = self.ranges.last() else { return Vec::new() };
-        let sequences = (range.low..=range.high).rev().take(MAX_KEYS_PER_READ);
+        let sequences = (range.low..=range.high).rev().take(PAGE);
         sequences.map(|sequence| (sequence, balance_id::of_operation(self.account, sequence, 0))).collect()
     }
 
@@ -240,6 +242,43 @@ impl Found {
     }
 }
 
+/// The controller of an escrow that the account funded, found by its key.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct FoundController {
+    /// The sequence number of the funding that made it, from which its key follows.
+    pub sequence: i64,
+    /// The account.
+    pub account: AccountId,
+    /// Its coins, which come back with it.
+    pub reserve: Stroops,
+    /// From when on it can be taken back, once that is known.
+    pub deadline: Option<Timestamp>,
+    /// The deadline isn't before this: the search for it goes on here.
+    pub tried: Timestamp,
+    /// What became of it; it is never *taken*, for it is gone then.
+    pub state: FoundState,
+    /// Why it can't be taken back.
+    pub note: Option<Note>,
+}
+
+impl FoundController {
+    /// Its stored form.
+    ///
+    /// # Errors
+    /// Never for one that was made here.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, FrameError> {
+        frame::encode(self)
+    }
+
+    /// Reads its stored form.
+    ///
+    /// # Errors
+    /// Where the bytes aren't one.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FrameError> {
+        frame::decode(bytes)
+    }
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
@@ -280,7 +319,7 @@ mod tests {
         let (mut found, mut pages) = (Vec::new(), 0);
         while walk.at().is_some() {
             let page = walk.page();
-            assert!(!page.is_empty() && page.len() <= MAX_KEYS_PER_READ);
+            assert!(!page.is_empty() && page.len() <= PAGE);
             let there: Vec<_> = standing.iter().filter(|b| page.iter().any(|(_, id)| *id == b.id)).cloned().collect();
             found.extend(walk.read(&there));
             pages += 1;
@@ -298,7 +337,7 @@ mod tests {
 
     #[test]
     fn every_sequence_number_is_asked_for_once_from_the_newest_to_the_first() {
-        for (used, pages) in [(1, 1), (199, 1), (200, 1), (201, 2), (400, 2), (1_000, 5)] {
+        for (used, pages) in [(1, 1), (99, 1), (100, 1), (101, 2), (200, 2), (500, 5)] {
             let mut way = Walk::begin(account(1), LEDGER + used);
             let mut asked = Vec::new();
             while let Some(at) = way.at() {
@@ -317,7 +356,7 @@ mod tests {
     fn what_stands_is_found_over_gaps_and_pages_at_both_ends() {
         let standing = [bond(LEDGER + 1), escrow(LEDGER + 300), bond(LEDGER + 301), escrow(LEDGER + 900)];
         let (found, pages) = walk(Walk::begin(account(1), LEDGER + 900), &standing);
-        assert_eq!(pages, 5);
+        assert_eq!(pages, 9);
         assert_eq!(found.iter().map(|f| f.sequence - LEDGER).collect::<Vec<_>>(), [900, 301, 300, 1]);
         let binding = BindingId::from_bytes([9; 32]);
         assert_eq!(found[0].purpose, FoundFor::Escrow { binding, recipient: account(2) });
@@ -333,11 +372,11 @@ mod tests {
         let stored = Walk::from_bytes(&way.to_bytes().unwrap()).unwrap();
         assert_eq!(stored, way);
         let resumed = stored.resumed(account(1), LEDGER + 502);
-        assert_eq!(resumed.progress(), Progress { walked: 200, of: 502 });
-        let standing = [escrow(LEDGER + 502), escrow(LEDGER + 400), escrow(LEDGER + 300), bond(LEDGER + 2)];
+        assert_eq!(resumed.progress(), Progress { walked: 100, of: 502 });
+        let standing = [escrow(LEDGER + 502), escrow(LEDGER + 450), escrow(LEDGER + 300), bond(LEDGER + 2)];
         let (found, pages) = walk(resumed, &standing);
-        assert_eq!(found.iter().map(|f| f.sequence - LEDGER).collect::<Vec<_>>(), [502, 300, 2], "400 was walked");
-        assert_eq!(pages, 3);
+        assert_eq!(found.iter().map(|f| f.sequence - LEDGER).collect::<Vec<_>>(), [502, 300, 2], "450 was walked");
+        assert_eq!(pages, 5);
         let same = Walk::begin(account(1), LEDGER + 5);
         assert_eq!(same.clone().resumed(account(1), LEDGER + 5), same);
         assert_eq!(same.resumed(account(2), LEDGER + 5), Walk::begin(account(2), LEDGER + 5));
@@ -383,6 +422,18 @@ mod tests {
         let golden = format!("{b}06{purpose}{}64fc80f0fa020002{t}010178", "01".repeat(32));
         assert_eq!(hex::encode(found.to_bytes().unwrap()), golden);
         assert_eq!(Found::from_bytes(&found.to_bytes().unwrap()).unwrap(), found);
+        let controller = FoundController {
+            sequence: 3,
+            account: account(2),
+            reserve: Stroops::whole(1),
+            deadline: Some(Timestamp::from_secs(100)),
+            tried: Timestamp::from_secs(50),
+            state: FoundState::Wanted,
+            note: None,
+        };
+        let golden = format!("06{}fc80969800016432", "02".repeat(32));
+        assert_eq!(hex::encode(controller.to_bytes().unwrap()), golden + "0100");
+        assert_eq!(FoundController::from_bytes(&controller.to_bytes().unwrap()).unwrap(), controller);
         let bond = Found { state: FoundState::Wanted, note: None, ..Found::read(&bond(3), 3).unwrap() };
         assert_eq!(Found::from_bytes(&bond.to_bytes().unwrap()).unwrap(), bond);
     }

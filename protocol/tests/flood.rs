@@ -294,6 +294,7 @@ fn account(want: &BondWanted) -> Entry {
         flags: 0,
         selling: Stroops::ZERO,
         buying: Stroops::ZERO,
+        sequence_at: None,
     })
 }
 

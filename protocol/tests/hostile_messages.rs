@@ -13,9 +13,9 @@ use tradepost_protocol::binding::agreement::{AgreedArbiter, Agreement};
 use tradepost_protocol::binding::deadlines::{ArbitratedDeadlines, Terms};
 use tradepost_protocol::binding::dispute::Split;
 use tradepost_protocol::binding::frames::{
-    Ack, Award, Cancel, Case, Closing, Delivered, Dispute, Engage, Engagement, Evidence, Fund, FundAccepted,
-    FundRefused, NotNow, Note, Ping, Pong, Reject, RejectCode, Rejected, Released, Sealed, SealedEvidence, StartFailed,
-    Started, Unbind, from_stream,
+    Ack, Award, Cancel, Case, Closing, Cosign, Cosigned, Delivered, Dispute, Engage, Engagement, Evidence, Fund,
+    FundAccepted, FundRefused, NotNow, Note, Ping, Pong, Reject, RejectCode, Rejected, Released, Sealed,
+    SealedEvidence, StartFailed, Started, Unbind, from_stream,
 };
 use tradepost_protocol::binding::session::End;
 use tradepost_protocol::document::{
@@ -203,6 +203,18 @@ fn sample(kind: Kind, by: [u8; 32]) -> Vec<u8> {
         Kind::Engage => Payload::encode(&Engage { key, arbiter: key, fund_by: at(1), case: case() }),
         Kind::Engagement => Payload::encode(&Engagement { key, case: case() }),
         Kind::Released => Payload::encode(&Released { key, binding, split: split() }),
+        Kind::Cosign => Payload::encode(&Cosign {
+            key,
+            binding,
+            split: split(),
+            awarded: true,
+            account: AccountId::of(&signer()),
+            sequence: 7,
+        }),
+        Kind::Cosigned => {
+            let signature = [9; 64];
+            Payload::encode(&Cosigned { key, binding, account: AccountId::of(&signer()), sequence: 7, signature })
+        }
         Kind::Rejected => Payload::encode(&Rejected { key, binding, note }),
         Kind::Dispute => {
             let (claim, balance) = (split(), BalanceId::from_bytes([5; 32]));
@@ -247,6 +259,8 @@ fn open(packed: Packed) -> Result<(), Refusal> {
         Kind::Engage => as_a::<Engage>(packed),
         Kind::Engagement => as_a::<Engagement>(packed),
         Kind::Released => as_a::<Released>(packed),
+        Kind::Cosign => as_a::<Cosign>(packed),
+        Kind::Cosigned => as_a::<Cosigned>(packed),
         Kind::Rejected => as_a::<Rejected>(packed),
         Kind::Dispute => as_a::<Dispute>(packed),
         Kind::Evidence => as_a::<Evidence>(packed),

@@ -13,9 +13,9 @@ use tradepost_protocol::binding::agreement::Agreement;
 use tradepost_protocol::binding::deadlines::{FreeDeadlines, Terms};
 use tradepost_protocol::binding::dispute::Split;
 use tradepost_protocol::binding::frames::{
-    Ack, Award, Cancel, Case, Closing, Delivered, Dispute, Engage, Engagement, Evidence, Fund, FundAccepted,
-    FundRefused, NotNow, Note, Ping, Pong, Reject, RejectCode, Rejected, Released, Sealed, SealedEvidence, StartFailed,
-    Started, Unbind,
+    Ack, Award, Cancel, Case, Closing, Cosign, Cosigned, Delivered, Dispute, Engage, Engagement, Evidence, Fund,
+    FundAccepted, FundRefused, NotNow, Note, Ping, Pong, Reject, RejectCode, Rejected, Released, Sealed,
+    SealedEvidence, StartFailed, Started, Unbind,
 };
 use tradepost_protocol::binding::session::End;
 use tradepost_protocol::document::{BindingRequest, Offering, ServiceRecord, Template};
@@ -345,6 +345,9 @@ fn the_table_of_every_frame_names_its_fields_in_the_order_of_their_encoding() {
     let (balance, note) = (BalanceId::from_bytes([7; 32]), Note::new("n"));
     fields(&Released { key, binding, split }, &mut seen);
     fields(&Rejected { key, binding, note: note.clone() }, &mut seen);
+    let (account, sequence) = (AccountId::from_bytes([8; 32]), 1);
+    fields(&Cosign { key, binding, split, awarded: true, account, sequence }, &mut seen);
+    fields(&Cosigned { key, binding, account, sequence, signature: [9; 64] }, &mut seen);
     fields(&Dispute { key, binding, at, claim: split, balance, agreement: vec![1] }, &mut seen);
     fields(&Evidence { key, binding, number: 1, sealed: SealedEvidence::new(vec![1]).unwrap() }, &mut seen);
     fields(&Award { key, binding, number: 1, split, note }, &mut seen);

@@ -5,6 +5,7 @@
 //! ledger behind its JSON-RPC. Time moves only here; every delay and every node's randomness follows from the seed, so
 //! the same seed gives the same trace.
 
+mod arbitration;
 mod crash;
 mod faults;
 mod giving;
@@ -29,8 +30,8 @@ use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::market::command::{Answer, Command, CommandError, CommandId};
 use tradepost_protocol::market::event::{Ask, Effect, Event, KeptStamp, ServiceEvent};
-use tradepost_protocol::market::{Keys, Market, RESTORED_KEY, StoredRow};
-use tradepost_protocol::message::{BindingId, Sha256Hash, TxHash};
+use tradepost_protocol::market::{Keys, Market, Policy, RESTORED_KEY, StoredRow};
+use tradepost_protocol::message::{BalanceId, BindingId, Sha256Hash, TxHash};
 use tradepost_protocol::refusal::Refusal;
 use tradepost_protocol::stellar::LedgerPoint;
 use tradepost_protocol::stellar::entry::Entry;
@@ -44,6 +45,7 @@ use tradepost_store::MemoryStore;
 use network::{Exchange, Gossip};
 use node::{Clock, Life, Node, Trap};
 
+pub use arbitration::{ARBITERS, arbiters_draft, arbitrated_draft};
 pub use crash::{CrashPlan, Mutant};
 pub use faults::FaultRates;
 pub use giving::Giving;
@@ -100,6 +102,7 @@ enum Question {
     Read { ask: Ask, keys: Vec<Key> },
     Submit { hash: TxHash, envelope: Vec<u8> },
     Status { hash: TxHash },
+    Search { balance: BalanceId, after: u32, until: u32 },
 }
 
 /// Nodes, network, ledger and time.
@@ -169,16 +172,23 @@ impl World {
 
     /// Adds a trader whose account holds so much, paid by the ledger's root, and starts it.
     pub fn add_node(&mut self, name: &str, balance: Stroops) {
-        self.add_trader(name, balance, None);
+        self.add_trader(name, balance, None, |_| {});
     }
 
     /// Adds a trader that crashes by a plan, from its first commit on.
     pub fn add_crashing_node(&mut self, name: &str, balance: Stroops, plan: CrashPlan) {
-        self.add_trader(name, balance, Some(plan));
+        self.add_trader(name, balance, Some(plan), |_| {});
     }
 
-    fn add_trader(&mut self, name: &str, balance: Stroops, crash_plan: Option<CrashPlan>) {
+    fn add_trader(
+        &mut self,
+        name: &str,
+        balance: Stroops,
+        crash_plan: Option<CrashPlan>,
+        policy: impl FnOnce(&mut Policy),
+    ) {
         let mut node = Node::new(self.seed, name, Role::Trader, &self.ledger);
+        policy(&mut node.setup.policy);
         node.store = self.new_store();
         node.crash_plan = crash_plan;
         self.fund(node.account(), balance);
@@ -209,6 +219,22 @@ impl World {
         self.wait_included("the trustline", trust);
         let issue = self.ledger.submit_issue(account, amount);
         self.wait_included("the issued asset", issue);
+    }
+
+    /// From now on the issuer may claw back what it issues.
+    pub fn let_issuer_claw_back(&mut self) {
+        let issuer = self.ledger.issuer();
+        if self.ledger.account(issuer).is_none() {
+            self.fund(issuer, ISSUER_ENDOWMENT);
+        }
+        let flags = self.ledger.submit_clawback_flags();
+        self.wait_included("the issuer's flags", flags);
+    }
+
+    /// The issuer claws a balance back.
+    pub fn claw_back(&mut self, balance: BalanceId) {
+        let hash = self.ledger.submit_clawback(balance);
+        self.wait_included("the clawback", hash);
     }
 
     fn wait_included(&mut self, what: &str, hash: TxHash) {
@@ -535,6 +561,7 @@ impl World {
             Effect::Read { ask: what, keys } => ask(self, Question::Read { ask: what, keys }),
             Effect::Submit { hash, envelope } => ask(self, Question::Submit { hash, envelope }),
             Effect::AskStatus { hash } => ask(self, Question::Status { hash }),
+            Effect::Search { balance, after, until } => ask(self, Question::Search { balance, after, until }),
             Effect::StartService { binding, .. } => self.start_service(address, binding),
             Effect::StopService { binding } => {
                 if let Some(life) = &mut self.nodes[index].life {
@@ -574,6 +601,9 @@ impl World {
             Question::Status { hash } => {
                 let (status, envelope) = self.ledger.status(hash);
                 Event::Status { hash, status, envelope }
+            }
+            Question::Search { balance, after, until } => {
+                Event::Searched { balance, found: self.ledger.search(balance, after, until) }
             }
         };
         Some(event)

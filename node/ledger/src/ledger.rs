@@ -1,6 +1,7 @@
 //! All that a node wants of the ledger.
 
 use core::fmt;
+use core::ops::RangeInclusive;
 use core::pin::Pin;
 
 use stellar_xdr::{LedgerEntryData, LedgerEntryExt, LedgerKey, TransactionEnvelope, TransactionResult};
@@ -19,6 +20,9 @@ use crate::keyed::{self, KeysRead};
 /// A question under way. Boxed, so that a node can hold an `Arc<dyn Ledger>` whichever ledger it is, and so that the
 /// futures are compiled here, not in every crate that awaits them; beside a network call, a box is free.
 pub type Asked<'a, T> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send + 'a>>;
+
+/// Whether a transaction is the one that is looked for, by the XDR of its envelope.
+pub type Wanted<'a> = &'a (dyn Fn(&[u8]) -> bool + Send + Sync);
 
 /// Access to one Stellar network.
 ///
@@ -79,6 +83,13 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`LedgerError`].
     fn status(&self, hash: TxHash) -> Asked<'_, TxStatus>;
+
+    /// The envelope of the first successful transaction in these ledgers that is wanted; `None` where there is none, or the
+    /// server has forgotten some of them. Nobody else is asked whether that is so.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; [`LedgerError::Backwards`] where the server doesn't know all of them yet.
+    fn search<'a>(&'a self, ledgers: RangeInclusive<u32>, wanted: Wanted<'a>) -> Asked<'a, Option<Vec<u8>>>;
 
     /// What a closed ledger says of itself: its header and the results of all its transactions, as XDR that proves what
     /// it included. Nothing is concluded from it here.

@@ -7,7 +7,9 @@ mod heads;
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod mutated;
 mod read;
+mod search;
 
+use core::ops::RangeInclusive;
 use core::time::Duration;
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -27,7 +29,7 @@ use crate::endpoints::{EndpointHealth, Endpoints, Place};
 use crate::error::{LedgerError, brief};
 use crate::fees::FeeStats;
 use crate::ledger::{
-    Asked, ClosedLedger, EntriesSeen, Funded, Head, Ledger, LedgerRecord, NetworkFacts, Submitted, TxStatus,
+    Asked, ClosedLedger, EntriesSeen, Funded, Head, Ledger, LedgerRecord, NetworkFacts, Submitted, TxStatus, Wanted,
 };
 use crate::seen::Seen;
 use crate::wire;
@@ -347,6 +349,10 @@ impl Ledger for RpcLedger {
 
     fn status(&self, hash: TxHash) -> Asked<'_, TxStatus> {
         Box::pin(self.in_time(self.read_status(hash)))
+    }
+
+    fn search<'a>(&'a self, ledgers: RangeInclusive<u32>, wanted: Wanted<'a>) -> Asked<'a, Option<Vec<u8>>> {
+        Box::pin(async move { self.ask(|place| self.search_at(place, &ledgers, wanted)).await })
     }
 
     fn record(&self, sequence: u32) -> Asked<'_, LedgerRecord> {

@@ -195,6 +195,22 @@ pub(crate) struct Sent {
     pub error_result_xdr: Option<String>,
 }
 
+/// `getTransactions`.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Transactions {
+    pub transactions: Vec<Listed>,
+    pub cursor: Option<String>,
+}
+
+/// One transaction of `getTransactions`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Listed {
+    pub status: String,
+    pub ledger: Num<u32>,
+    pub envelope_xdr: Option<String>,
+}
+
 /// `getTransaction`.
 #[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -27,7 +27,7 @@ pub use offering::{
     Withdrawn,
 };
 pub use peer::{PeerList, PeerView};
-pub use recovery::{FoundView, RecoveryView};
+pub use recovery::{ControllerView, FoundView, RecoveryView};
 pub use request::{RequestList, RequestView, Requested};
 pub use reset::ResetView;
 pub use service::{ServiceList, ServiceView};

@@ -11,7 +11,7 @@ use super::client::Client;
 use super::failure::Failure;
 use super::wallet::go_on;
 use super::{Consent, Global, show};
-use crate::api::view::{RecoveryView, SubmitterView};
+use crate::api::view::{ControllerView, RecoveryView, SubmitterView};
 use crate::terminal::Table;
 
 /// The API's resource.
@@ -41,7 +41,7 @@ impl Recover {
             view = client.get(PATH).await?;
         }
         let now = client.now();
-        if view.standing().next().is_none() {
+        if view.standing().next().is_none() && view.standing_controllers().next().is_none() {
             return Ok(terminal.print(&view, |view| text(view, now))?);
         }
         if !go_on(terminal.confirm(&act(&view, now))?)? {
@@ -59,12 +59,17 @@ fn act(view: &RecoveryView, now: Timestamp) -> String {
         0 => String::new(),
         _ => format!(", and {later} later by itself, while it runs"),
     };
-    format!("{}The node takes back {due} now{later}; each costs a transaction's fee.", table(view, now))
+    let controllers = match view.standing_controllers().count() {
+        0 => String::new(),
+        count => format!(" {count} accounts of escrows come back from their deadlines on, for two fees each."),
+    };
+    format!("{}The node takes back {due} now{later}; each costs a transaction's fee.{controllers}", table(view, now))
 }
 
 fn text(view: &RecoveryView, now: Timestamp) -> String {
     let submitters: String = view.submitters.iter().map(submitter).collect();
-    if view.found.is_empty() {
+    let submitters = view.controllers.iter().map(|found| controller(found, now)).collect::<String>() + &submitters;
+    if view.found.is_empty() && view.controllers.is_empty() {
         let of = view.of;
         return format!("nothing is locked that this node doesn't see to anyway ({of} sequence numbers)\n{submitters}");
     }
@@ -78,6 +83,18 @@ fn text(view: &RecoveryView, now: Timestamp) -> String {
 fn submitter(found: &SubmitterView) -> String {
     let (account, balance) = (found.account, show::native(found.balance));
     format!("submitter {account} holds {balance}: `tradepost wallet merge` brings it back\n")
+}
+
+fn controller(found: &ControllerView, now: Timestamp) -> String {
+    let (account, reserve) = (found.account, show::native(found.reserve));
+    let due = match (found.state.as_str(), &found.due, &found.trouble) {
+        ("gone", ..) => "is back".to_owned(),
+        (_, _, Some(trouble)) => trouble.clone(),
+        (_, Some(due), _) if due.timestamp() <= now => "comes back now".to_owned(),
+        (_, Some(due), _) => format!("comes back {}", show::from_now(due.timestamp(), now)),
+        (_, None, _) => "comes back once its deadline is found".to_owned(),
+    };
+    format!("the account {account} that held an escrow, with {reserve}: {due}\n")
 }
 
 fn table(view: &RecoveryView, now: Timestamp) -> String {
@@ -104,6 +121,8 @@ fn table(view: &RecoveryView, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tradepost_protocol::amount::Stroops;
+
     use super::*;
     use crate::api::view::samples;
 
@@ -124,7 +143,15 @@ mod tests {
         assert!(shown.contains("needs that account's key") && !shown.contains("tradepost run"), "{shown}");
         view.found[0].state = "wanted".to_owned();
         assert!(text(&view, Timestamp::from_secs(1_800_000_090)).contains("tradepost run"));
+        let (account, reserve) = (view.found[0].returns_to, Stroops::whole(3));
         view.found.clear();
+        let standing = ControllerView { account, reserve, due: None, state: "standing".into(), trouble: None };
+        view.controllers.push(standing);
+        let shown = text(&view, Timestamp::from_secs(1_800_000_090));
+        assert!(shown.contains("3 XLM: comes back once its deadline is found"), "{shown}");
+        let act = super::act(&view, Timestamp::from_secs(1_800_000_090));
+        assert!(act.contains("1 accounts of escrows come back"), "{act}");
+        view.controllers.clear();
         assert!(text(&view, Timestamp::from_secs(1_800_000_090)).contains("(77 sequence numbers)"));
     }
 }

@@ -14,11 +14,13 @@ use tradepost_network::{
     Cursor, DirectToken, FetchAnswer, FetchPage, FetchToken, IdPage, IdsToken, ItemId, MessageToken, PeerFault,
 };
 use tradepost_protocol::account::PeerId;
+use tradepost_protocol::escrow::taking;
 use tradepost_protocol::intent::queue::SubmitAnswer;
 use tradepost_protocol::kind::Kind;
 use tradepost_protocol::limits::FRAME_TIMEOUT;
 use tradepost_protocol::market::event::{Ask, Call, Effect, Event, KeptStamp, ServiceEvent, Verdict};
-use tradepost_protocol::message::{BindingId, MessageId, Sha256Hash, TxHash};
+use tradepost_protocol::message::{BalanceId, BindingId, MessageId, Sha256Hash, TxHash};
+use tradepost_protocol::network_id::NetworkId;
 use tradepost_protocol::refusal::{Fault, Reason, Refusal};
 use tradepost_protocol::stellar::ledger_key::Key;
 use tradepost_protocol::stellar::xdr;
@@ -56,6 +58,7 @@ pub(crate) struct Outside {
     market: MarketHandle,
     network: tradepost_network::Handle,
     ledger: Arc<dyn Ledger>,
+    network_id: NetworkId,
     supervisor: Supervisor,
     timestamps: Timestamps,
     services: BTreeMap<String, ServiceConfig>,
@@ -73,7 +76,7 @@ impl Outside {
     pub(crate) fn new(
         market: MarketHandle,
         network: tradepost_network::Handle,
-        ledger: Arc<dyn Ledger>,
+        (ledger, network_id): (Arc<dyn Ledger>, NetworkId),
         supervisor: Supervisor,
         timestamps: Timestamps,
         services: BTreeMap<String, ServiceConfig>,
@@ -88,6 +91,7 @@ impl Outside {
             market,
             network,
             ledger,
+            network_id,
             supervisor,
             timestamps,
             services,
@@ -122,6 +126,7 @@ impl Outside {
             Effect::Read { ask, keys } => self.read(ask, keys),
             Effect::Submit { hash, envelope } => self.submit(hash, envelope),
             Effect::AskStatus { hash } => self.ask_status(hash),
+            Effect::Search { balance, after, until } => self.search(balance, after, until),
             Effect::Publish { kind, bytes } => self.publish(kind, bytes),
             Effect::ListIds { peer, after } => self.list_ids(peer, after),
             Effect::Fetch { peer, ids } => self.fetch(peer, ids),
@@ -230,6 +235,20 @@ impl Outside {
                     None
                 }
             }
+        })
+    }
+
+    /// Looks into the ledgers after one up to another for the transaction that took a balance.
+    fn search(&self, balance: BalanceId, after: u32, until: u32) -> Option<Event> {
+        let permit = self.permit(&self.reads)?;
+        let (ledger, network) = (Arc::clone(&self.ledger), self.network_id);
+        self.answer_later(permit, async move {
+            let takes = |envelope: &[u8]| taking::touches(balance, envelope, &network).unwrap_or(false);
+            let found = ledger.search(after.saturating_add(1)..=until, &takes).await;
+            if let Err(error) = &found {
+                tracing::debug!(%balance, %error, "ledgers can't be searched");
+            }
+            Some(Event::Searched { balance, found: found.map_err(|e| e.to_string()) })
         })
     }
 

@@ -380,8 +380,8 @@ mod tests {
         let metrics = MarketMetrics::default();
         let timestamps = Timestamps::of(&home, PASSPHRASE);
         let services = BTreeMap::new();
-        let outside =
-            Outside::new(handle.clone(), network, Arc::new(ledger), supervisor, timestamps, services, metrics);
+        let ledger: (Arc<dyn Ledger>, NetworkId) = (Arc::new(ledger), NetworkId::of_passphrase(PASSPHRASE));
+        let outside = Outside::new(handle.clone(), network, ledger, supervisor, timestamps, services, metrics);
         let rng = ChaCha20Rng::from_seed([3; 32]);
         (handle, RunnerParts { market, first, store: disk.clone(), clock, rng, outside, mailbox }, server)
     }

@@ -11,6 +11,9 @@ use crate::asset::Asset;
 use crate::binding::deadlines::Terms;
 use crate::binding::frames::{Case, Engagement};
 use crate::escrow::EscrowKind;
+use crate::escrow::arbitrated::{Arbiter, ArbitratedTerms, Parties, TimeoutBeneficiary};
+use crate::escrow::terms::EscrowTerms;
+use crate::escrow::timed::TimedTerms;
 use crate::kind::Kind;
 use crate::limits::{MAX_ARBITERS, SIGNATURE_BYTES};
 use crate::message::{self, BindingId, MessageId, Packed, Payload, SeriesId, Signed};
@@ -178,6 +181,29 @@ impl Payload for Agreement {
 /// The binding that a signed agreement makes: the digest that its signature covers.
 pub fn binding_id(agreement: &Signed<Agreement>) -> BindingId {
     BindingId::from_bytes(*agreement.digest().as_bytes())
+}
+
+/// The escrow that a signed agreement agrees on, where there is money.
+pub fn escrow_terms(agreement: &Signed<Agreement>) -> Option<EscrowTerms> {
+    let (binding, agreed) = (binding_id(agreement), agreement.body());
+    let (asset, amount, deadline) = (agreed.asset.clone(), agreed.amount, agreed.terms.refund_at()?);
+    if agreed.terms.arbitrated().is_none() {
+        let terms = TimedTerms::new(binding, agreed.consumer, agreed.recipient, asset, amount, deadline);
+        return terms.ok().map(EscrowTerms::Timed);
+    }
+    let arbiter = |a: &AgreedArbiter| Arbiter { key: a.key, payee: a.account, fee: a.fee };
+    let parties = Parties {
+        consumer: agreed.consumer,
+        consumer_key: agreed.consumer_key,
+        recipient: agreed.recipient,
+        provider_key: agreed.serving_key,
+        arbiters: agreed.arbiters.iter().map(arbiter).collect(),
+        beneficiary: match agreed.pay_unless_disputed {
+            true => TimeoutBeneficiary::Recipient,
+            false => TimeoutBeneficiary::Consumer,
+        },
+    };
+    ArbitratedTerms::new(binding, parties, asset, amount, deadline).ok().map(EscrowTerms::Arbitrated)
 }
 
 /// What of an agreement differs from what was asked for and offered.

@@ -16,7 +16,7 @@ use crate::message::{self, BindingId, MessageId, Packed, Payload, TxHash};
 use crate::network_id::NetworkId;
 use crate::refusal::{Reason, Refusal, rules};
 
-pub use arbitration::{Award, Dispute, Evidence, Rejected, Released, SealedEvidence};
+pub use arbitration::{Award, Cosign, Cosigned, Dispute, Evidence, Rejected, Released, SealedEvidence};
 pub use engagement::{Case, Engage, Engagement};
 
 /// A short text for people, at most [`MAX_REASON_BYTES`] bytes.
@@ -255,6 +255,7 @@ pub fn from_stream(network: &NetworkId, bytes: &[u8]) -> Result<Packed, Refusal>
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::account::AccountId;
     use crate::amount::Stroops;
     use crate::asset::Asset;
     use crate::binding::dispute::Split;
@@ -324,6 +325,11 @@ mod tests {
         let divided = "fc80d1f008fc80f0fa02";
         assert_eq!(rest(&Released { key, binding, split }), format!("{twos}{divided}"));
         assert_eq!(rest(&Rejected { key, binding, note: Note::new("no") }), format!("{twos}026e6f"));
+        let (account, sequence) = (AccountId::from_bytes([3; 32]), 300);
+        let cosign = Cosign { key, binding, split, awarded: true, account, sequence };
+        assert_eq!(rest(&cosign), format!("{twos}{divided}01{threes}fb5802"));
+        let cosigned = Cosigned { key, binding, account, sequence, signature: [9; 64] };
+        assert_eq!(rest(&cosigned), format!("{twos}{threes}fb5802{}", "09".repeat(64)));
         let balance = BalanceId::from_bytes([3; 32]);
         let dispute = Dispute { key, binding, at: at(7), claim: split, balance, agreement: vec![9] };
         assert_eq!(rest(&dispute), format!("{twos}07{divided}{threes}0109"));

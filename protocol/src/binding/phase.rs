@@ -109,14 +109,20 @@ impl Phase {
             (Self::Refused, Consumer) => "takes the money back from T on",
             (Self::Active, Provider) => "serves",
             (Self::Active, Consumer) => "use it: tradepost call",
-            (Self::Delivered, Provider) => "collects the escrow",
-            (Self::Delivered, Consumer) => "nothing to do: the provider collects; what it leaves comes back from T on",
+            (Self::Delivered, Provider) => {
+                "collects the escrow, or settles it once the consumer signs; else it asks the arbiters"
+            }
+            (Self::Delivered, Consumer) => {
+                "nothing to do: the provider is paid; what it leaves comes back from T on, unless agreed otherwise"
+            }
             (Self::Failed, Provider) => "gives the money back; it never collects it",
             (Self::Failed, Consumer) => "waits for the provider to give the money back, or takes it back from T on",
             (Self::Disputed, _) => "shows the arbiters its evidence and waits for their award; without one, T decides",
             (Self::Closing, _) => "settles what was decided on the ledger, if it gains by it",
-            (Self::Timeout, Provider) => "nothing to do: the escrow is the consumer's now",
-            (Self::Timeout, Consumer) => "takes the money back",
+            (Self::Timeout, Provider) => {
+                "takes the escrow where it was agreed to be its own from T on; else it is the consumer's"
+            }
+            (Self::Timeout, Consumer) => "takes the money back, unless it was agreed to be the provider's from T on",
             (Self::Closed, _) => "nothing: it is settled",
             (Self::Void, _) => "nothing: it ended before any money moved",
         }
@@ -140,7 +146,7 @@ pub fn phase(
     use DisputeState as D;
     use EscrowState as E;
     match (negotiation, escrow, session) {
-        (_, E::Paid | E::Refunded | E::Unknown, _) => Phase::Closed,
+        (_, E::Paid | E::Refunded | E::Unknown | E::Split { .. } | E::ClawedBack, _) => Phase::Closed,
         (_, E::Locked | E::Refused(_), _) if timed_out => Phase::Timeout,
         (_, E::Refused(_), _) => Phase::Refused,
         (Negotiation::Requested, ..) => Phase::Requested,
@@ -160,6 +166,7 @@ pub fn phase(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::amount::Stroops;
     use crate::binding::session::End;
     use crate::escrow::shape::EscrowMismatch;
 
@@ -232,11 +239,17 @@ Cancelled Refused: refused refused refused refused refused refused
         assert_eq!(table, BEFORE_T);
     }
 
+    fn over() -> [EscrowState; 5] {
+        let (recipient, consumer) = (Stroops::whole(2), Stroops::whole(1));
+        let split = EscrowState::Split { recipient, consumer };
+        [EscrowState::Paid, EscrowState::Refunded, EscrowState::Unknown, split, EscrowState::ClawedBack]
+    }
+
     #[test]
     fn a_settled_escrow_closes_whatever_else_is_open_and_one_that_stands_at_t_has_timed_out() {
         for negotiation in Negotiation::ALL {
             for timed_out in [false, true] {
-                for escrow in [EscrowState::Paid, EscrowState::Refunded, EscrowState::Unknown] {
+                for escrow in over() {
                     assert_eq!(row(negotiation, &escrow, timed_out), [Phase::Closed; 6]);
                 }
             }

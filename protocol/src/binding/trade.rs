@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use bincode::{Decode, Encode};
 
-use crate::account::PeerId;
+use crate::account::{AccountId, PeerId};
 use crate::binding::agreement::{self, Agreement};
 use crate::binding::dispute::{DisputeRecord, DisputeState};
 use crate::binding::frames::{Note, Sealed};
@@ -12,9 +12,8 @@ use crate::binding::negotiation::{Negotiation, NegotiationEvent};
 use crate::binding::phase::{Phase, Side, phase};
 use crate::binding::session::{End, Session, SessionEvent};
 use crate::document::BindingRequest;
-use crate::escrow::EscrowKind;
-use crate::escrow::outcome::{Change, EscrowState, EscrowWatch, Observation};
-use crate::escrow::timed::TimedTerms;
+use crate::escrow::outcome::{ByTime, Change, EscrowState, EscrowWatch, Observation};
+use crate::escrow::terms::EscrowTerms;
 use crate::kind::Kind;
 use crate::message::{BalanceId, BindingId, MessageId, Packed, SeriesId, Signed, TxHash};
 use crate::network_id::NetworkId;
@@ -63,6 +62,23 @@ pub struct TradeState {
     pub timed_out: bool,
     /// What both sides and the arbiters say about the money, where the escrow has arbiters.
     pub dispute: Option<DisputeRecord>,
+    /// The account that the funding makes beside the balance, where the kind has one.
+    pub controller: Option<Controlled>,
+    /// A balance by which the other side's settlement pays this side, not claimed yet.
+    pub owed: Option<BalanceId>,
+    /// Whether the ledger showed that the asset's issuer may claw the escrow back.
+    pub clawback: bool,
+}
+
+/// The controller of a binding's escrow, as its funding makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Controlled {
+    /// The account.
+    pub account: AccountId,
+    /// The sequence number of the funding, from which its key follows.
+    pub sequence: i64,
+    /// Whether the ledger no longer has it: its reserve is back with its funder, or it never was there.
+    pub gone: bool,
 }
 
 /// Access details: what a consumer needs besides the binding to use the service.
@@ -148,6 +164,20 @@ pub struct Volatile {
     pub claims_failed: u32,
     /// When the next one may be made.
     pub claim_at: Now,
+    /// When the ledger is searched again for the transaction that took the escrow.
+    pub search_at: Now,
+    /// How often they were searched.
+    pub searches: u32,
+    /// When signatures for a settlement are asked for again.
+    pub settle_at: Now,
+    /// How often they were asked for in vain.
+    pub settle_tries: u32,
+    /// Since when there is something to settle.
+    pub settles_since: Option<Now>,
+    /// When the controller is looked at again.
+    pub controller_at: Now,
+    /// How often it was looked at.
+    pub controller_looks: u32,
 }
 
 /// What is on disk for a trade.
@@ -217,6 +247,9 @@ impl Trade {
             told: Told::Nothing,
             timed_out: false,
             dispute: None,
+            controller: None,
+            owed: None,
+            clawback: false,
         };
         Self { request, agreement: None, state, volatile: Volatile { heard_at: now, ..Volatile::default() } }
     }
@@ -258,12 +291,14 @@ impl Trade {
         self.state.escrow.as_ref().map_or(&EscrowState::None, EscrowWatch::state)
     }
 
-    /// The `timed` escrow that was agreed, where it is one.
-    pub fn escrow_terms(&self) -> Option<TimedTerms> {
-        let binding = self.binding()?;
-        let terms = self.terms()?;
-        let refund_at = terms.terms.refund_at().filter(|_| terms.terms.kind() == Some(EscrowKind::Timed))?;
-        TimedTerms::new(binding, terms.consumer, terms.recipient, terms.asset.clone(), terms.amount, refund_at).ok()
+    /// The escrow that was agreed, where there is money.
+    pub fn escrow_terms(&self) -> Option<EscrowTerms> {
+        self.agreement.as_ref().and_then(agreement::escrow_terms)
+    }
+
+    /// Whether the money has left its escrow, whoever has it.
+    pub fn is_gone(&self) -> bool {
+        self.state.escrow.as_ref().is_some_and(EscrowWatch::is_gone)
     }
 
     /// Stores the agreement and begins to follow its escrow.
@@ -282,12 +317,24 @@ impl Trade {
 
     /// Takes in what was learnt about the escrow.
     pub fn observe(&mut self, observation: Observation) -> Option<Change> {
-        self.state.escrow.as_mut()?.handle(observation)
+        let by_time = match self.escrow_terms() {
+            _ if self.state.clawback => ByTime::NOTHING,
+            None => ByTime::TIMED,
+            Some(terms) => terms.by_time(),
+        };
+        self.state.escrow.as_mut()?.handle(observation, by_time)
     }
 
     /// Whether the ledger must still be asked for the transaction that is said to have closed the escrow.
     pub fn asks_for_closing(&self) -> bool {
         self.state.side == Side::Consumer && self.state.closing.is_some() && !self.state.closing_seen
+    }
+
+    /// Whether this side still has something on the ledger of a binding whose money is where it belongs: the reserve of
+    /// the controller that it funded, or a balance that the other side's settlement left for it.
+    pub fn has_leftovers(&self) -> bool {
+        let reserve = self.state.controller.is_some_and(|controller| !controller.gone);
+        self.state.owed.is_some() || self.state.side == Side::Consumer && reserve
     }
 
     /// Whether the other side must still hear of something.
@@ -382,6 +429,7 @@ mod tests {
     use crate::account::{AccountId, ServingKey};
     use crate::binding::agreement::tests::agreement;
     use crate::document::Nonce;
+    use crate::escrow::EscrowKind;
     use crate::seal::SealingKey;
     use ed25519_dalek::SigningKey;
 
@@ -435,7 +483,7 @@ mod tests {
         assert_eq!(hex::encode(hash), GOLDEN);
     }
 
-    const GOLDEN: &str = "0a4bfe5288359a0b5503b6b14a60e3f1c3dfdb931bf1005c0f5b5f8ef885c100";
+    const GOLDEN: &str = "ff28f7ec3cb2c87acc14c714675360833d78ab92951a046855f2b3ea5f22f3bc";
 
     #[test]
     fn a_place_is_held_from_the_agreement_to_the_end_of_the_session() {

@@ -6,6 +6,8 @@
 //! authorised beforehand, the [`Unlock`]: from the deadline on it gives the master key the weight of all thresholds, and
 //! the funder merges the account.
 
+use core::time::Duration;
+
 use bincode::{Decode, Encode};
 use ed25519_dalek::SigningKey;
 use stellar_xdr::{SignerKey, Uint256};
@@ -179,6 +181,20 @@ pub struct Controller<'a> {
     pub asset: &'a Asset,
     /// The deadline, T.
     pub deadline: Timestamp,
+}
+
+/// The deadline for which a controller's [`Unlock`] is authorised, among so many seconds from `from` on: for whoever has the
+/// account's key alone.
+pub fn deadline_of(state: &AccountState, network: &NetworkId, from: Timestamp, seconds: u32) -> Option<Timestamp> {
+    let authorised = |hash: &TxHash| {
+        let key = SignerKey::PreAuthTx(Uint256(*hash.as_bytes()));
+        state.signers.iter().any(|signer| signer.key == key)
+    };
+    let (controller, start, threshold) = (state.id, state.sequence, state.thresholds.high);
+    (0..seconds).map(|n| from.plus(Duration::from_secs(u64::from(n)))).find(|deadline| {
+        let unlock = Unlock { controller, start, deadline: *deadline, threshold };
+        unlock.hash(network).is_ok_and(|hash| authorised(&hash))
+    })
 }
 
 /// How a controller on the ledger differs from the one that was agreed.

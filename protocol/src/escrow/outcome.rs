@@ -1,11 +1,13 @@
 //! What became of an escrow, read from the ledger only.
 //!
-//! In this order: from one's own intent's result or a transaction found; from absence after presence (first absent at a
-//! close time before T: the recipient; last seen at a close time of T or later: the beneficiary); in between the
-//! transaction has to be found, else the outcome is unknown, shown as such and never guessed.
+//! In this order: from one's own intent's result or a transaction found; from absence after presence, where time alone
+//! tells ([`ByTime`]: last seen at a close time of T or later, the beneficiary has it; first absent before T, under `timed`
+//! the recipient). Else the transaction has to be found; where it can't be, the outcome is unknown, shown as such and never
+//! guessed.
 
 use bincode::{Decode, Encode};
 
+use crate::amount::Stroops;
 use crate::escrow::shape::{EscrowMismatch, VerifiedEscrow};
 use crate::stellar::LedgerPoint;
 use crate::time::Timestamp;
@@ -25,16 +27,25 @@ pub enum EscrowState {
     Refused(EscrowMismatch),
     /// The recipient took it.
     Paid,
-    /// The timeout beneficiary took it, or the recipient gave it back.
+    /// The consumer took it, or was given it back.
     Refunded,
     /// It is gone, and the ledger no longer tells to whom.
     Unknown,
+    /// Both sides got a part; what is missing in the whole are the arbiters' fees.
+    Split {
+        /// The recipient's part.
+        recipient: Stroops,
+        /// The consumer's part.
+        consumer: Stroops,
+    },
+    /// The asset's issuer took it back.
+    ClawedBack,
 }
 
 impl EscrowState {
     /// Whether the money has left the escrow.
     pub const fn is_over(&self) -> bool {
-        matches!(self, Self::Paid | Self::Refunded | Self::Unknown)
+        matches!(self, Self::Paid | Self::Refunded | Self::Unknown | Self::Split { .. } | Self::ClawedBack)
     }
 }
 
@@ -43,8 +54,33 @@ impl EscrowState {
 pub enum Taken {
     /// The recipient.
     ByRecipient,
-    /// The timeout beneficiary, or by way of the recipient the consumer.
-    ByBeneficiary,
+    /// The consumer, by itself or given back.
+    ByConsumer,
+    /// Both sides, each a part.
+    Divided {
+        /// The recipient's part.
+        recipient: Stroops,
+        /// The consumer's part.
+        consumer: Stroops,
+    },
+    /// The asset's issuer.
+    ByIssuer,
+}
+
+/// What the time of an escrow's absence tells, by its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByTime {
+    /// Who has it where it was gone before T; `None` where only its transaction tells.
+    pub before: Option<Taken>,
+    /// Who has it where it was still there at T; `None` where only its transaction tells.
+    pub after: Option<Taken>,
+}
+
+impl ByTime {
+    /// A `timed` escrow is the recipient's before T and the consumer's from T on.
+    pub const TIMED: Self = Self { before: Some(Taken::ByRecipient), after: Some(Taken::ByConsumer) };
+    /// What an issuer may claw back at any time tells nothing.
+    pub const NOTHING: Self = Self { before: None, after: None };
 }
 
 /// What was learnt about an escrow.
@@ -112,13 +148,13 @@ impl EscrowWatch {
     /// | none, intended | intended | seen: locked or refused | none | after fund_by: never funded; if seen: by time | by whom | if asked: unknown |
     /// | locked, refused | - | last seen; refused may become locked | - | by time, or search | by whom | if asked: unknown |
     /// | paid | - | - | - | - | refunded, where it was given back | - |
-    /// | refunded | - | - | - | - | - | - |
+    /// | refunded, split, clawed back | - | - | - | - | - | - |
     /// | unknown | - | - | - | - | by whom | - |
-    pub fn handle(&mut self, observation: Observation) -> Option<Change> {
+    pub fn handle(&mut self, observation: Observation, by_time: ByTime) -> Option<Change> {
         use EscrowState as S;
         match (&self.state, observation) {
-            (S::Free | S::Refunded, _) => None,
-            (S::Paid, Observation::Taken(Taken::ByBeneficiary)) => self.become_state(S::Refunded),
+            (S::Free | S::Refunded | S::Split { .. } | S::ClawedBack, _) => None,
+            (S::Paid, Observation::Taken(Taken::ByConsumer)) => self.become_state(S::Refunded),
             (S::Paid, _) => None,
             (_, Observation::Taken(by)) => self.become_state(by.state()),
             (S::Unknown, _) => None,
@@ -134,7 +170,7 @@ impl EscrowWatch {
                 None
             }
             (_, Observation::Present(at, verdict)) => self.present(at, verdict),
-            (_, Observation::Absent(at)) => self.absent(at),
+            (_, Observation::Absent(at)) => self.absent(at, by_time),
             (_, Observation::NotFound) if self.first_absent.is_some() => self.become_state(S::Unknown),
             (_, Observation::NotFound) => None,
         }
@@ -167,7 +203,7 @@ impl EscrowWatch {
         }
     }
 
-    fn absent(&mut self, at: LedgerPoint) -> Option<Change> {
+    fn absent(&mut self, at: LedgerPoint, by_time: ByTime) -> Option<Change> {
         let Some(last_seen) = self.last_seen else {
             return (at.close_time > self.fund_by).then_some(Change::NeverFunded);
         };
@@ -183,12 +219,11 @@ impl EscrowWatch {
             EscrowState::Refused(mismatch) => mismatch.keeps_deadline(),
             _ => true,
         };
-        if told_by_time && first_absent.close_time < self.deadline {
-            self.become_state(EscrowState::Paid)
-        } else if told_by_time && last_seen.close_time >= self.deadline {
-            self.become_state(EscrowState::Refunded)
-        } else {
-            Some(Change::Search { last_seen, first_absent })
+        let before = by_time.before.filter(|_| first_absent.close_time < self.deadline);
+        let after = by_time.after.filter(|_| last_seen.close_time >= self.deadline);
+        match before.or(after).filter(|_| told_by_time) {
+            Some(taken) => self.become_state(taken.state()),
+            None => Some(Change::Search { last_seen, first_absent }),
         }
     }
 
@@ -207,6 +242,11 @@ impl EscrowWatch {
         self.last_seen
     }
 
+    /// Whether a ledger showed that the balance is gone, whoever has it.
+    pub const fn is_gone(&self) -> bool {
+        self.first_absent.is_some()
+    }
+
     /// Whether the ledger still has to be asked: the balance may come, or may go.
     pub const fn is_open(&self) -> bool {
         !matches!(self.state, EscrowState::Free) && !self.state.is_over()
@@ -217,7 +257,9 @@ impl Taken {
     const fn state(self) -> EscrowState {
         match self {
             Self::ByRecipient => EscrowState::Paid,
-            Self::ByBeneficiary => EscrowState::Refunded,
+            Self::ByConsumer => EscrowState::Refunded,
+            Self::Divided { recipient, consumer } => EscrowState::Split { recipient, consumer },
+            Self::ByIssuer => EscrowState::ClawedBack,
         }
     }
 }
@@ -227,7 +269,6 @@ impl Taken {
 mod tests {
     use super::*;
     use crate::account::AccountId;
-    use crate::amount::Stroops;
     use crate::asset::Asset;
     use crate::escrow::timed::TimedTerms;
     use crate::frame;
@@ -271,6 +312,10 @@ mod tests {
         EscrowMismatch::Amount { expected: Stroops::whole(2), found: Stroops::whole(1) }
     }
 
+    fn divided() -> Taken {
+        Taken::Divided { recipient: Stroops::whole(2), consumer: Stroops::whole(1) }
+    }
+
     fn present(secs: u64) -> Observation {
         Observation::Present(at(secs), Ok(verified()))
     }
@@ -283,7 +328,7 @@ mod tests {
     fn after(observations: impl IntoIterator<Item = Observation>) -> EscrowWatch {
         let mut watch = watch();
         for observation in observations {
-            watch.handle(observation);
+            watch.handle(observation, ByTime::TIMED);
         }
         watch
     }
@@ -304,6 +349,8 @@ mod tests {
             ("paid", after([present(600), O::Absent(at(700))])),
             ("refunded", after([present(1_000), O::Absent(at(1_010))])),
             ("unknown", after([present(600), O::Absent(at(1_100)), O::NotFound])),
+            ("split", after([present(600), O::Taken(divided())])),
+            ("clawed back", after([present(600), O::Taken(Taken::ByIssuer)])),
         ]
     }
 
@@ -319,7 +366,9 @@ mod tests {
             ("absent before T", O::Absent(at(990))),
             ("absent after T", O::Absent(at(1_200))),
             ("to recipient", O::Taken(Taken::ByRecipient)),
-            ("to beneficiary", O::Taken(Taken::ByBeneficiary)),
+            ("to consumer", O::Taken(Taken::ByConsumer)),
+            ("to both", O::Taken(divided())),
+            ("to issuer", O::Taken(Taken::ByIssuer)),
             ("not found", O::NotFound),
         ]
     }
@@ -338,6 +387,8 @@ mod tests {
             Some(Change::To(EscrowState::Paid)) => "paid",
             Some(Change::To(EscrowState::Refunded)) => "refunded",
             Some(Change::To(EscrowState::Unknown)) => "unknown",
+            Some(Change::To(EscrowState::Split { .. })) => "split",
+            Some(Change::To(EscrowState::ClawedBack)) => "clawed",
         }
     }
 
@@ -345,17 +396,19 @@ mod tests {
     fn every_state_answers_every_observation_as_the_table_says() {
         // Columns in the order of `observations`.
         let table = [
-            ("free", "- - - - - - - - - - -"),
-            ("none", "intended intended - locked refused - never never paid refunded -"),
-            ("intended", "- - none locked refused - never never paid refunded -"),
-            ("included", "- - - locked refused - paid search paid refunded -"),
-            ("locked", "- - - - - - paid search paid refunded -"),
-            ("refused", "- - - locked - - paid search paid refunded -"),
-            ("clawable", "- - - locked refused - search search paid refunded -"),
-            ("searched", "- - - - - - paid search paid refunded unknown"),
-            ("paid", "- - - - - - - - - refunded -"),
-            ("refunded", "- - - - - - - - - - -"),
-            ("unknown", "- - - - - - - - paid refunded -"),
+            ("free", "- - - - - - - - - - - - -"),
+            ("none", "intended intended - locked refused - never never paid refunded split clawed -"),
+            ("intended", "- - none locked refused - never never paid refunded split clawed -"),
+            ("included", "- - - locked refused - paid search paid refunded split clawed -"),
+            ("locked", "- - - - - - paid search paid refunded split clawed -"),
+            ("refused", "- - - locked - - paid search paid refunded split clawed -"),
+            ("clawable", "- - - locked refused - search search paid refunded split clawed -"),
+            ("searched", "- - - - - - paid search paid refunded split clawed unknown"),
+            ("paid", "- - - - - - - - - refunded - - -"),
+            ("refunded", "- - - - - - - - - - - - -"),
+            ("unknown", "- - - - - - - - paid refunded split clawed -"),
+            ("split", "- - - - - - - - - - - - -"),
+            ("clawed back", "- - - - - - - - - - - - -"),
         ];
         let states = states();
         assert_eq!(states.len(), table.len());
@@ -366,7 +419,7 @@ mod tests {
             assert_eq!(expected.len(), observations().len(), "{name}");
             for ((observation, event), expected) in observations().into_iter().zip(expected) {
                 let mut watch = watch.clone();
-                let change = watch.handle(event);
+                let change = watch.handle(event, ByTime::TIMED);
                 assert_eq!(word(change.as_ref()), expected, "{name} × {observation}");
                 if let Some(Change::To(state)) = change {
                     assert_eq!(watch.state(), &state, "{name} × {observation}");
@@ -398,18 +451,34 @@ mod tests {
         let mut watch = after([present(600), Observation::Absent(at(1_100))]);
         assert_eq!(watch.state(), &EscrowState::Locked);
         assert!(watch.is_open());
-        assert_eq!(watch.handle(Observation::Absent(at(900))), Some(Change::To(EscrowState::Paid)));
+        assert_eq!(watch.handle(Observation::Absent(at(900)), ByTime::TIMED), Some(Change::To(EscrowState::Paid)));
+    }
+
+    #[test]
+    fn who_took_an_arbitrated_escrow_before_the_deadline_only_its_transaction_tells() {
+        let rule = |after| ByTime { before: None, after: Some(after) };
+        for (taken, state) in [(Taken::ByConsumer, EscrowState::Refunded), (Taken::ByRecipient, EscrowState::Paid)] {
+            let mut early = after([present(600)]);
+            let change = early.handle(Observation::Absent(at(700)), rule(taken));
+            assert_eq!(change, Some(Change::Search { last_seen: at(600), first_absent: at(700) }));
+            let mut late = after([present(1_000)]);
+            assert_eq!(late.handle(Observation::Absent(at(1_010)), rule(taken)), Some(Change::To(state)));
+        }
+        for (seen, gone) in [(600, 700), (1_000, 1_010)] {
+            let change = after([present(seen)]).handle(Observation::Absent(at(gone)), ByTime::NOTHING);
+            assert!(matches!(change, Some(Change::Search { .. })), "an issuer may have clawed it back");
+        }
     }
 
     #[test]
     fn a_server_that_is_behind_changes_nothing() {
         let mut watch = after([present(600)]);
-        assert_eq!(watch.handle(Observation::Absent(at(600))), None);
-        assert_eq!(watch.handle(Observation::Absent(at(590))), None);
-        watch.handle(present(550));
+        assert_eq!(watch.handle(Observation::Absent(at(600)), ByTime::TIMED), None);
+        assert_eq!(watch.handle(Observation::Absent(at(590)), ByTime::TIMED), None);
+        watch.handle(present(550), ByTime::TIMED);
         assert_eq!(watch.last_seen(), Some(at(600)));
-        watch.handle(Observation::Absent(at(1_100)));
-        assert_eq!(watch.handle(present(1_110)), None, "an id never comes back");
+        watch.handle(Observation::Absent(at(1_100)), ByTime::TIMED);
+        assert_eq!(watch.handle(present(1_110), ByTime::TIMED), None, "an id never comes back");
         assert_eq!(watch.last_seen(), Some(at(600)));
     }
 
@@ -429,6 +498,11 @@ mod tests {
             (EscrowState::Paid, "05"),
             (EscrowState::Refunded, "06"),
             (EscrowState::Unknown, "07"),
+            (
+                EscrowState::Split { recipient: Stroops::whole(2), consumer: Stroops::whole(1) },
+                "08fc002d3101fc80969800",
+            ),
+            (EscrowState::ClawedBack, "09"),
         ];
         for (state, bytes) in golden {
             assert_eq!(hex::encode(frame::encode(&state).unwrap()), bytes, "{state:?}");

@@ -265,6 +265,11 @@ impl Settlement {
         Ok(self.transaction.assemble(&all, network)?)
     }
 
+    /// Whether these signatures reach the threshold; whether they are right is another question.
+    pub fn is_enough(&self, signed: &[(ServingKey, [u8; 64])]) -> bool {
+        self.enough(signed).is_ok()
+    }
+
     /// The fewest of these signatures that reach the threshold.
     fn enough(&self, signed: &[(ServingKey, [u8; 64])]) -> Result<Vec<(ServingKey, [u8; 64])>, SettlementError> {
         let signers = self.terms.signers();

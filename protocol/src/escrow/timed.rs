@@ -14,7 +14,7 @@ use crate::escrow::shape::{EscrowMismatch, Shape, VerifiedEscrow};
 use crate::message::{BalanceId, BindingId};
 use crate::network_id::NetworkId;
 use crate::stellar::entry::BalanceState;
-use crate::stellar::envelope::{EnvelopeError, SignedTransaction};
+use crate::stellar::envelope::SignedTransaction;
 use crate::stellar::reserve::LedgerParams;
 use crate::stellar::transaction::Bounds;
 use crate::stellar::xdr::{self, XdrError};
@@ -165,17 +165,8 @@ impl TimedTerms {
         Bounds { from: self.refund_at(), ..Bounds::until(self.refund_at().max(now).plus(life)) }
     }
 
-    /// Who got the money of `balance` by a successful transaction with this envelope; `None` where it doesn't claim it.
-    ///
-    /// # Errors
-    /// [`EnvelopeError`] where the envelope can't be read.
-    pub fn taken_by(
-        &self,
-        balance: BalanceId,
-        envelope: &[u8],
-        network: &NetworkId,
-    ) -> Result<Option<Taken>, EnvelopeError> {
-        let transaction = SignedTransaction::read_included(envelope, network)?;
+    /// Who got the money of `balance` by a successful transaction; `None` where it doesn't claim it.
+    pub fn taken_by(&self, balance: BalanceId, transaction: &SignedTransaction) -> Option<Taken> {
         let acting = |op: &Operation| match &op.source_account {
             None => Some(transaction.source()),
             Some(account) => xdr::read_plain(account),
@@ -186,15 +177,14 @@ impl TimedTerms {
         });
         let back = operation::pay(self.consumer(), self.asset(), self.amount());
         let paid_back = |who| transaction.operations().iter().any(|op| acting(op) == Some(who) && op.body == back.body);
-        Ok(claimed.and_then(|who| {
-            if who == self.consumer() || (who == self.recipient() && paid_back(who)) {
-                Some(Taken::ByBeneficiary)
-            } else if who == self.recipient() {
-                Some(Taken::ByRecipient)
-            } else {
-                None
-            }
-        }))
+        let who = claimed?;
+        if who == self.consumer() || (who == self.recipient() && paid_back(who)) {
+            Some(Taken::ByConsumer)
+        } else if who == self.recipient() {
+            Some(Taken::ByRecipient)
+        } else {
+            None
+        }
     }
 }
 

@@ -81,6 +81,7 @@ mod tests {
             flags: 0,
             selling: Stroops::new(7).unwrap(),
             buying: Stroops::ZERO,
+            sequence_at: None,
         }
     }
 

@@ -22,7 +22,7 @@ use crate::stellar::transaction::{Bounds, Envelope, Unsigned};
 use crate::stellar::xdr::XdrError;
 use crate::stellar::{LedgerPoint, Memo, Operation};
 use crate::step::{Space, Step};
-use crate::time::Now;
+use crate::time::{Now, Timestamp};
 
 /// After a server took a transaction, polls until it is sent again: servers drop what no ledger includes.
 const POLLS_UNTIL_RESUBMIT: u32 = 10;
@@ -139,6 +139,21 @@ pub struct Plan {
     pub fee: u32,
     /// Whether it is handed over instead of submitted, until [`AccountQueue::release`].
     pub hold: bool,
+    /// The sequence number of the funding from which the key of an escrow's controller follows that signs it, too.
+    pub controller: Option<i64>,
+}
+
+/// A transaction that was signed outside of the queue, by others too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The sequence number that it uses.
+    pub sequence: i64,
+    /// The envelope.
+    pub envelope: Envelope,
+    /// The latest close time of its ledger.
+    pub max_time: Timestamp,
 }
 
 /// Why a transaction was not signed.
@@ -187,6 +202,8 @@ pub struct AccountQueue {
     network: NetworkId,
     poll_every: Duration,
     waiting: Vec<(Priority, Purpose)>,
+    /// What the next sequence number is kept for while others are asked to sign.
+    kept_for: Option<Purpose>,
     open: BTreeMap<i64, Open>,
     finished: BTreeMap<i64, Intent>,
     seen: Option<(AccountState, LedgerPoint)>,
@@ -203,6 +220,7 @@ impl AccountQueue {
             network,
             poll_every,
             waiting: Vec::new(),
+            kept_for: None,
             open: BTreeMap::new(),
             finished: BTreeMap::new(),
             seen: None,
@@ -278,21 +296,38 @@ impl AccountQueue {
         others: &[&SigningKey],
         now: Now,
     ) -> Result<Step<QueueEffect>, SignError> {
-        let Plan { purpose, operations, bounds, memo, fee, hold } = plan;
+        let Plan { purpose, operations, bounds, memo, fee, hold, .. } = plan;
         let Some((_, sequence)) = self.turn().filter(|(next, _)| *next == purpose) else {
             return Err(SignError::NotItsTurn(purpose));
         };
-        let since = self.seen.as_ref().map_or(0, |(_, at)| at.sequence);
         if AccountId::of(key) != self.account {
             return Err(SignError::WrongKey { expected: self.account, found: AccountId::of(key) });
-        }
-        let latest = self.seen.as_ref().map_or(now.timestamp(), |(_, at)| at.close_time.max(now.timestamp()));
-        if bounds.until <= latest {
-            return Err(SignError::TooLate);
         }
         let unsigned = Unsigned { source: self.account, sequence, fee, bounds, memo, operations };
         let keys: Vec<&SigningKey> = core::iter::once(key).chain(others.iter().copied()).collect();
         let envelope = unsigned.sign(&keys, &self.network)?;
+        self.journal(Signed { purpose, sequence, envelope, max_time: bounds.until }, hold, now)
+    }
+
+    /// Takes over a transaction of this account's that was signed elsewhere, where its sequence number is the next one, and
+    /// journals it.
+    ///
+    /// # Errors
+    /// [`SignError`]; then nothing has changed.
+    pub fn adopt(&mut self, signed: Signed, now: Now) -> Result<Step<QueueEffect>, SignError> {
+        if self.next() != Some(signed.sequence) || self.intent(signed.purpose).is_some() {
+            return Err(SignError::NotItsTurn(signed.purpose));
+        }
+        self.journal(signed, false, now)
+    }
+
+    fn journal(&mut self, signed: Signed, hold: bool, now: Now) -> Result<Step<QueueEffect>, SignError> {
+        let Signed { purpose, sequence, envelope, max_time } = signed;
+        let since = self.seen.as_ref().map_or(0, |(_, at)| at.sequence);
+        let latest = self.seen.as_ref().map_or(now.timestamp(), |(_, at)| at.close_time.max(now.timestamp()));
+        if max_time <= latest {
+            return Err(SignError::TooLate);
+        }
         if envelope.bytes().len() > MAX_ENVELOPE_BYTES {
             return Err(SignError::TooLarge(envelope.bytes().len()));
         }
@@ -302,7 +337,7 @@ impl AccountQueue {
             purpose,
             hash: envelope.hash(),
             envelope: envelope.into_bytes(),
-            max_time: bounds.until,
+            max_time,
             since,
             state: IntentState::Signed { held: hold },
         };
@@ -312,10 +347,24 @@ impl AccountQueue {
         let submit_at = (!hold).then(|| self.after(now, POLLS_UNTIL_RESUBMIT));
         let ask_at = now.plus(self.poll_every);
         self.waiting.retain(|(_, waiting)| *waiting != purpose);
+        self.kept_for = self.kept_for.filter(|kept| *kept != purpose);
         // A dead intent of the same number gives way to this one, in the store too.
         self.finished.remove(&sequence);
         self.open.insert(sequence, Open { intent, ask_at, submit_at, passed: None, on_its_way: Some(since) });
         Ok(step)
+    }
+
+    /// Keeps the next sequence number from what can wait, while others are asked to sign for this purpose; which one it is.
+    /// `None` where a transaction is open or it is kept for another purpose.
+    pub fn keep(&mut self, purpose: Purpose) -> Option<i64> {
+        let next = self.next().filter(|_| self.kept_for.is_none_or(|kept| kept == purpose))?;
+        self.kept_for = Some(purpose);
+        Some(next)
+    }
+
+    /// No longer keeps it.
+    pub fn let_go(&mut self, purpose: Purpose) {
+        self.kept_for = self.kept_for.filter(|kept| *kept != purpose);
     }
 
     /// Submits what was held, now that the counterparty has it.
@@ -533,12 +582,17 @@ impl AccountQueue {
     /// Whose turn it is, and with which sequence number. `None` while a transaction is open, nothing is wanted, or the
     /// account hasn't been read since the last one.
     pub fn turn(&self) -> Option<(Purpose, i64)> {
-        let (state, _) = self.seen.as_ref()?;
-        if !self.open.is_empty() {
-            return None;
-        }
-        let (_, next) = self.waiting.iter().min_by_key(|(priority, _)| *priority)?;
-        Some((*next, state.sequence.checked_add(1)?))
+        let sequence = self.next()?;
+        let (priority, next) = self.waiting.iter().min_by_key(|(priority, _)| *priority)?;
+        let waits = self.kept_for.is_some() && *priority != Priority::Deadline;
+        (!waits).then_some((*next, sequence))
+    }
+
+    /// The sequence number that the next transaction uses; `None` while one is open, or the account hasn't been read since
+    /// the last one.
+    fn next(&self) -> Option<i64> {
+        let (state, _) = self.seen.as_ref().filter(|_| self.open.is_empty())?;
+        state.sequence.checked_add(1)
     }
 
     /// The account as it was last read.

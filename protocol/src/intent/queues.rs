@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 
-use crate::account::AccountId;
+use crate::account::{AccountId, ServingKey};
 use crate::amount::Stroops;
 use crate::asset::Asset;
+use crate::escrow::controller;
+use crate::escrow::settlement::{Settlement, SettlementError};
 use crate::intent::fees::Offered;
-use crate::intent::queue::{AccountQueue, Plan, Priority, QueueEffect, SignError, SubmitAnswer, TxStatus};
+use crate::intent::queue::{AccountQueue, Plan, Priority, QueueEffect, SignError, Signed, SubmitAnswer, TxStatus};
 use crate::intent::submitter::{self, MAX_SUBMITTERS};
 use crate::intent::{Course, Intent, Purpose};
 use crate::message::TxHash;
@@ -25,6 +27,7 @@ use crate::time::Now;
 /// The queues of one owner.
 #[derive(Debug)]
 pub struct Queues {
+    network: NetworkId,
     owner: Line,
     submitters: Vec<Line>,
 }
@@ -68,6 +71,17 @@ pub struct Due {
     pub last: Offered,
 }
 
+/// Why a settlement isn't on its way.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettleError {
+    /// Its signatures aren't enough, or not right.
+    #[error(transparent)]
+    Settlement(#[from] SettlementError),
+    /// Its sequence number has gone to another transaction.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
 impl Queues {
     /// The empty queues of the account with this key. `poll_every` is the network's margin of that name.
     pub fn new(key: &SigningKey, network: NetworkId, poll_every: Duration) -> Self {
@@ -76,7 +90,7 @@ impl Queues {
             Line { key, queue, stands: None }
         };
         let submitters = (0..MAX_SUBMITTERS).map(|index| line(submitter::key(key, index))).collect();
-        Self { owner: line(key.clone()), submitters }
+        Self { network, owner: line(key.clone()), submitters }
     }
 
     /// Takes over the stored intents at start; see [`AccountQueue::restore`].
@@ -142,7 +156,7 @@ impl Queues {
     /// # Errors
     /// [`SignError`]; then nothing has changed.
     pub fn sign(&mut self, account: AccountId, mut plan: Plan, now: Now) -> Result<Step<QueueEffect>, SignError> {
-        let owner = self.owner.key.clone();
+        let (owner, network) = (self.owner.key.clone(), self.network);
         let not_its_turn = SignError::NotItsTurn(plan.purpose);
         let line = self.lines_mut().find(|line| line.queue.account() == account).ok_or(not_its_turn)?;
         let lends = account != AccountId::of(&owner) && plan.purpose.course() == Course::Deadline;
@@ -153,8 +167,44 @@ impl Queues {
             };
             plan.operations = plan.operations.into_iter().map(of_owner).collect();
         }
-        let others: &[&SigningKey] = if lends { &[&owner] } else { &[] };
-        line.queue.sign_with(plan, &line.key, others, now)
+        let controller = plan.controller.map(|sequence| controller::key(&owner, &network, sequence));
+        let others: Vec<&SigningKey> = lends.then_some(&owner).into_iter().chain(&controller).collect();
+        line.queue.sign_with(plan, &line.key, &others, now)
+    }
+
+    /// An account by which a settlement can go, and the sequence number that is kept for it there: a submitter that has the
+    /// means, else the owner's own where that has them. `None` where all are busy.
+    pub fn keep(&mut self, purpose: Purpose, means: impl Fn(&AccountState) -> bool) -> Option<(AccountId, i64)> {
+        let able = |line: &&mut Line| line.queue.seen().is_some_and(|(state, _)| means(state));
+        let submitters = self.submitters.iter_mut().filter(|line| line.is_usable());
+        let mut lines = submitters.chain([&mut self.owner]).filter(able);
+        lines.find_map(|line| line.queue.keep(purpose).map(|sequence| (line.queue.account(), sequence)))
+    }
+
+    /// No longer keeps a sequence number for this purpose.
+    pub fn let_go(&mut self, purpose: Purpose) {
+        self.lines_mut().for_each(|line| line.queue.let_go(purpose));
+    }
+
+    /// Signs a settlement as its submitter and journals it, where the sequence number that was kept for it is still the next
+    /// one.
+    ///
+    /// # Errors
+    /// [`SettleError`]; then nothing has changed.
+    pub fn settle(
+        &mut self,
+        purpose: Purpose,
+        settlement: &Settlement,
+        signed: &[(ServingKey, [u8; 64])],
+        now: Now,
+    ) -> Result<Step<QueueEffect>, SettleError> {
+        let network = self.network;
+        let (account, sequence) = (settlement.transaction().source, settlement.transaction().sequence);
+        let line = self.lines_mut().find(|line| line.queue.account() == account);
+        let line = line.ok_or(SignError::NotItsTurn(purpose))?;
+        let envelope = settlement.assemble(&line.key, signed, &network)?;
+        let max_time = settlement.transaction().bounds.until;
+        Ok(line.queue.adopt(Signed { purpose, sequence, envelope, max_time }, now)?)
     }
 
     /// Submits what was held, now that the counterparty has it.

@@ -2,15 +2,18 @@
 //!
 //! A case is taken only where the money that it is about is on the ledger, so filling an inbox costs as much as it locks.
 
+mod fees;
+
 use bincode::{Decode, Encode};
 
-use crate::account::{PeerId, ServingKey};
+use crate::account::{AccountId, PeerId, ServingKey};
 use crate::amount::Stroops;
 use crate::binding::agreement::{self, AgreedArbiter, Agreement};
 use crate::binding::dispute::{Decision, Split};
 use crate::binding::evidence::{self, Chain, Evidence as Item, EvidenceError};
 use crate::binding::frames::{self, Ack, Award, Dispute, Evidence, NotNow, Note, Rejected};
 use crate::binding::phase::Side;
+use crate::escrow::arbitrated::ArbitratedTerms;
 use crate::frame;
 use crate::kind::Kind;
 use crate::limits::{FRAME_TIMEOUT, MAX_CASES, MAX_EVIDENCE_ITEMS};
@@ -35,6 +38,7 @@ const CASE_KEPT: Duration = Duration::from_secs(30 * 86_400);
 pub struct Case {
     agreement: Signed<Agreement>,
     file: CaseFile,
+    looks: fees::Looks,
 }
 
 /// What is stored of a case.
@@ -46,6 +50,8 @@ struct CaseFile {
     taken_at: Timestamp,
     claims: [Option<Split>; 2],
     balance: BalanceId,
+    /// The account that may claim it before T.
+    controller: AccountId,
     chains: [Chain; 2],
     award: Option<Given>,
     /// Whether the party that didn't open knows of the case.
@@ -53,6 +59,10 @@ struct CaseFile {
     /// Which of its awards each party, then each fellow arbiter knows.
     award_heard: Vec<(ServingKey, u32)>,
     fellows: Vec<Decision>,
+    /// How many versions of the award's settlement are signed for each side.
+    versions: [u8; 2],
+    /// The balances by which these pay this arbiter; at most one of them is ever there.
+    fees: Vec<BalanceId>,
 }
 
 /// An award as its arbiter gave it.
@@ -140,7 +150,7 @@ impl Case {
         let dispute = frames::from_stream(network, &file.dispute).and_then(|packed| packed.open::<Dispute>(network));
         let dispute = dispute.map_err(|e| broken(e.to_string()))?.into_body();
         let agreement = read_agreement(network, &dispute).map_err(|e| broken(e.to_string()))?;
-        Ok(Self { agreement, file })
+        Ok(Self { agreement, file, looks: fees::Looks::default() })
     }
 }
 
@@ -241,14 +251,15 @@ impl Market {
     pub(super) fn case_read(&mut self, binding: BindingId, entries: &[Entry], now: Now, step: &mut Step<Effect>) {
         let Some(Looking { token, dispute, frame, agreement, by, .. }) = self.looking.remove(&binding) else { return };
         let terms = agreement.body();
-        let found = entries.iter().any(|entry| match entry {
+        let controller = entries.iter().find_map(|entry| match entry {
             Entry::Balance(state) => {
                 let right = state.id == dispute.balance && state.asset == terms.asset && state.amount == terms.amount;
-                right && escrows::commits_to(state, binding)
+                let right = right && escrows::commits_to(state, binding);
+                ArbitratedTerms::controller_of(state).filter(|_| right)
             }
-            _ => false,
+            _ => None,
         });
-        let answer = if found {
+        let answer = if let Some(controller) = controller {
             let mut claims = [None; 2];
             claims[index(by)] = Some(dispute.claim);
             let file = CaseFile {
@@ -257,13 +268,16 @@ impl Market {
                 taken_at: now.timestamp(),
                 claims,
                 balance: dispute.balance,
+                controller,
                 chains: [Chain::default(); 2],
                 award: None,
                 opening_heard: false,
                 award_heard: Vec::new(),
                 fellows: Vec::new(),
+                versions: [0; 2],
+                fees: Vec::new(),
             };
-            self.keep_case(Case { agreement, file }, step);
+            self.keep_case(Case { agreement, file, looks: fees::Looks::default() }, step);
             self.case_ack(binding, Kind::Dispute)
         } else {
             self.case_rejected(binding, "the escrow that it is about is not on the ledger")

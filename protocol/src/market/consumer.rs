@@ -81,12 +81,19 @@ impl Market {
 
     /// From T on the money comes back by itself.
     pub(super) fn want_refund(&mut self, trade: &Trade, now: Now) {
-        let there = matches!(trade.escrow(), EscrowState::Locked | EscrowState::Refused(_));
-        if let Some(binding) =
-            trade.binding().filter(|_| there && trade.state.timed_out && now >= trade.volatile.claim_at)
+        if self.is_due_by_timeout(trade, now)
+            && let Some(binding) = trade.binding()
         {
             self.want(Purpose::Refund { binding });
         }
+    }
+
+    /// Whether an escrow still stands at T and is this account's from then on.
+    pub(super) fn is_due_by_timeout(&self, trade: &Trade, now: Now) -> bool {
+        let there = matches!(trade.escrow(), EscrowState::Locked | EscrowState::Refused(_));
+        let beneficiary = trade.escrow_terms().map(|terms| terms.beneficiary());
+        let ours = beneficiary.is_some() && beneficiary == self.setup.keys.account_id();
+        there && ours && !trade.is_gone() && trade.state.timed_out && now >= trade.volatile.claim_at
     }
 
     /// Answers the command that began a binding, once.

@@ -38,9 +38,11 @@ impl Market {
             Ask::Stamp(id) => self.stamp_read(id, at, &entries, step),
             Ask::Walk { at } => self.walk_read(at, &entries, now, step),
             Ask::Found => self.found_read(asked, &entries, now, rng, step),
+            Ask::FoundController(sequence) => self.found_controller_read((sequence, at), &entries, now, rng, step),
             // One that is wrapped twice is nobody's question.
             Ask::Agreed(_) => {}
             Ask::Case(binding) => self.case_read(binding, &entries, now, step),
+            Ask::Leftovers(binding) => self.leftovers_read((binding, at), asked, &entries, now, rng, step),
         }
     }
 
@@ -50,6 +52,7 @@ impl Market {
         match ask {
             Ask::Escrows if agreed => self.delivery_waits(&why, step),
             Ask::Account | Ask::Bonds(_) | Ask::Consumers(_) | Ask::Escrows | Ask::Found | Ask::Agreed(_) => {}
+            Ask::Leftovers(_) | Ask::FoundController(_) => {}
             Ask::Request(request) => self.request_unreadable(request, now, step),
             Ask::Precheck(id) => self.precheck_unreadable(id, why, step),
             Ask::Payment(id) => self.payment_unreadable(id, why, step),
@@ -76,6 +79,7 @@ impl Market {
             Call::Agreement(binding) => self.agreement_answered(binding, result, now, step),
             Call::Reach(binding) => self.reach_answered(binding, result, now, rng, step),
             Call::Engage { request, arbiter } => self.engage_answered(request, arbiter, result, now, step),
+            Call::Cosign { binding, to } => self.cosign_answered((binding, to), result, now, step),
             Call::Fund(binding) => self.fund_answered(binding, result, now, rng, step),
             Call::Tell(binding) => self.tell_answered(binding, result, now, step),
             Call::Heartbeat(binding) => self.heartbeat_answered(binding, result, now, step),

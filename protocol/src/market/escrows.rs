@@ -8,6 +8,7 @@ use crate::binding::negotiation::{Negotiation, NegotiationEvent};
 use crate::binding::phase::Side;
 use crate::binding::trade::Trade;
 use crate::escrow::outcome::{Change, EscrowState, EscrowWatch, Observation, Taken};
+use crate::escrow::taking::Taking;
 use crate::intent::queue::TxStatus;
 use crate::intent::{IntentOutcome, Purpose};
 use crate::limits::MAX_KEYS_PER_READ;
@@ -15,6 +16,7 @@ use crate::market::Market;
 use crate::market::event::{Ask, Effect};
 use crate::message::{BalanceId, BindingId, MessageId, TxHash};
 use crate::stellar::entry::{BalanceState, Entry};
+use crate::stellar::envelope::SignedTransaction;
 use crate::stellar::ledger_key::Key;
 use crate::stellar::{LedgerPoint, result};
 use crate::step::Step;
@@ -24,6 +26,10 @@ use crate::time::Now;
 const LOOKED_AT_EVERY: u32 = 60;
 /// So many times the margin for claims before its deadline, an escrow is looked at with each ledger.
 const NEAR: u32 = 10;
+/// So many polls until ledgers are searched again, doubled each time: another endpoint may remember more of them.
+const SEARCHED_EVERY: u32 = 8;
+/// So often they are searched.
+const MAX_SEARCHES: u32 = 5;
 /// How the note of a binding begins whose delivery waits for the word of a second operator.
 pub const WAITS_FOR_WORD: &str = "waits for a second operator's word on the ledger";
 
@@ -77,9 +83,16 @@ impl Market {
         let watched: Vec<&Trade> = watched.collect();
         let gating: Vec<&Trade> = watched.iter().copied().filter(|t| self.gates_delivery(t)).collect();
         for (trades, ask) in [(watched, Ask::Escrows), (gating, Ask::Agreed(Box::new(Ask::Escrows)))] {
-            let keys: Vec<Key> = trades.into_iter().filter_map(|t| t.state.balance).map(Key::Balance).collect();
-            for page in keys.chunks(MAX_KEYS_PER_READ) {
-                step.then(Effect::Read { ask: ask.clone(), keys: page.to_vec() });
+            let mut page = Vec::new();
+            for keys in trades.into_iter().map(escrow_keys) {
+                // What belongs to one escrow is read at one ledger.
+                if page.len() + keys.len() > MAX_KEYS_PER_READ {
+                    step.then(Effect::Read { ask: ask.clone(), keys: core::mem::take(&mut page) });
+                }
+                page.extend(keys);
+            }
+            if !page.is_empty() {
+                step.then(Effect::Read { ask, keys: page });
             }
         }
     }
@@ -89,7 +102,7 @@ impl Market {
     fn expects_change(&self, trade: &Trade, point: LedgerPoint) -> bool {
         let quiet =
             *trade.escrow() == EscrowState::Locked && trade.state.session.runs() && !self.closing_is_open(trade);
-        let deadline = trade.escrow_terms().map(|terms| terms.refund_at()).unwrap_or_default();
+        let deadline = trade.escrow_terms().map(|terms| terms.deadline()).unwrap_or_default();
         !quiet || point.close_time.plus(self.setup.margins.claim_margin * NEAR) >= deadline
     }
 
@@ -126,12 +139,16 @@ impl Market {
                     return;
                 }
                 let observation = match (found, trade.escrow_terms()) {
-                    (Some(state), Some(terms)) => Observation::Present(at, terms.verify(state)),
+                    (Some(state), Some(terms)) => {
+                        let accepted = market.setup.policy.assets.contains(terms.asset());
+                        trade.state.clawback |= state.clawback_enabled;
+                        Observation::Present(at, terms.verify(state, entries, accepted, &market.setup.network))
+                    }
                     // It is there, and whether it is as agreed can't be told without its terms.
                     (Some(_), None) => return,
                     // One's own transaction tells exactly what became of it, and that is on its way.
                     _ if market.closing_is_open(trade) => return,
-                    _ if market.gave_back(trade, at) => Observation::Taken(Taken::ByBeneficiary),
+                    _ if market.gave_back(trade, at) => Observation::Taken(Taken::ByConsumer),
                     // Whoever was off all the while can't tell an escrow that never was from one that is over.
                     _ => match Self::unseen_funding(trade, at) {
                         Some(hash) => return step.then(Effect::AskStatus { hash }),
@@ -139,7 +156,7 @@ impl Market {
                     },
                 };
                 let change = trade.observe(observation);
-                market.escrow_changed(trade, change);
+                market.escrow_changed(trade, change, now, step);
                 // Two operators have said it, whatever it was.
                 if agreed && trade.state.note.as_ref().is_some_and(|note| note.as_str().starts_with(WAITS_FOR_WORD)) {
                     trade.state.note = None;
@@ -158,11 +175,11 @@ impl Market {
     }
 
     /// What became of a funding that a provider was handed and never saw the balance of.
-    pub(super) fn funding_read(&mut self, hash: TxHash, status: &TxStatus, step: &mut Step<Effect>) {
+    pub(super) fn funding_read(&mut self, hash: TxHash, status: &TxStatus, now: Now, step: &mut Step<Effect>) {
         let concerned = |t: &&Trade| t.state.funding == Some(hash) && t.state.side == Side::Provider;
         let concerned: Vec<MessageId> = self.trades.values().filter(concerned).map(Trade::request_id).collect();
         for request in concerned {
-            self.with_trade(request, step, |market, trade, _| {
+            self.with_trade(request, step, |market, trade, step| {
                 let change = match status {
                     // From here on, absence is what it is after presence.
                     TxStatus::Success { at, .. } => trade.observe(Observation::FundingIncluded(*at)),
@@ -172,12 +189,12 @@ impl Market {
                     }
                     TxStatus::NotFound { .. } => None,
                 };
-                market.escrow_changed(trade, change);
+                market.escrow_changed(trade, change, now, step);
             });
         }
     }
 
-    fn escrow_changed(&mut self, trade: &mut Trade, change: Option<Change>) {
+    fn escrow_changed(&mut self, trade: &mut Trade, change: Option<Change>, now: Now, step: &mut Step<Effect>) {
         match change {
             // Before its own transaction is decided, absence may as well mean that it was funded and taken.
             Some(Change::NeverFunded) if self.funding_is_open(trade) => {}
@@ -189,26 +206,74 @@ impl Market {
                     self.count_lapse(trade.request.body().account);
                 }
             }
-            Some(Change::Search { .. }) => {
-                // Time doesn't tell who took it. What is known of one's own transactions decides; a gap that they
-                // don't explain is shown as unknown, never guessed.
-                let by = self.taken_by_own(trade);
-                let undecided = self.closing_is_open(trade);
-                if let Some(by) = by {
-                    trade.observe(Observation::Taken(by));
-                } else if !undecided {
-                    trade.observe(Observation::NotFound);
+            Some(Change::Search { last_seen, first_absent }) => {
+                // Time doesn't tell who took it. What is known of one's own transactions decides, else the ledgers in between;
+                // what they don't explain is shown as unknown, never guessed.
+                let own = self.taken_by_own(trade);
+                let due = now >= trade.volatile.search_at && !self.closing_is_open(trade);
+                if let Some(taking) = own {
+                    self.took(trade, &taking);
+                } else if let Some(balance) = trade.state.balance.filter(|_| due) {
+                    let doublings = trade.volatile.searches.min(MAX_SEARCHES);
+                    trade.volatile.search_at =
+                        now.plus(self.setup.margins.poll_every * SEARCHED_EVERY * (1 << doublings));
+                    trade.volatile.searches = trade.volatile.searches.saturating_add(1);
+                    step.then(Effect::Search { balance, after: last_seen.sequence, until: first_absent.sequence });
                 }
             }
             Some(Change::To(_)) | None => {}
         }
     }
 
-    fn closing_purposes(binding: BindingId) -> [(Purpose, Taken); 3] {
+    /// The transaction that took an escrow is known.
+    pub(super) fn took(&self, trade: &mut Trade, taking: &Taking) {
+        trade.observe(Observation::Taken(taking.taken));
+        let own = self.setup.keys.account_id();
+        let ours = taking.paid.iter().find(|(account, _)| Some(*account) == own);
+        trade.state.owed = trade.state.owed.or(ours.map(|(_, balance)| *balance));
+    }
+
+    /// Ledgers were searched for the transaction that took an escrow.
+    pub(super) fn searched(
+        &mut self,
+        balance: BalanceId,
+        found: Result<Option<Vec<u8>>, String>,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let found = found.unwrap_or_default();
+        // A funding that died left its balance's id to the next one: only whose escrow was there and is gone is concerned.
+        let concerned = |t: &&Trade| t.state.balance == Some(balance) && t.is_gone() && !t.escrow().is_over();
+        let concerned: Vec<MessageId> = self.trades.values().filter(concerned).map(Trade::request_id).collect();
+        for request in concerned {
+            self.with_trade(request, step, |market, trade, _| {
+                let network = market.setup.network;
+                let taking = found.as_ref().zip(trade.escrow_terms()).and_then(|(envelope, terms)| {
+                    let taking = terms.taking(balance, envelope, &network).ok().flatten()?;
+                    trade.state.closing = SignedTransaction::read_included(envelope, &network).ok().map(|t| t.hash());
+                    Some(taking)
+                });
+                match taking {
+                    Some(taking) => {
+                        trade.state.closing_seen = true;
+                        market.took(trade, &taking);
+                    }
+                    None if trade.volatile.searches > MAX_SEARCHES => drop(trade.observe(Observation::NotFound)),
+                    None => {}
+                }
+            });
+            self.drive(request, now, rng, step);
+        }
+    }
+
+    /// The purposes of one's own that take an escrow.
+    const fn closing_purposes(binding: BindingId) -> [Purpose; 4] {
         [
-            (Purpose::Collect { binding }, Taken::ByRecipient),
-            (Purpose::GiveBack { binding }, Taken::ByBeneficiary),
-            (Purpose::Refund { binding }, Taken::ByBeneficiary),
+            Purpose::Collect { binding },
+            Purpose::GiveBack { binding },
+            Purpose::Refund { binding },
+            Purpose::Settle { binding },
         ]
     }
 
@@ -218,6 +283,7 @@ impl Market {
         let Some(terms) = trade.terms() else { return false };
         let seen = trade.state.escrow.as_ref().and_then(EscrowWatch::last_seen);
         trade.state.side == Side::Provider
+            && terms.terms.arbitrated().is_none()
             && self.setup.keys.account_id() == Some(terms.recipient)
             && trade.state.session.end().is_some_and(|end| !end.earned())
             && *trade.escrow() == EscrowState::Locked
@@ -225,12 +291,17 @@ impl Market {
             && terms.terms.refund_at().is_some_and(|t| at.close_time < t)
     }
 
-    fn taken_by_own(&self, trade: &Trade) -> Option<Taken> {
-        let queue = self.queue.as_ref()?;
-        Self::closing_purposes(trade.binding()?).into_iter().find_map(|(purpose, taken)| {
-            let outcome = queue.intent(purpose)?.outcome()?;
-            matches!(outcome, IntentOutcome::Included { success: true, .. }).then_some(taken)
-        })
+    fn taken_by_own(&self, trade: &Trade) -> Option<Taking> {
+        let purposes = Self::closing_purposes(trade.binding()?);
+        purposes.into_iter().find_map(|purpose| self.taking_of_own(trade, purpose))
+    }
+
+    /// What one's own transaction for a purpose did with an escrow, where it took effect.
+    fn taking_of_own(&self, trade: &Trade, purpose: Purpose) -> Option<Taking> {
+        let intent = self.queue.as_ref()?.intent(purpose)?;
+        let done = matches!(intent.outcome()?, IntentOutcome::Included { success: true, .. });
+        let (terms, balance) = (trade.escrow_terms()?, trade.state.balance?);
+        terms.taking(balance, &intent.envelope, &self.setup.network).ok().flatten().filter(|_| done)
     }
 
     /// Whether the transaction of one's own that funds the escrow waits for the ledger's decision.
@@ -242,7 +313,7 @@ impl Market {
     /// Whether a transaction of one's own that takes the escrow waits for the ledger's decision.
     fn closing_is_open(&self, trade: &Trade) -> bool {
         let (Some(queue), Some(binding)) = (self.queue.as_ref(), trade.binding()) else { return false };
-        let purposes = Self::closing_purposes(binding).map(|(p, _)| p);
+        let purposes = Self::closing_purposes(binding);
         queue.open().any(|intent| purposes.contains(&intent.purpose))
     }
 
@@ -258,34 +329,47 @@ impl Market {
     ) {
         let Some(request) = self.by_binding.get(&binding).copied() else { return };
         let hash = self.queue.as_ref().and_then(|q| q.intent(purpose)).map(|i| i.hash);
-        self.with_trade(request, step, |market, trade, _| {
-            let taken = Self::closing_purposes(binding).into_iter().find(|(p, _)| *p == purpose).map(|(_, t)| t);
-            let observation = match (outcome, taken) {
-                (IntentOutcome::Included { success: true, .. }, Some(taken)) => {
-                    trade.closed_by(hash);
-                    Some(Observation::Taken(taken))
-                }
-                (IntentOutcome::Included { success: true, at, .. }, None) => Some(Observation::FundingIncluded(*at)),
-                (IntentOutcome::Included { success: false, result, .. }, None) => {
-                    trade.state.note = Some(Note::new(result::explain(result)));
-                    Some(Observation::FundingDead)
-                }
-                (IntentOutcome::Included { success: false, result, .. }, Some(_)) => {
-                    trade.state.note = Some(Note::new(result::explain(result)));
-                    trade.claim_failed(now, market.setup.margins.heartbeat_every);
+        self.with_trade(request, step, |market, trade, step| {
+            let funds = matches!(purpose, Purpose::Fund { .. });
+            let observation = match outcome {
+                IntentOutcome::Included { success: true, .. } if !funds => {
+                    if let Some(taking) = market.taking_of_own(trade, purpose) {
+                        trade.closed_by(hash);
+                        market.took(trade, &taking);
+                    }
                     None
                 }
-                (IntentOutcome::Dead, None) => Some(Observation::FundingDead),
-                _ => None,
+                IntentOutcome::Included { success: true, at, .. } => Some(Observation::FundingIncluded(*at)),
+                IntentOutcome::Included { success: false, result, .. } => {
+                    trade.state.note = Some(Note::new(result::explain(result)));
+                    if !funds {
+                        trade.claim_failed(now, market.setup.margins.heartbeat_every);
+                    }
+                    funds.then_some(Observation::FundingDead)
+                }
+                IntentOutcome::Dead if funds => Some(Observation::FundingDead),
+                IntentOutcome::Dead | IntentOutcome::Unknown => None,
             };
+            let dead = observation == Some(Observation::FundingDead);
             let change = observation.and_then(|o| trade.observe(o));
-            market.escrow_changed(trade, change);
+            market.escrow_changed(trade, change, now, step);
+            if dead && *trade.escrow() == EscrowState::None {
+                // Its sequence number, and so the key of its controller, is the next funding's.
+                trade.state.controller = None;
+            }
             if *trade.escrow() == EscrowState::None && trade.state.negotiation == Negotiation::Agreed {
                 trade.negotiate(NegotiationEvent::NothingFunded);
             }
         });
         self.drive(request, now, rng, step);
     }
+}
+
+/// What to read of the ledger about a binding's escrow.
+fn escrow_keys(trade: &Trade) -> Vec<Key> {
+    let controller = trade.state.controller.map(|controller| controller.account);
+    let keys = trade.state.balance.zip(trade.escrow_terms()).map(|(balance, terms)| terms.keys(balance, controller));
+    keys.unwrap_or_default()
 }
 
 /// Whether a balance's hash claimant is this binding: whose escrow it is, whatever else is right or wrong about it.

@@ -8,7 +8,7 @@ use crate::kind::Kind;
 use crate::market::command::{Answer, Command, CommandError, CommandId};
 use crate::market::stamps::Inclusion;
 use crate::market::{DisputeWord, TwinSight};
-use crate::message::{BindingId, MessageId, SeriesId, Sha256Hash, TxHash};
+use crate::message::{BalanceId, BindingId, MessageId, SeriesId, Sha256Hash, TxHash};
 use crate::refusal::Refusal;
 use crate::stellar::LedgerPoint;
 use crate::stellar::entry::Entry;
@@ -48,8 +48,12 @@ pub enum Ask {
     },
     /// Balances that were found and are wanted back.
     Found,
+    /// A controller that was found and is wanted back, by the sequence number of its funding.
+    FoundController(i64),
     /// The money that a dispute is about, which this node is to decide.
     Case(BindingId),
+    /// What a binding has left for this account.
+    Leftovers(BindingId),
     /// One of the others, which gates money: it counts as the endpoints of two operators say it.
     Agreed(Box<Ask>),
 }
@@ -80,6 +84,13 @@ pub enum Call {
         request: MessageId,
         /// The arbiter's serving key.
         arbiter: ServingKey,
+    },
+    /// A settlement to be signed by another signer, too.
+    Cosign {
+        /// The binding.
+        binding: BindingId,
+        /// Who is to sign.
+        to: ServingKey,
     },
     /// A funding envelope.
     Fund(BindingId),
@@ -153,6 +164,14 @@ pub enum Event {
         status: TxStatus,
         /// The envelope of a transaction that took effect; empty otherwise.
         envelope: Vec<u8>,
+    },
+    /// What [`Effect::Search`] asked for was looked for.
+    Searched {
+        /// The balance.
+        balance: BalanceId,
+        /// The envelope of the transaction that took it; nothing where none of the ledgers has it, or they are forgotten; why,
+        /// where they couldn't be read.
+        found: Result<Option<Vec<u8>>, String>,
     },
     /// A gossiped message that wants a verdict.
     Gossiped {
@@ -287,6 +306,15 @@ pub enum Effect {
     AskStatus {
         /// Its hash.
         hash: TxHash,
+    },
+    /// Look into ledgers for the transaction that took a balance; answered by [`Event::Searched`].
+    Search {
+        /// The balance.
+        balance: BalanceId,
+        /// The last ledger that still showed it.
+        after: u32,
+        /// The first one that didn't.
+        until: u32,
     },
     /// Gossip a message of one's own.
     Publish {

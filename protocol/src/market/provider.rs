@@ -13,7 +13,7 @@ use crate::binding::frames::{self, Fund, FundAccepted, FundRefused, Note, Reject
 use crate::binding::negotiation::{Negotiation, NegotiationEvent};
 use crate::binding::phase::{Phase, Side};
 use crate::binding::session::{Session, SessionEvent};
-use crate::binding::trade::{Access, Handed, Told, Trade};
+use crate::binding::trade::{Access, Controlled, Handed, Told, Trade};
 use crate::document::{ArbiterService, BindingRequest, Offering};
 use crate::escrow::EscrowKind;
 use crate::escrow::outcome::{EscrowState, Observation};
@@ -360,6 +360,8 @@ impl Market {
         if trade.state.balance.is_some_and(|known| known != seen.balance) {
             return Err("another funding was handed over for this binding before".to_owned());
         }
+        let (sequence, gone) = (seen.sequence, false);
+        trade.state.controller = seen.controller.map(|account| Controlled { account, sequence, gone });
         trade.state.balance = Some(seen.balance);
         trade.state.funding = Some(seen.hash);
         trade.state.handed = Handed::Accepted;
@@ -385,6 +387,10 @@ impl Market {
             // It never starts, so it holds no place either: a stranger could keep places with a stroop each.
             let why = mismatch.to_string();
             self.move_session(trade, SessionEvent::ServiceFailed, &why, step);
+        }
+        if *trade.escrow() == EscrowState::ClawedBack {
+            let why = "the asset's issuer clawed the escrow back";
+            self.move_session(trade, SessionEvent::ProviderUnbinds, why, step);
         }
         if now.timestamp() >= terms.start_by() {
             self.move_session(trade, SessionEvent::StartByPassed, "the service didn't get healthy in time", step);
@@ -471,12 +477,21 @@ impl Market {
         }
     }
 
-    /// Collects what was earned, gives back what wasn't, while there is time for either.
+    /// Collects what was earned, gives back what wasn't, while there is time for either; where both sides and arbiters say
+    /// who is paid, takes what is its own from T on.
     pub(super) fn settle(&mut self, trade: &Trade, now: Now) {
         let (Some(end), Some(binding), Some(terms)) = (trade.state.session.end(), trade.binding(), trade.terms())
         else {
             return;
         };
+        if terms.terms.arbitrated().is_some() {
+            // What it didn't earn it takes only to give it back: nobody else can any more.
+            let earned = end.earned() && *trade.escrow() == EscrowState::Locked;
+            if self.is_due_by_timeout(trade, now) {
+                self.want(if earned { Purpose::Collect { binding } } else { Purpose::GiveBack { binding } });
+            }
+            return;
+        }
         let collectable = terms.terms.refund_at().map(|t| t.minus(self.setup.margins.claim_margin));
         let in_time = collectable.is_some_and(|until| now.timestamp() < until);
         let mine = self.setup.keys.account_id() == Some(terms.recipient);

@@ -16,7 +16,7 @@ impl Market {
     /// What is lost where the transaction for a purpose isn't included in time, in native coins: the most that its fee may
     /// be.
     pub(super) fn worth(&self, purpose: Purpose) -> Stroops {
-        let (Purpose::Collect { binding } | Purpose::Refund { binding }) = purpose else {
+        let (Purpose::Collect { binding } | Purpose::Refund { binding } | Purpose::Settle { binding }) = purpose else {
             // What a provider gives back comes back to the consumer at T all the same.
             return self.fee(2);
         };

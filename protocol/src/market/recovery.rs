@@ -1,5 +1,7 @@
 //! What was found from the account's key alone, and taking it back.
 
+mod controllers;
+
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -13,7 +15,7 @@ use crate::market::command::{Answer, CommandError, CommandId};
 use crate::market::event::{Ask, Effect, News};
 use crate::market::{Market, OfferState, RestoreError};
 use crate::message::BalanceId;
-use crate::recover::{Found, FoundState, Progress, Walk};
+use crate::recover::{Found, FoundController, FoundState, Progress, Walk};
 use crate::stellar::entry::{BalanceState, Entry};
 use crate::stellar::ledger_key::Key;
 use crate::stellar::result;
@@ -44,6 +46,10 @@ pub(super) struct Recovery {
     ask_at: Now,
     found: BTreeMap<BalanceId, Found>,
     failures: BTreeMap<BalanceId, (u32, Now)>,
+    /// By the sequence number of their funding.
+    controllers: BTreeMap<i64, FoundController>,
+    /// How often each was looked at, and when it is again.
+    looks: BTreeMap<i64, (u32, Now)>,
 }
 
 impl Recovery {
@@ -52,6 +58,9 @@ impl Recovery {
         let bad = |what, e: crate::frame::FrameError| RestoreError { what, why: e.to_string() };
         if key == WALK_KEY {
             self.walk = Some(Walk::from_bytes(value).map_err(|e| bad("recovery's position", e))?);
+        } else if controllers::is_controllers(key) {
+            let found = FoundController::from_bytes(value).map_err(|e| bad("controller that was found", e))?;
+            self.controllers.insert(found.sequence, found);
         } else {
             let found = Found::from_bytes(value).map_err(|e| bad("balance that was found", e))?;
             self.found.insert(found.balance, found);
@@ -143,6 +152,7 @@ impl Market {
             for (balance, _) in recovery.found.extract_if(.., |_, f| stale(f)) {
                 step.batch().delete(Space::Found, balance.as_bytes().to_vec());
             }
+            recovery.forget_stale_controllers(step);
         }
         recovery.walk = Some(walk);
         recovery.walking = true;
@@ -164,7 +174,8 @@ impl Market {
         }
         let standing = |f: &&Found| f.state == FoundState::Standing && f.returns_to == own;
         let mine: Vec<BalanceId> = self.recovery.found.values().filter(standing).map(|f| f.balance).collect();
-        if mine.is_empty() {
+        let controllers = self.recovery.want_controllers(step);
+        if mine.is_empty() && !controllers {
             return Ok(());
         }
         for balance in mine {
@@ -172,6 +183,7 @@ impl Market {
         }
         step.then(Effect::News(News::Wallet));
         self.watch_found(now, step);
+        self.watch_found_controllers(now, step);
         Ok(())
     }
 
@@ -188,8 +200,10 @@ impl Market {
             return;
         }
         let Some((walk, at)) = recovery.walk.as_ref().and_then(|walk| Some((walk, walk.at()?))) else { return };
-        let keys = walk.page().into_iter().map(|(_, id)| Key::Balance(id)).collect();
+        let page = walk.page();
+        let mut keys: Vec<Key> = page.iter().map(|(_, id)| Key::Balance(*id)).collect();
         recovery.ask_at = now.plus(PAGE_PATIENCE);
+        keys.extend(self.controller_keys(page.into_iter().map(|(sequence, _)| sequence)));
         step.then(Effect::Read { ask: Ask::Walk { at }, keys });
     }
 
@@ -198,7 +212,10 @@ impl Market {
         let Some(walk) = self.recovery.walk.as_mut().filter(|walk| walk.at() == Some(at)) else { return };
         let balances: Vec<BalanceState> =
             entries.iter().filter_map(|e| if let Entry::Balance(b) = e { Some(b.clone()) } else { None }).collect();
-        for found in walk.read(&balances) {
+        let page: Vec<i64> = walk.page().into_iter().map(|(sequence, _)| sequence).collect();
+        let walked = walk.read(&balances);
+        self.controllers_walked(&page, entries, &walked, step);
+        for found in walked {
             let kept = |f: &Found| matches!(f.state, FoundState::Wanted | FoundState::Taken(_));
             let known = self.recovery.found.get(&found.balance).is_some_and(kept);
             if !known && !self.is_tended(&found.balance) {

@@ -7,6 +7,7 @@ mod funding;
 mod ledger;
 mod pair;
 mod published;
+mod settling;
 mod stamps;
 mod twin;
 mod wallet;

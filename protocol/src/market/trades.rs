@@ -108,11 +108,13 @@ impl Market {
             market.reach_out(trade, now, rng, step);
             market.keep_in_touch(trade, now, rng, step);
             market.drive_dispute(trade, now, rng, step);
+            market.drive_settlement(trade, now, step);
+            market.drive_leftovers(trade, now, step);
             market.tell(trade, now, step);
         });
     }
 
-    fn past_refund(&self, trade: &Trade) -> bool {
+    pub(super) fn past_refund(&self, trade: &Trade) -> bool {
         let refund_at = trade.terms().and_then(|a| a.terms.refund_at());
         self.close_time().zip(refund_at).is_some_and(|(closed, t)| closed >= t)
     }
@@ -237,6 +239,7 @@ impl Market {
             Kind::Engage => self.engage_received(packed.open(&network)?.into_body(), now).map(Some),
             Kind::Fund => self.fund_received(packed.open(&network)?.into_body(), now, rng, step).map(Some),
             Kind::Released => self.released_received(packed, now, step).map(Some),
+            Kind::Cosign => self.cosign_received(packed.open(&network)?.into_body(), now, step).map(Some),
             Kind::Dispute => self.dispute_received(token, packed, now, step),
             Kind::Evidence => self.evidence_received(packed.open(&network)?.into_body(), now, step).map(Some),
             Kind::Award => self.award_received(packed.open(&network)?.into_body(), step).map(Some),

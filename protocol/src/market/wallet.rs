@@ -9,15 +9,17 @@ use crate::amount::Stroops;
 use crate::asset::Asset;
 use crate::binding::frames::Note;
 use crate::binding::precheck::PrecheckFailure;
+use crate::binding::trade::Controlled;
 use crate::escrow::outcome::Observation;
 use crate::intent::precheck::{Needs, affordable, affordable_in};
 use crate::intent::queue::{Plan, QueueEffect, SubmitAnswer, TxStatus};
 use crate::intent::{Course, IntentOutcome, Purpose, fees, submitter};
 use crate::market::command::{Answer, CommandError, CommandId, Cost};
 use crate::market::event::{Ask, Effect, News};
+use crate::market::moves::Move;
 use crate::market::trust::trust_result;
 use crate::market::{Market, Offer};
-use crate::message::{BindingId, TxHash};
+use crate::message::TxHash;
 use crate::stellar::entry::Entry;
 use crate::stellar::entry::{AccountState, TrustlineState};
 use crate::stellar::ledger_key::Key;
@@ -31,9 +33,6 @@ use crate::timestamp::Batch;
 
 /// Transactions that are signed in one look-over at the most: one is open at a time, the rest are no longer wanted.
 const MAX_TURNS: usize = 64;
-/// So many times as long as an ordinary one lives a transaction with a deadline in the account's own queue: long enough for
-/// its offer to be raised.
-const RAISING_LIVES: u32 = 4;
 /// How long a payment's pre-checks may take.
 const PAYMENT_LIFE: Duration = Duration::from_secs(30);
 
@@ -140,7 +139,7 @@ impl Market {
     }
 
     /// Passes on what a queue's step wants done, where nothing of it ends.
-    fn absorb_outward(&mut self, inner: Step<QueueEffect>, step: &mut Step<Effect>) -> Vec<QueueEffect> {
+    pub(super) fn absorb_outward(&mut self, inner: Step<QueueEffect>, step: &mut Step<Effect>) -> Vec<QueueEffect> {
         let (batch, effects) = inner.into_parts();
         step.batch().append(batch);
         let mut inward = Vec::new();
@@ -251,7 +250,7 @@ impl Market {
         self.absorb(due, now, rng, step);
         for _ in 0..MAX_TURNS {
             let Some((account, purpose, sequence)) = self.queue.as_ref().and_then(|q| q.turn()) else { break };
-            let plan = self.plan(account, purpose, sequence, now);
+            let plan = self.plan((account, sequence), purpose, now);
             let Some(queue) = &mut self.queue else { return };
             match plan.and_then(|plan| queue.sign(account, plan, now).ok()) {
                 Some(signed) => {
@@ -271,52 +270,61 @@ impl Market {
     }
 
     /// The transaction for a purpose, as things stand; `None` where it is no longer wanted.
-    fn plan(&self, account: AccountId, purpose: Purpose, sequence: i64, now: Now) -> Option<Plan> {
+    fn plan(&self, from: (AccountId, i64), purpose: Purpose, now: Now) -> Option<Plan> {
+        let Move { operations, bounds, hold, controller } = self.planned(from, purpose, now)?;
+        let fee = self.first_offer(purpose, operations.len() as u32);
+        let fee = u32::try_from(fee.get()).unwrap_or(u32::MAX);
+        Some(Plan { purpose, operations, bounds, memo: self.memo_of(purpose), fee, hold, controller })
+    }
+
+    fn planned(&self, (account, sequence): (AccountId, i64), purpose: Purpose, now: Now) -> Option<Move> {
         let soon = now.timestamp().plus(self.setup.margins.transaction_life);
-        let (operations, bounds, hold): (Vec<Operation>, Bounds, bool) = match purpose {
+        let (operations, bounds): (Vec<Operation>, Bounds) = match purpose {
             Purpose::Bond { series } => {
                 // The offering names the balance that this sequence number makes; with another one it would lie.
                 let here = |o: &&Offer| o.body().bond == balance_id::of_operation(o.body().account, sequence, 0);
                 let offer = self.offers.get(&series).filter(here)?;
-                (vec![offer.bond_terms().operation().ok()?], Bounds::until(soon), false)
+                (vec![offer.bond_terms().operation().ok()?], Bounds::until(soon))
             }
             Purpose::ReclaimBond { series } => {
                 let offer = self.offers.get(&series).filter(|o| o.is_reclaimable(self.close_time()))?;
                 let release = offer.body().bond_release();
-                (vec![operation::claim(offer.body().bond)], Bounds { from: release, ..Bounds::until(soon) }, false)
+                (vec![operation::claim(offer.body().bond)], Bounds { from: release, ..Bounds::until(soon) })
             }
             Purpose::Reclaim { balance } => {
                 let from = self.reclaimable(&balance)?.due;
-                (vec![operation::claim(balance)], Bounds { from, ..Bounds::until(soon) }, false)
+                (vec![operation::claim(balance)], Bounds { from, ..Bounds::until(soon) })
             }
             Purpose::Pay { id } => {
                 let payment = self.payments.values().find(|p| p.id == id)?;
-                (vec![operation::pay(payment.to, &payment.asset, payment.amount)], Bounds::until(soon), false)
+                (vec![operation::pay(payment.to, &payment.asset, payment.amount)], Bounds::until(soon))
             }
             // What submitters lack is judged by the read after whatever was done about it last, so that nothing is done twice.
             Purpose::OpenSubmitter { index } => {
                 let account = self.submitter(index).filter(|submitter| submitter.absent)?.account;
                 let balance = self.submitter_cost();
-                (vec![operation::create_account(account, balance)], Bounds::until(soon), false)
+                (vec![operation::create_account(account, balance)], Bounds::until(soon))
             }
             Purpose::FeedSubmitter { index } => {
                 let account = self.submitter(index).filter(|submitter| self.is_low(submitter))?.account;
-                (vec![operation::pay(account, &Asset::Native, submitter::FLOAT)], Bounds::until(soon), false)
+                (vec![operation::pay(account, &Asset::Native, submitter::FLOAT)], Bounds::until(soon))
             }
             Purpose::MergeSubmitter { index } => {
                 self.submitter(index)?.state?;
-                (vec![operation::merge(self.setup.keys.account_id()?)], Bounds::until(soon), false)
+                (vec![operation::merge(self.setup.keys.account_id()?)], Bounds::until(soon))
             }
-            Purpose::Trust { id } => (vec![self.plan_trust(id)?], Bounds::until(soon), false),
-            Purpose::Stamp { root } => (self.stamp_to_sign(&root)?.operations(), Bounds::until(soon), false),
+            Purpose::Trust { id } => (vec![self.plan_trust(id)?], Bounds::until(soon)),
+            Purpose::Stamp { root } => (self.stamp_to_sign(&root)?.operations(), Bounds::until(soon)),
             Purpose::Fund { binding }
             | Purpose::Collect { binding }
             | Purpose::GiveBack { binding }
-            | Purpose::Refund { binding } => self.plan_binding(account, purpose, binding, now)?,
+            | Purpose::Refund { binding }
+            | Purpose::Receive { binding } => return self.move_of((account, sequence), purpose, binding, now),
+            Purpose::MergeController { sequence } => return self.merge_of(sequence, Bounds::until(soon)),
+            // Signed by others, too, and never planned here.
+            Purpose::Settle { .. } => return None,
         };
-        let fee = self.first_offer(purpose, operations.len() as u32);
-        let fee = u32::try_from(fee.get()).unwrap_or(u32::MAX);
-        Some(Plan { purpose, operations, bounds, memo: self.memo_of(purpose), fee, hold })
+        Some(Move::of(operations, bounds))
     }
 
     fn memo_of(&self, purpose: Purpose) -> Memo {
@@ -327,43 +335,6 @@ impl Market {
         payment.map_or(Memo::None, |payment| payment.memo.clone())
     }
 
-    fn plan_binding(
-        &self,
-        account: AccountId,
-        purpose: Purpose,
-        binding: BindingId,
-        now: Now,
-    ) -> Option<(Vec<Operation>, Bounds, bool)> {
-        use crate::escrow::outcome::EscrowState as E;
-        let trade = self.trades.get(self.by_binding.get(&binding)?)?;
-        let terms = trade.escrow_terms()?;
-        let life = self.setup.margins.transaction_life;
-        let collect = terms.collect_bounds(self.setup.margins.claim_margin);
-        // What a submitter carries is in nobody's way: it lives until T, and its offer is raised until it is included. By the
-        // account itself it makes way for others after its time, and is signed anew.
-        let carried = Some(account) != self.setup.keys.account_id();
-        let until = if carried { collect.until } else { collect.until.min(now.timestamp().plus(life * RAISING_LIVES)) };
-        let before_t = Bounds { until, ..collect };
-        match (purpose, trade.escrow(), trade.state.balance) {
-            (Purpose::Fund { .. }, E::None, None) if trade.state.session.end().is_none() => {
-                let fund_by = trade.terms()?.terms.fund_by();
-                Some((vec![terms.fund_operation().ok()?], Bounds::until(fund_by), true))
-            }
-            (Purpose::Collect { .. }, E::Locked, Some(balance)) => {
-                Some((terms.collect_operations(balance), before_t, false))
-            }
-            (Purpose::GiveBack { .. }, E::Locked, Some(balance)) => {
-                Some((terms.give_back_operations(balance), before_t, false))
-            }
-            (Purpose::Refund { .. }, E::Locked | E::Refused(_), Some(balance)) => Some((
-                terms.refund_operations(balance),
-                terms.refund_bounds(now.timestamp(), life * RAISING_LIVES),
-                false,
-            )),
-            _ => None,
-        }
-    }
-
     /// A transaction was signed: a funding's balance is known from here on, and it goes to the provider first.
     fn signed(&mut self, purpose: Purpose, now: Now, step: &mut Step<Effect>) {
         let Purpose::Fund { binding } = purpose else { return };
@@ -371,6 +342,8 @@ impl Market {
         let intent = self.queue.as_ref().and_then(|q| q.intent(purpose)).map(|i| (i.sequence, i.hash));
         self.with_trade(request, step, |market, trade, step| {
             if let (Some((sequence, hash)), Some(terms)) = (intent, trade.escrow_terms()) {
+                let made = market.controller_at(sequence).filter(|_| terms.arbitrated().is_some());
+                trade.state.controller = made.map(|account| Controlled { account, sequence, gone: false });
                 trade.state.balance = Some(terms.balance_at(sequence));
                 trade.state.funding = Some(hash);
                 trade.observe(Observation::FundingSigned);
@@ -387,7 +360,9 @@ impl Market {
         let (Purpose::Fund { binding }
         | Purpose::Collect { binding }
         | Purpose::GiveBack { binding }
-        | Purpose::Refund { binding }) = purpose
+        | Purpose::Refund { binding }
+        | Purpose::Settle { binding }
+        | Purpose::Receive { binding }) = purpose
         else {
             return;
         };
@@ -426,9 +401,12 @@ impl Market {
             Purpose::Fund { binding }
             | Purpose::Collect { binding }
             | Purpose::GiveBack { binding }
-            | Purpose::Refund { binding } => {
+            | Purpose::Refund { binding }
+            | Purpose::Settle { binding } => {
                 self.binding_transaction_ended(binding, purpose, outcome, now, rng, step);
             }
+            Purpose::Receive { binding } => self.received(binding, outcome, now, step),
+            Purpose::MergeController { sequence } => self.controller_merged(sequence, now),
             // What became of them is seen in the accounts, which are read after each transaction.
             Purpose::OpenSubmitter { .. } | Purpose::FeedSubmitter { .. } | Purpose::MergeSubmitter { .. } => {}
             Purpose::Stamp { root } => self.stamp_ended(root, outcome, step),

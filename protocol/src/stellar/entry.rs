@@ -1,8 +1,9 @@
 //! Ledger entries, read.
 
 use stellar_xdr::{
-    AccountEntry, AccountEntryExt, AccountEntryExtensionV1Ext, ClaimableBalanceEntry, ClaimableBalanceEntryExt,
-    Claimant, DataEntry, LedgerEntryData, LedgerEntryExt, SignerKey, TrustLineEntry, TrustLineEntryExt,
+    AccountEntry, AccountEntryExt, AccountEntryExtensionV1Ext, AccountEntryExtensionV2Ext, ClaimableBalanceEntry,
+    ClaimableBalanceEntryExt, Claimant, DataEntry, LedgerEntryData, LedgerEntryExt, SignerKey, TrustLineEntry,
+    TrustLineEntryExt,
 };
 
 use crate::account::AccountId;
@@ -13,6 +14,7 @@ use crate::stellar::balance_id;
 use crate::stellar::ledger_key::{Key, read_data_name};
 use crate::stellar::predicate::Predicate;
 use crate::stellar::xdr::{self, XdrError};
+use crate::time::Timestamp;
 
 /// Flag of an account: holders of its assets need its authorisation.
 pub const AUTH_REQUIRED: u32 = 1;
@@ -87,6 +89,8 @@ pub struct AccountState {
     pub selling: Stroops,
     /// Native coins that its buying offers may bring.
     pub buying: Stroops,
+    /// When its sequence number was set last, where the ledger keeps that (CAP-21).
+    pub sequence_at: Option<Timestamp>,
 }
 
 /// One claimant of a balance.
@@ -202,6 +206,7 @@ impl AccountState {
             flags: entry.flags,
             selling: Stroops::ZERO,
             buying: Stroops::ZERO,
+            sequence_at: None,
         };
         if let AccountEntryExt::V1(v1) = &entry.ext {
             account.selling = xdr::read_amount(v1.liabilities.selling)?;
@@ -209,6 +214,9 @@ impl AccountState {
             if let AccountEntryExtensionV1Ext::V2(v2) = &v1.ext {
                 account.sponsoring = v2.num_sponsoring;
                 account.sponsored = v2.num_sponsored;
+                if let AccountEntryExtensionV2Ext::V3(v3) = &v2.ext {
+                    account.sequence_at = Some(Timestamp::from_secs(v3.seq_time.0));
+                }
             }
         }
         Ok(account)
@@ -296,9 +304,10 @@ impl DataState {
 mod tests {
     use super::*;
     use stellar_xdr::{
-        AccountEntryExtensionV1, AccountEntryExtensionV2, AccountEntryExtensionV2Ext, ClaimableBalanceEntryExtensionV1,
-        ClaimableBalanceEntryExtensionV1Ext, ClaimantV0, LedgerEntryExtensionV1, LedgerEntryExtensionV1Ext,
-        Liabilities, SequenceNumber, Signer, SponsorshipDescriptor, String32, Thresholds as XdrThresholds, Uint256,
+        AccountEntryExtensionV1, AccountEntryExtensionV2, AccountEntryExtensionV3, ClaimableBalanceEntryExtensionV1,
+        ClaimableBalanceEntryExtensionV1Ext, ClaimantV0, ExtensionPoint, LedgerEntryExtensionV1,
+        LedgerEntryExtensionV1Ext, Liabilities, SequenceNumber, Signer, SponsorshipDescriptor, String32,
+        Thresholds as XdrThresholds, TimePoint, Uint256,
     };
 
     const ME: AccountId = AccountId::from_bytes([1; 32]);
@@ -324,7 +333,11 @@ mod tests {
             num_sponsored: 2,
             num_sponsoring: 4,
             signer_sponsoring_i_ds: vec![SponsorshipDescriptor(None)].try_into().unwrap(),
-            ext: AccountEntryExtensionV2Ext::V0,
+            ext: AccountEntryExtensionV2Ext::V3(AccountEntryExtensionV3 {
+                ext: ExtensionPoint::V0,
+                seq_ledger: 77,
+                seq_time: TimePoint(1_000),
+            }),
         };
         let ext = AccountEntryExt::V1(AccountEntryExtensionV1 {
             liabilities: Liabilities { buying: 11, selling: 12 },
@@ -337,6 +350,7 @@ mod tests {
         assert_eq!((account.sequence, account.sub_entries), (7, 3));
         assert_eq!((account.sponsored, account.sponsoring), (2, 4));
         assert_eq!((account.buying.get(), account.selling.get()), (11, 12));
+        assert_eq!(account.sequence_at, Some(Timestamp::from_secs(1_000)));
         assert_eq!(account.thresholds, Thresholds { master: 1, low: 2, medium: 3, high: 4 });
         assert_eq!(account.signers.len(), 1);
         assert!(!account.master_key_rules());

@@ -109,6 +109,7 @@ mod tests {
             flags: 0,
             selling: Stroops::whole(1),
             buying: Stroops::ZERO,
+            sequence_at: None,
         }
     }
 

@@ -225,6 +225,8 @@ impl Judge {
                     },
                     EscrowState::Unknown => holder.is_some(),
                     EscrowState::Locked | EscrowState::Refused(_) => false,
+                    // Nobody here has arbiters, and no issuer claws back.
+                    EscrowState::Split { .. } | EscrowState::ClawedBack => false,
                 };
                 let earned = trade.state.session.end().is_some_and(|end| end.earned());
                 let collected = holder == Some(Holder::Recipient) && trade.state.side == Side::Provider;

@@ -12,12 +12,12 @@ use crate::world::Standing;
 ///
 /// [`EscrowWatch::handle`]: tradepost_protocol::escrow::outcome::EscrowWatch::handle
 const ESCROW: &[(&str, &[&str])] = &[
-    ("none", &["intended", "locked", "refused", "paid", "refunded"]),
-    ("intended", &["none", "locked", "refused", "paid", "refunded", "unknown"]),
-    ("locked", &["paid", "refunded", "unknown"]),
-    ("refused", &["locked", "paid", "refunded", "unknown"]),
+    ("none", &["intended", "locked", "refused", "paid", "refunded", "split", "clawed back"]),
+    ("intended", &["none", "locked", "refused", "paid", "refunded", "unknown", "split", "clawed back"]),
+    ("locked", &["paid", "refunded", "unknown", "split", "clawed back"]),
+    ("refused", &["locked", "paid", "refunded", "unknown", "split", "clawed back"]),
     ("paid", &["refunded"]),
-    ("unknown", &["paid", "refunded"]),
+    ("unknown", &["paid", "refunded", "split", "clawed back"]),
 ];
 
 /// Moves from a state to a state, by name: "session Idle → Starting".
@@ -126,6 +126,8 @@ fn escrow(state: &EscrowState) -> String {
         EscrowState::Paid => "paid",
         EscrowState::Refunded => "refunded",
         EscrowState::Unknown => "unknown",
+        EscrowState::Split { .. } => "split",
+        EscrowState::ClawedBack => "clawed back",
     };
     format!("escrow {word}")
 }

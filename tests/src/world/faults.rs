@@ -132,7 +132,7 @@ impl Question {
                 Some(Event::ReadFailed { ask: ask.clone(), why })
             }
             Self::Submit { hash, .. } => Some(Event::Submitted { hash: *hash, answer: SubmitAnswer::TryAgainLater }),
-            Self::Status { .. } => None,
+            Self::Status { .. } | Self::Search { .. } => None,
         }
     }
 }

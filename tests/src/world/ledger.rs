@@ -5,17 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use stellar_xdr::{
-    AlphaNum4, AssetCode4, ChangeTrustAsset, ChangeTrustOp, FeeBumpTransactionInnerTx, LedgerCloseMeta, LedgerHeader,
-    OperationBody, TransactionEnvelope, TransactionResultPair, TransactionResultSet,
+    AlphaNum4, AssetCode4, ChangeTrustAsset, ChangeTrustOp, ClawbackClaimableBalanceOp, FeeBumpTransactionInnerTx,
+    LedgerCloseMeta, LedgerHeader, OperationBody, SetOptionsOp, TransactionEnvelope, TransactionResultPair,
+    TransactionResultSet,
 };
 use tradepost_devnet::{Faults, Ledger, TransactionRecord};
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
+use tradepost_protocol::escrow::taking;
 use tradepost_protocol::intent::queue::{SubmitAnswer, TxStatus};
 use tradepost_protocol::message::{BalanceId, TxHash};
 use tradepost_protocol::network_id::NetworkId;
-use tradepost_protocol::stellar::entry::{AccountState, BalanceState, Entry};
+use tradepost_protocol::stellar::entry::{AUTH_CLAWBACK_ENABLED, AUTH_REVOCABLE, AccountState, BalanceState, Entry};
 use tradepost_protocol::stellar::envelope::SignedTransaction;
 use tradepost_protocol::stellar::ledger_key::Key;
 use tradepost_protocol::stellar::reserve::LedgerParams;
@@ -39,6 +41,8 @@ pub struct WorldLedger {
     root_sequence: i64,
     issuer: SigningKey,
     issued: i128,
+    /// What is about to be clawed back.
+    clawed: BTreeMap<BalanceId, i128>,
     accounts: BTreeSet<AccountId>,
     trusting: BTreeSet<AccountId>,
     balances: BTreeSet<BalanceId>,
@@ -77,6 +81,7 @@ impl WorldLedger {
             root_sequence: 0,
             issuer: SigningKey::from_bytes(&[0x15; 32]),
             issued: 0,
+            clawed: BTreeMap::new(),
             ledger,
             trusting: BTreeSet::new(),
             balances: BTreeSet::new(),
@@ -202,6 +207,29 @@ impl WorldLedger {
         (TxStatus::Success { at, result }, xdr::from_base64(text(&found["envelopeXdr"])).expect("base64"))
     }
 
+    /// The envelope of the transaction that took a balance in the ledgers after one up to another; nothing where they are
+    /// forgotten.
+    ///
+    /// # Errors
+    /// Why they can't be read yet.
+    pub fn search(&mut self, balance: BalanceId, after: u32, until: u32) -> Result<Option<Vec<u8>>, String> {
+        let params = json!({ "startLedger": after + 1, "pagination": { "limit": 200 } });
+        let page = match self.ledger.rpc("getTransactions", &params) {
+            Ok(page) => page,
+            Err(_) if self.point().sequence < until => return Err("the ledger's endpoint is behind".to_owned()),
+            Err(_) => return Ok(None),
+        };
+        let network = self.network;
+        let took = |transaction: &&Value| {
+            let envelope = xdr::from_base64(text(&transaction["envelopeXdr"])).expect("base64");
+            int(&transaction["ledger"]) <= u64::from(until)
+                && text(&transaction["status"]) == "SUCCESS"
+                && taking::touches(balance, &envelope, &network).expect("an envelope")
+        };
+        let found = page["transactions"].as_array().expect("transactions").iter().find(took);
+        Ok(found.map(|transaction| xdr::from_base64(text(&transaction["envelopeXdr"])).expect("base64")))
+    }
+
     /// A closed ledger's header behind its hash, and the results of its transactions, as XDR.
     pub fn record(&mut self, sequence: u32) -> (Vec<u8>, Vec<u8>) {
         let params = json!({ "startLedger": sequence, "pagination": { "limit": 1 } });
@@ -249,7 +277,11 @@ impl WorldLedger {
                     self.accounts.insert(xdr::read_account(&op.destination));
                 }
                 OperationBody::ChangeTrust(_) => {
-                    self.trusting.insert(transaction.source());
+                    let own = operation.source_account.as_ref().and_then(xdr::read_plain);
+                    self.trusting.insert(own.unwrap_or(transaction.source()));
+                }
+                OperationBody::ClawbackClaimableBalance(op) if record.succeeded() => {
+                    self.issued -= self.clawed.remove(&balance_id::from_xdr(&op.balance_id)).unwrap_or_default();
                 }
                 OperationBody::Payment(op) if record.succeeded() && op.asset == xdr::asset(&self.issued_asset()) => {
                     let source = operation.source_account.as_ref().and_then(xdr::read_plain);
@@ -336,6 +368,26 @@ impl WorldLedger {
         let sequence = self.account(self.issuer()).expect("the issuer's account").sequence + 1;
         let (key, asset) = (self.issuer.clone(), self.issued_asset());
         self.submit_signed(&key, sequence, vec![operation::pay(to, &asset, amount)])
+    }
+
+    /// Lets the issuer revoke and claw back what it issues from now on.
+    pub fn submit_clawback_flags(&mut self) -> TxHash {
+        let flags = AUTH_REVOCABLE | AUTH_CLAWBACK_ENABLED;
+        self.submit_by_issuer(OperationBody::SetOptions(SetOptionsOp { set_flags: Some(flags), ..Default::default() }))
+    }
+
+    /// Claws a balance of the issued asset back.
+    pub fn submit_clawback(&mut self, balance: BalanceId) -> TxHash {
+        let amount = self.balance(balance).expect("the balance").amount;
+        self.clawed.insert(balance, i128::from(amount.get()));
+        let balance_id = balance_id::to_xdr(balance);
+        self.submit_by_issuer(OperationBody::ClawbackClaimableBalance(ClawbackClaimableBalanceOp { balance_id }))
+    }
+
+    fn submit_by_issuer(&mut self, body: OperationBody) -> TxHash {
+        let sequence = self.account(self.issuer()).expect("the issuer's account").sequence + 1;
+        let key = self.issuer.clone();
+        self.submit_signed(&key, sequence, vec![Operation { source_account: None, body }])
     }
 
     /// What accounts hold of assets, in stroops, where they can hold any.

@@ -142,7 +142,7 @@ fn a_provider_that_was_off_for_an_escrows_whole_life_does_not_say_that_nothing_w
         world.trade("provider").phase().is_final()
     });
     let trade = world.trade("provider");
-    assert_eq!((trade.phase(), trade.escrow()), (Phase::Closed, &EscrowState::Unknown));
+    assert_eq!((trade.phase(), trade.escrow()), (Phase::Closed, &EscrowState::Refunded), "found in the ledgers");
     let note = trade.state.note.as_ref().map_or("", |note| note.as_str());
     assert!(!note.contains("funded"), "{note}");
     ends_well(&mut world, "a provider that was off", Some("provider"));

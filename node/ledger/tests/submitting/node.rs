@@ -314,6 +314,7 @@ impl<'w> Node<'w> {
             memo: Memo::None,
             fee: 100,
             hold: false,
+            controller: None,
         };
         let step = self.queue.sign(plan, &self.world.key, self.now).unwrap();
         self.signed.extend(self.queue.intent(purpose).cloned());

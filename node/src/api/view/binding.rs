@@ -181,6 +181,8 @@ fn escrow(trade: &Trade) -> Option<EscrowView> {
         EscrowState::Refused(mismatch) => ("refused", Some(mismatch.to_string())),
         EscrowState::Paid => ("paid", None),
         EscrowState::Refunded => ("refunded", None),
+        EscrowState::Split { .. } => ("split", None),
+        EscrowState::ClawedBack => ("clawed_back", None),
         EscrowState::Unknown => ("unknown", None),
     };
     let (protects, state) = (kind.protects().to_owned(), state.to_owned());

@@ -6,7 +6,7 @@ use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::market::Market;
 use tradepost_protocol::message::{BalanceId, TxHash};
-use tradepost_protocol::recover::{Found, FoundFor, FoundState};
+use tradepost_protocol::recover::{Found, FoundController, FoundFor, FoundState};
 
 use super::{Moment, SubmitterView};
 
@@ -24,6 +24,8 @@ pub struct RecoveryView {
     /// Escrows and bonds, by when they are due. Those that the node knows and sees to anyway are among what the wallet
     /// has locked.
     pub found: Vec<FoundView>,
+    /// Controllers of escrows that the account funded. Those that the node knows and sees to anyway aren't among them.
+    pub controllers: Vec<ControllerView>,
     /// Submitter accounts that stand on the ledger; their keys follow from the account's.
     pub submitters: Vec<SubmitterView>,
 }
@@ -57,6 +59,38 @@ pub struct FoundView {
     pub trouble: Option<String>,
 }
 
+/// The controller of an escrow that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControllerView {
+    /// The account.
+    pub account: AccountId,
+    /// Its native coins, which come back with it.
+    pub reserve: Stroops,
+    /// From when on it can be taken back; `null` while that is being looked for.
+    pub due: Option<Moment>,
+    /// standing, wanted or gone.
+    pub state: String,
+    /// Why it can't be taken back.
+    pub trouble: Option<String>,
+}
+
+impl ControllerView {
+    fn of(found: &FoundController) -> Self {
+        let state = match found.state {
+            FoundState::Standing => "standing",
+            FoundState::Wanted => "wanted",
+            FoundState::Taken(_) | FoundState::Gone => "gone",
+        };
+        Self {
+            account: found.account,
+            reserve: found.reserve,
+            due: found.deadline.map(Moment::from),
+            state: state.to_owned(),
+            trouble: found.note.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
 impl RecoveryView {
     /// What this market found.
     pub fn of(market: &Market) -> Self {
@@ -69,12 +103,18 @@ impl RecoveryView {
             done: progress.is_some_and(|p| p.is_done()),
             submitters: SubmitterView::standing(market),
             found: market.found().into_iter().map(|found| FoundView::of(found, account)).collect(),
+            controllers: market.found_controllers().map(ControllerView::of).collect(),
         }
     }
 
     /// What can be taken back, now or when it is due, and isn't on its way yet.
     pub fn standing(&self) -> impl Iterator<Item = &FoundView> {
         self.found.iter().filter(|found| found.mine && found.state == "standing")
+    }
+
+    /// Controllers that can be taken back, now or when they are due, and aren't on their way yet.
+    pub fn standing_controllers(&self) -> impl Iterator<Item = &ControllerView> {
+        self.controllers.iter().filter(|found| found.state == "standing")
     }
 }
 

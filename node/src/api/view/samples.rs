@@ -238,6 +238,7 @@ pub(crate) fn recovery() -> RecoveryView {
         of: 77,
         done: true,
         found: vec![escrow, bond],
+        controllers: Vec::new(),
         submitters: Vec::new(),
     }
 }

@@ -5,10 +5,10 @@
 use bincode::{Decode, Encode};
 
 use super::{Note, frames};
-use crate::account::{ServingKey, SignerKey};
+use crate::account::{AccountId, ServingKey, SignerKey};
 use crate::binding::dispute::Split;
 use crate::kind::Kind;
-use crate::limits::MAX_SEALED_EVIDENCE;
+use crate::limits::{MAX_SEALED_EVIDENCE, SIGNATURE_BYTES};
 use crate::message::{self, BalanceId, BindingId, Payload};
 use crate::refusal::Refusal;
 use crate::time::Timestamp;
@@ -27,6 +27,31 @@ frames! {
         binding: BindingId,
         /// Why.
         note: Note,
+    }
+    /// A party asks another signer of the escrow's controller to sign a settlement: the one that pays out this division and
+    /// that this account submits. All of it follows from that and the agreement.
+    Cosign {
+        /// The binding.
+        binding: BindingId,
+        /// How the escrow is divided, before any arbiter's fee.
+        split: Split,
+        /// Whether the arbiters decided so, and are paid for it.
+        awarded: bool,
+        /// The account that submits it.
+        account: AccountId,
+        /// The sequence number that it uses.
+        sequence: i64,
+    }
+    /// The signature that was asked for.
+    Cosigned {
+        /// The binding.
+        binding: BindingId,
+        /// The account that submits it.
+        account: AccountId,
+        /// The sequence number that it uses.
+        sequence: i64,
+        /// The signature over the settlement's hash.
+        signature: [u8; SIGNATURE_BYTES],
     }
     /// A party asks the arbiters; goes to each of them, and by them to the other party.
     Dispute {

@@ -1,7 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use proptest::prelude::*;
-use stellar_xdr::{OperationBody, TransactionEnvelope};
+use stellar_xdr::{ClawbackClaimableBalanceOp, OperationBody, TransactionEnvelope};
 
 use super::*;
 use crate::asset::Asset;
@@ -9,6 +9,8 @@ use crate::escrow::arbitrated::tests::{
     SEQUENCE, T, arbiter_key, arbiter_payee, consumer, consumer_account, consumer_key, controller_account, hexa,
     network, provider_key, recipient, terms, terms_of,
 };
+use crate::escrow::outcome::Taken;
+use crate::escrow::terms::EscrowTerms;
 use crate::message::keccak;
 use crate::stellar::envelope::SignedTransaction;
 use crate::stellar::xdr;
@@ -324,4 +326,80 @@ proptest! {
             }
         }
     }
+}
+
+/// What a ledger's reader makes of these operations by the submitter.
+fn taken(terms: &ArbitratedTerms, operations: Vec<Operation>) -> Option<(Taken, Vec<(AccountId, BalanceId)>)> {
+    let unsigned = Unsigned {
+        source: AccountId::of(&submitter_key()),
+        sequence: 77,
+        fee: 500,
+        bounds: Bounds::until(T),
+        memo: Memo::None,
+        operations,
+    };
+    let envelope = unsigned.sign(&[&submitter_key()], &network()).unwrap().into_bytes();
+    let terms = EscrowTerms::Arbitrated(terms.clone());
+    let taking = terms.taking(terms.balance_at(SEQUENCE), &envelope, &network()).unwrap()?;
+    Some((taking.taken, taking.paid))
+}
+
+#[test]
+fn who_has_the_money_is_read_from_what_recipient_and_consumer_gained() {
+    for asset in [Asset::Native, hexa()] {
+        let terms = terms_of(3, asset);
+        let balance = terms.balance_at(SEQUENCE);
+        let coins = Stroops::whole;
+        for (side, to_recipient, awarding) in [
+            (Side::Provider, 20, 0),
+            (Side::Consumer, 0, 0),
+            (Side::Provider, 15, 0),
+            (Side::Consumer, 15, 0),
+            (Side::Provider, 10, 3),
+            (Side::Consumer, 10, 3),
+            (Side::Provider, 17, 3),
+        ] {
+            let division = division(&terms, coins(to_recipient), awarding);
+            let settlement = settle(&terms, &division, submitter(side)).unwrap();
+            let (found, paid) = taken(&terms, settlement.transaction().operations.clone()).unwrap();
+            let expected = match (division.recipient, division.consumer) {
+                (_, Stroops::ZERO) => Taken::ByRecipient,
+                (Stroops::ZERO, _) => Taken::ByConsumer,
+                (recipient, consumer) => Taken::Divided { recipient, consumer },
+            };
+            assert_eq!(found, expected, "{side:?} {division:?}");
+            let known: Vec<_> = settlement.balances().iter().map(|paid| (paid.payee, paid.balance)).collect();
+            assert_eq!(paid, known);
+        }
+        let claim = operation::by(consumer(), operation::claim(balance));
+        assert_eq!(taken(&terms, vec![claim]), Some((Taken::ByConsumer, vec![])));
+        let claim = operation::by(recipient(), operation::claim(balance));
+        let back = operation::by(recipient(), operation::pay(consumer(), terms.asset(), terms.amount()));
+        assert_eq!(taken(&terms, vec![claim.clone()]), Some((Taken::ByRecipient, vec![])));
+        assert_eq!(taken(&terms, vec![claim, back]), Some((Taken::ByConsumer, vec![])), "taken to be given back");
+    }
+}
+
+#[test]
+fn what_pays_nobody_who_may_be_paid_or_is_about_another_balance_tells_nothing() {
+    let terms = terms();
+    let (balance, controller) = (terms.balance_at(SEQUENCE), controller_account());
+    let claim = operation::by(controller, operation::claim(balance));
+    assert_eq!(taken(&terms, vec![claim.clone()]), None, "the controller keeps it");
+    let third = operation::by(controller, operation::pay(arbiter_payee(0), &Asset::Native, Stroops::whole(20)));
+    assert_eq!(taken(&terms, vec![claim.clone(), third]), None);
+    let other_asset = operation::by(controller, operation::pay(recipient(), &hexa(), Stroops::whole(20)));
+    assert_eq!(taken(&terms, vec![claim.clone(), other_asset]), None);
+    let before = operation::by(controller, operation::pay(recipient(), &Asset::Native, Stroops::whole(20)));
+    assert_eq!(taken(&terms, vec![before.clone(), claim]), None, "paid before, of something else");
+    let another = operation::by(controller, operation::claim(BalanceId::from_bytes([1; 32])));
+    assert_eq!(taken(&terms, vec![another, before]), None);
+}
+
+#[test]
+fn an_issuer_that_claws_back_has_it() {
+    let terms = terms_of(1, hexa());
+    let clawback = ClawbackClaimableBalanceOp { balance_id: balance_id::to_xdr(terms.balance_at(SEQUENCE)) };
+    let clawback = Operation { source_account: None, body: OperationBody::ClawbackClaimableBalance(clawback) };
+    assert_eq!(taken(&terms, vec![clawback]), Some((Taken::ByIssuer, vec![])));
 }

@@ -11,6 +11,7 @@ use super::*;
 use crate::escrow::shape::Role;
 use crate::stellar::Memo;
 use crate::stellar::entry::{BalanceClaimant, read_claimants};
+use crate::stellar::envelope::EnvelopeError;
 use crate::stellar::predicate::Predicate;
 use crate::stellar::transaction::{Envelope, Unsigned};
 
@@ -384,11 +385,13 @@ fn transaction(key: &SigningKey, operations: Vec<Operation>) -> Vec<u8> {
 fn a_found_transaction_tells_who_got_the_money() {
     let (terms, balance) = (terms(), terms().balance_at(42));
     let recipient_key = SigningKey::from_bytes(&[12; 32]);
-    let taken =
-        |key: &SigningKey, operations| terms.taken_by(balance, &transaction(key, operations), &network()).unwrap();
+    let taken = |key: &SigningKey, operations| {
+        let envelope = transaction(key, operations);
+        terms.taken_by(balance, &SignedTransaction::read_included(&envelope, &network()).unwrap())
+    };
     assert_eq!(taken(&recipient_key, terms.collect_operations(balance)), Some(Taken::ByRecipient));
-    assert_eq!(taken(&recipient_key, terms.give_back_operations(balance)), Some(Taken::ByBeneficiary));
-    assert_eq!(taken(&consumer_key(), terms.refund_operations(balance)), Some(Taken::ByBeneficiary));
+    assert_eq!(taken(&recipient_key, terms.give_back_operations(balance)), Some(Taken::ByConsumer));
+    assert_eq!(taken(&consumer_key(), terms.refund_operations(balance)), Some(Taken::ByConsumer));
     assert_eq!(taken(&recipient_key, terms.collect_operations(BalanceId::from_bytes([1; 32]))), None);
     let mut less_back = terms.give_back_operations(balance);
     less_back[1] = operation::pay(consumer(), &Asset::Native, Stroops::new(199_999_999).unwrap());

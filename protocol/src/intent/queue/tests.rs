@@ -45,6 +45,7 @@ pub(in crate::intent) fn account(sequence: i64) -> AccountState {
         flags: 0,
         selling: Stroops::ZERO,
         buying: Stroops::ZERO,
+        sequence_at: None,
     }
 }
 
@@ -66,7 +67,7 @@ fn pay() -> Operation {
 
 pub(in crate::intent) fn plan(purpose: Purpose, until: u64, hold: bool) -> Plan {
     let bounds = Bounds::until(Timestamp::from_secs(until));
-    Plan { purpose, operations: vec![pay()], bounds, memo: Memo::None, fee: 100, hold }
+    Plan { purpose, operations: vec![pay()], bounds, memo: Memo::None, fee: 100, hold, controller: None }
 }
 
 /// A store that keeps what was committed.

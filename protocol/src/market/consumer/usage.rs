@@ -5,7 +5,6 @@ use crate::binding::negotiation::Negotiation;
 use crate::binding::phase::Side;
 use crate::binding::session::{End, Session, SessionEvent};
 use crate::binding::trade::{Access, Trade};
-use crate::escrow::outcome::Observation;
 use crate::market::Market;
 use crate::market::consumer::{ACCESS_INFO, trade_keys};
 use crate::market::event::Effect;
@@ -115,10 +114,10 @@ impl Market {
         for request in concerned {
             self.with_trade(request, step, |market, trade, _| {
                 let (Some(terms), Some(balance)) = (trade.escrow_terms(), trade.state.balance) else { return };
-                match terms.taken_by(balance, envelope, &market.setup.network) {
-                    Ok(Some(taken)) => {
+                match terms.taking(balance, envelope, &market.setup.network) {
+                    Ok(Some(taking)) => {
                         trade.state.closing_seen = true;
-                        trade.observe(Observation::Taken(taken));
+                        market.took(trade, &taking);
                     }
                     Ok(None) | Err(_) => trade.state.closing = None,
                 }

@@ -4,7 +4,6 @@ use core::time::Duration;
 
 use super::engagement::{ARBITER, account, market, trust};
 use super::pair::{CONSUMER, PROVIDER, Pair};
-use crate::account::AccountId;
 use crate::amount::Stroops;
 use crate::binding::dispute::{DisputeState, Settles, Split};
 use crate::binding::evidence::Attachment;
@@ -12,52 +11,27 @@ use crate::binding::frames::Note;
 use crate::binding::phase::{Phase, Side};
 use crate::binding::session::{End, Session};
 use crate::escrow::EscrowKind;
-use crate::escrow::outcome::Observation;
-use crate::escrow::timed::TimedTerms;
+use crate::escrow::outcome::EscrowState;
 use crate::kind::Kind;
 use crate::market::command::{Answer, Command, CommandError, EscrowWish};
 use crate::message::{BalanceId, BindingId, MessageId};
-use crate::stellar::entry::{BalanceClaimant, BalanceState};
-use crate::stellar::predicate::Predicate;
 
 const AMOUNT: Stroops = Stroops::whole(10);
 
 /// A binding of ten coins with so many arbiters whose escrow stands, and whose session ended so on both sides.
-fn bound(arbiters: usize, pay_unless_disputed: bool, ends: [End; 2]) -> (Pair, MessageId) {
+pub(super) fn bound(arbiters: usize, pay_unless_disputed: bool, ends: [End; 2]) -> (Pair, MessageId) {
     let (mut pair, offering) = market(arbiters);
     let trusted: Vec<usize> = (ARBITER..ARBITER + arbiters).collect();
     trust(&mut pair, &trusted, arbiters);
     let wish = EscrowWish { kind: Some(EscrowKind::Arbitrated), pay_unless_disputed };
     pair.command(CONSUMER, Command::Bind { offering, units: 10, wish, dry_run: false });
-    pair.run(1);
+    pair.run(3);
     let request = pair.only(CONSUMER).request_id();
-    let agreement = pair.only(CONSUMER).terms().unwrap().clone();
-    let binding = pair.only(CONSUMER).binding().unwrap();
-    let t = agreement.terms.refund_at().unwrap();
-    let hash = AccountId::from_bytes(*binding.as_bytes());
-    let claimant = |account, predicate| BalanceClaimant { account, predicate };
-    let state = BalanceState {
-        id: BalanceId::from_bytes([77; 32]),
-        asset: agreement.asset.clone(),
-        amount: AMOUNT,
-        claimants: vec![
-            claimant(agreement.recipient, Predicate::Before(t)),
-            claimant(agreement.consumer, Predicate::From(t)),
-            claimant(hash, Predicate::Never),
-        ],
-        clawback_enabled: false,
-        sponsor: Some(agreement.consumer),
-    };
-    let terms = TimedTerms::new(binding, agreement.consumer, agreement.recipient, agreement.asset, AMOUNT, t).unwrap();
     for (node, end) in [PROVIDER, CONSUMER].into_iter().zip(ends) {
-        let at = pair.ledger.point();
         let trade = pair.nodes[node].market.trades.get_mut(&request).unwrap();
-        trade.state.balance = Some(state.id);
+        assert_eq!(trade.escrow(), &EscrowState::Locked);
         trade.state.session = Session::Ended(end);
-        trade.observe(Observation::FundingSigned);
-        trade.observe(Observation::Present(at, terms.verify(&state)));
     }
-    pair.ledger.balances.insert(state.id, state);
     (pair, request)
 }
 
@@ -74,7 +48,7 @@ fn settles(pair: &Pair, node: usize) -> Option<Settles> {
 }
 
 /// Runs to a deadline of the binding's by its name, less so many seconds.
-fn run_to(pair: &mut Pair, name: &str, before: u64) {
+pub(super) fn run_to(pair: &mut Pair, name: &str, before: u64) {
     let named = pair.only(PROVIDER).terms().unwrap().terms.named();
     let at = named.into_iter().find(|(n, _)| *n == name).unwrap().1.minus(Duration::from_secs(before));
     pair.run(at.since(pair.now.timestamp()).as_secs());
@@ -84,7 +58,7 @@ fn all_to(side: Side) -> Split {
     Split::all_to(side, AMOUNT)
 }
 
-fn award(pair: &mut Pair, arbiter: usize, coins: u32) {
+pub(super) fn award(pair: &mut Pair, arbiter: usize, coins: u32) {
     let binding = binding(pair);
     let command = Command::Award { binding, to_provider: Stroops::whole(coins), note: Note::new("as agreed") };
     let id = pair.command(arbiter, command);
@@ -95,10 +69,11 @@ fn award(pair: &mut Pair, arbiter: usize, coins: u32) {
 fn who_claims_nothing_releases_by_itself_and_the_other_side_knows() {
     for (end, gains) in [(End::UnitsUsed, Side::Provider), (End::StartFailed, Side::Consumer)] {
         let (mut pair, request) = bound(1, false, [end, end]);
-        pair.run(2);
+        pair.run(4);
+        let escrow = if gains == Side::Provider { EscrowState::Paid } else { EscrowState::Refunded };
         for node in [PROVIDER, CONSUMER] {
             assert_eq!(settles(&pair, node), Some(Settles { split: all_to(gains), awarded: false }), "{end:?}");
-            assert_eq!(pair.phase(node, request), Phase::Closing);
+            assert_eq!((pair.phase(node, request), pair.only(node).escrow()), (Phase::Closed, &escrow));
         }
         assert_eq!(pair.nodes[ARBITER].market.cases().count(), 0);
     }

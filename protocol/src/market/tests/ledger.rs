@@ -1,4 +1,5 @@
-//! A ledger of native coins in a page: balances created and claimed, payments, fees, sequence numbers, time bounds.
+//! A ledger of native coins in a page: balances created and claimed, accounts made, configured and merged, payments, fees,
+//! sequence numbers, time bounds. It looks at no signature: the shapes' own tests and the simulated world do.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +12,12 @@ use super::pair::net;
 use crate::account::AccountId;
 use crate::amount::Stroops;
 use crate::asset::Asset;
+use crate::escrow::taking;
 use crate::intent::queue::{SubmitAnswer, TxStatus};
 use crate::message::{BalanceId, TxHash};
 use crate::stellar::entry::{
-    AccountState, BalanceState, DataState, Entry, LINE_AUTHORIZED, Thresholds, TrustlineState, read_claimants,
+    AccountSigner, AccountState, BalanceState, DataState, Entry, LINE_AUTHORIZED, Thresholds, TrustlineState,
+    read_claimants,
 };
 use crate::stellar::envelope::SignedTransaction;
 use crate::stellar::ledger_key::Key;
@@ -46,21 +49,8 @@ fn result(success: bool) -> Vec<u8> {
 
 impl Ledger {
     pub(super) fn new(accounts: impl Iterator<Item = AccountId>, at: Timestamp) -> Self {
-        let account = |id| AccountState {
-            id,
-            balance: Stroops::whole(100),
-            sequence: 1 << 32,
-            sub_entries: 0,
-            sponsoring: 0,
-            sponsored: 0,
-            thresholds: Thresholds { master: 1, low: 0, medium: 0, high: 0 },
-            signers: Vec::new(),
-            flags: 0,
-            selling: Stroops::ZERO,
-            buying: Stroops::ZERO,
-        };
         Self {
-            accounts: accounts.map(|id| (id, account(id))).collect(),
+            accounts: accounts.map(|id| (id, fresh(id))).collect(),
             balances: BTreeMap::new(),
             included: Vec::new(),
             pending: Vec::new(),
@@ -99,14 +89,23 @@ impl Ledger {
         }
     }
 
+    /// The successful transaction that took a balance in the ledgers after one up to another.
+    pub(super) fn search(&self, balance: BalanceId, after: u32, until: u32) -> Option<Vec<u8>> {
+        let took = |envelope: &[u8]| taking::touches(balance, envelope, &net()).unwrap();
+        let known = |at: &LedgerPoint| at.sequence > after && at.sequence <= until && at.sequence >= self.oldest;
+        let found = self.included.iter().find(|(_, at, success, envelope)| *success && known(at) && took(envelope));
+        found.map(|(.., envelope)| envelope.clone())
+    }
+
     pub(super) fn close(&mut self, at: Timestamp) {
         self.point = LedgerPoint::new(self.point.sequence + 1, at);
         for envelope in core::mem::take(&mut self.pending) {
-            let transaction = SignedTransaction::read(&envelope, &net()).unwrap();
-            let (from, until) = transaction.time_bounds().unwrap();
-            let early = from.is_some_and(|from| at < from);
-            let account = self.accounts.get_mut(&transaction.source()).unwrap();
-            if until.is_some_and(|until| at > until) || transaction.sequence() <= account.sequence {
+            let transaction = SignedTransaction::read_included(&envelope, &net()).unwrap();
+            let bounds = transaction.bounds().unwrap();
+            let (early, late) = (at < bounds.from, bounds.until.secs() != 0 && at > bounds.until);
+            let late = late || bounds.before_ledger.is_some_and(|before| self.point.sequence >= before);
+            let Some(account) = self.accounts.get_mut(&transaction.source()) else { continue };
+            if late || transaction.sequence() <= account.sequence {
                 continue;
             }
             if early || transaction.sequence() > account.sequence + 1 {
@@ -114,15 +113,27 @@ impl Ledger {
                 continue;
             }
             account.sequence += 1;
-            account.balance = account.balance.minus(Stroops::new(100).unwrap()).unwrap();
-            let operations = transaction.operations().iter().enumerate();
-            let success = operations.into_iter().all(|(i, op)| self.apply(&transaction, i as u32, &op.body));
+            account.balance = account.balance.minus(Stroops::new(i64::from(transaction.fee())).unwrap()).unwrap();
+            let before = (self.accounts.clone(), self.balances.clone(), self.others.clone());
+            let mut operations = transaction.operations().iter().enumerate();
+            let success = operations.all(|(i, op)| {
+                let own = op.source_account.as_ref().and_then(xdr::read_plain);
+                self.apply(&transaction, own.unwrap_or(transaction.source()), i as u32, &op.body)
+            });
+            if !success {
+                (self.accounts, self.balances, self.others) = before;
+            }
             self.included.push((transaction.hash(), self.point, success, envelope));
         }
     }
 
-    fn apply(&mut self, transaction: &SignedTransaction, index: u32, operation: &OperationBody) -> bool {
-        let source = transaction.source();
+    fn apply(
+        &mut self,
+        transaction: &SignedTransaction,
+        source: AccountId,
+        index: u32,
+        operation: &OperationBody,
+    ) -> bool {
         let account = self.accounts.get_mut(&source).unwrap();
         match operation {
             OperationBody::CreateClaimableBalance(create) => {
@@ -130,7 +141,7 @@ impl Ledger {
                 let Some(rest) = account.balance.minus(amount) else { return false };
                 account.balance = rest;
                 account.sponsoring += create.claimants.len() as u32;
-                let id = balance_id::of_operation(source, transaction.sequence(), index);
+                let id = balance_id::of_operation(transaction.source(), transaction.sequence(), index);
                 let claimants = read_claimants(&create.claimants);
                 let (asset, sponsor) = (Asset::Native, Some(source));
                 self.balances
@@ -192,7 +203,55 @@ impl Ledger {
                 }
                 true
             }
+            OperationBody::CreateAccount(create) => {
+                let (id, balance) = (xdr::read_account(&create.destination), Stroops::new(create.starting_balance));
+                account.balance = account.balance.minus(balance.unwrap()).unwrap();
+                let sequence = i64::from(self.point.sequence) << 32;
+                self.accounts.insert(id, AccountState { balance: balance.unwrap(), sequence, ..fresh(id) }).is_none()
+            }
+            OperationBody::BumpSequence(bump) => {
+                account.sequence = account.sequence.max(bump.bump_to.0);
+                true
+            }
+            OperationBody::SetOptions(set) => {
+                let byte = |weight: Option<u32>, known: u8| weight.map_or(known, |w| w as u8);
+                let t = account.thresholds;
+                account.thresholds = Thresholds {
+                    master: byte(set.master_weight, t.master),
+                    low: byte(set.low_threshold, t.low),
+                    medium: byte(set.med_threshold, t.medium),
+                    high: byte(set.high_threshold, t.high),
+                };
+                if let Some(signer) = &set.signer {
+                    account.signers.push(AccountSigner { key: signer.key.clone(), weight: signer.weight });
+                    account.sub_entries += 1;
+                }
+                true
+            }
+            OperationBody::AccountMerge(to) => {
+                let merged = self.accounts.remove(&source).unwrap();
+                let to = self.accounts.get_mut(&xdr::read_plain(to).unwrap()).unwrap();
+                to.balance = to.balance.plus(merged.balance).unwrap();
+                merged.thresholds.master >= merged.thresholds.high
+            }
             other => panic!("{} isn't scripted", other.name()),
         }
+    }
+}
+
+fn fresh(id: AccountId) -> AccountState {
+    AccountState {
+        id,
+        balance: Stroops::whole(100),
+        sequence: 1 << 32,
+        sub_entries: 0,
+        sponsoring: 0,
+        sponsored: 0,
+        thresholds: Thresholds { master: 1, low: 0, medium: 0, high: 0 },
+        signers: Vec::new(),
+        flags: 0,
+        selling: Stroops::ZERO,
+        buying: Stroops::ZERO,
+        sequence_at: None,
     }
 }

@@ -207,6 +207,17 @@ impl Pair {
         }
     }
 
+    /// Hands a node an event and commits what it decides, without doing any of it.
+    pub(super) fn step(&mut self, who: usize, event: Event) -> Step<Effect> {
+        let node = &mut self.nodes[who];
+        let step = node.market.handle(event, self.now, &mut node.rng);
+        let (batch, effects) = step.into_parts();
+        node.rows.commit(batch).unwrap();
+        let mut rest = Step::none();
+        effects.into_iter().for_each(|effect| rest.then(effect));
+        rest
+    }
+
     fn follow(&mut self, who: usize, step: Step<Effect>) {
         let effects = step.commit_to(&mut self.nodes[who].rows).unwrap();
         self.effects.extend(effects.into_iter().map(|effect| (who, effect)));
@@ -230,6 +241,10 @@ impl Pair {
             Effect::AskStatus { hash } => {
                 let (status, envelope) = self.ledger.status(hash);
                 self.event(who, Event::Status { hash, status, envelope });
+            }
+            Effect::Search { balance, after, until } => {
+                let found = Ok(self.ledger.search(balance, after, until));
+                self.event(who, Event::Searched { balance, found });
             }
             Effect::Publish { kind, bytes } => {
                 for other in (0..self.nodes.len()).filter(|o| *o != who) {

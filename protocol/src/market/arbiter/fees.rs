@@ -1,0 +1,181 @@
+//! An arbiter's signature under a settlement of what it awarded, and the fee that the settlement leaves for it.
+
+use core::time::Duration;
+
+use rand_core::CryptoRng;
+
+use super::{Case, index};
+use crate::account::{AccountId, ServingKey};
+use crate::binding::agreement;
+use crate::binding::dispute::Settles;
+use crate::binding::frames::{Cosign, Cosigned};
+use crate::binding::phase::Side;
+use crate::escrow::arbitrated::ArbitratedTerms;
+use crate::escrow::settlement::Submitter;
+use crate::escrow::terms::EscrowTerms;
+use crate::intent::Purpose;
+use crate::market::Market;
+use crate::market::event::{Ask, Effect};
+use crate::message::{BalanceId, BindingId};
+use crate::refusal::{Reason, Refusal};
+use crate::stellar::LedgerPoint;
+use crate::stellar::entry::Entry;
+use crate::stellar::ledger_key::Key;
+use crate::step::Step;
+use crate::time::{Now, Timestamp};
+
+/// Versions of a settlement that are signed for one side: a new one is needed where a sequence number went elsewhere.
+const MAX_VERSIONS: usize = 32;
+/// Looks for the fee after which the pause between them begins to double.
+const QUICK_LOOKS: u32 = 8;
+/// Doublings at the most.
+const MAX_PAUSE_DOUBLINGS: u32 = 6;
+
+/// When a case's fee is looked for again; a restart begins anew.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Looks {
+    count: u32,
+    next_at: Now,
+}
+
+impl Case {
+    /// T.
+    fn deadline(&self) -> Timestamp {
+        self.terms().terms.refund_at().unwrap_or_default()
+    }
+
+    fn is_collectable_by(&self, account: Option<AccountId>, key: Option<ServingKey>) -> bool {
+        let seat = self.terms().arbiters.iter().find(|arbiter| Some(arbiter.key) == key);
+        !self.file.fees.is_empty() && seat.is_some_and(|seat| Some(seat.account) == account)
+    }
+}
+
+impl Market {
+    /// A party wants an arbiter's signature under the settlement of its award.
+    pub(in crate::market) fn arbiter_cosigns(
+        &mut self,
+        cosign: Cosign,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) -> Result<Vec<u8>, Refusal> {
+        let unknown = || Refusal::new(Reason::UnknownSeries, "no case about this binding is here");
+        let binding = cosign.binding;
+        let mut case = self.cases.remove(&binding).ok_or_else(unknown)?;
+        let signed = self.sign_award(&mut case, &cosign, now);
+        self.keep_case(case, step);
+        let key = self.setup.keys.serving.as_ref().ok_or_else(unknown)?;
+        let answer = match signed {
+            Ok(cosigned) => self.frame(cosigned, key),
+            Err(Unsigned::NotNow(why)) => self.case_not_now(binding, why),
+            Err(Unsigned::Refused(why)) => self.case_rejected(binding, &why),
+            Err(Unsigned::Stranger) => return Err(Refusal::new(Reason::BadSignature, "not a party of the case")),
+        };
+        answer.ok_or_else(unknown)
+    }
+
+    fn sign_award(&self, case: &mut Case, cosign: &Cosign, now: Now) -> Result<Cosigned, Unsigned> {
+        let side = case.side_of(cosign.key).ok_or(Unsigned::Stranger)?;
+        let awarded = case.file.award.as_ref().is_some_and(|given| given.split == cosign.split);
+        if !awarded || !cosign.awarded {
+            return Err(Unsigned::NotNow("the arbiter didn't award that"));
+        }
+        if now.timestamp() >= case.deadline() {
+            return Err(Unsigned::NotNow("T has passed: the escrow is the timeout beneficiary's"));
+        }
+        let key = self.setup.keys.serving.as_ref().ok_or(Unsigned::Stranger)?;
+        let Some(EscrowTerms::Arbitrated(terms)) = agreement::escrow_terms(&case.agreement) else {
+            return Err(Unsigned::Refused("the binding's escrow has no arbiters".into()));
+        };
+        let place = (case.file.controller, case.file.balance);
+        let cosigned = self.cosigned(&terms, place, side, cosign, key).map_err(Unsigned::Refused)?;
+        let fee = self.fee_by(&terms, place, side, cosign).filter(|fee| !case.file.fees.contains(fee));
+        if let Some(fee) = fee {
+            let versions = &mut case.file.versions[index(side)];
+            if usize::from(*versions) >= MAX_VERSIONS {
+                return Err(Unsigned::NotNow("too many versions of the settlement are signed already"));
+            }
+            *versions += 1;
+            case.file.fees.push(fee);
+            case.looks = Looks::default();
+        }
+        Ok(cosigned)
+    }
+
+    /// The balance by which this arbiter is paid in a version.
+    fn fee_by(
+        &self,
+        terms: &ArbitratedTerms,
+        place: (AccountId, BalanceId),
+        side: Side,
+        cosign: &Cosign,
+    ) -> Option<BalanceId> {
+        let settles = Settles { split: cosign.split, awarded: true };
+        let submitter = Submitter { side, account: cosign.account, sequence: cosign.sequence };
+        let settlement = self.settlement(terms, place, &settles, submitter).ok()?;
+        let own = terms.arbiters().iter().find(|a| Some(a.key) == self.setup.keys.serving_key())?;
+        settlement.balances().iter().find(|paid| paid.payee == own.payee).map(|paid| paid.balance)
+    }
+
+    /// Looks for the fees of signed awards, now and then.
+    pub(in crate::market) fn watch_fees(&mut self, now: Now, step: &mut Step<Effect>) {
+        let (account, key) = (self.setup.keys.account_id(), self.setup.keys.serving_key());
+        let heartbeat = self.setup.margins.heartbeat_every;
+        let due = |case: &&mut Case| case.looks.next_at <= now && case.is_collectable_by(account, key);
+        for case in self.cases.values_mut().filter(due) {
+            let doublings = case.looks.count.saturating_sub(QUICK_LOOKS).min(MAX_PAUSE_DOUBLINGS);
+            let pause: Duration = heartbeat * (1 << doublings);
+            case.looks = Looks { count: case.looks.count.saturating_add(1), next_at: now.plus(pause) };
+            let keys = case.file.fees.iter().copied().map(Key::Balance).collect();
+            step.then(Effect::Read { ask: Ask::Leftovers(case.binding()), keys });
+        }
+    }
+
+    /// The fees of a case were looked for: one that is there is claimed; where none can come any more, that is the end.
+    #[expect(clippy::too_many_arguments, reason = "the event's own fields, with time and randomness")]
+    pub(in crate::market) fn fees_read(
+        &mut self,
+        binding: BindingId,
+        at: LedgerPoint,
+        asked: &[Key],
+        entries: &[Entry],
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let Some(case) = self.cases.get(&binding) else { return };
+        let asked = |id: &BalanceId| asked.contains(&Key::Balance(*id));
+        let fees = case.file.fees.iter().copied().filter(asked);
+        let there = fees.clone().find(|fee| entries.iter().any(|e| matches!(e, Entry::Balance(b) if b.id == *fee)));
+        let all_asked = fees.count() == case.file.fees.len();
+        let over = at.close_time >= case.deadline();
+        let purpose = Purpose::Receive { binding };
+        match there {
+            Some(fee) => {
+                self.left.insert(binding, fee);
+                self.want(purpose);
+                self.tend_queue(now, rng, step);
+            }
+            None if over && all_asked && self.is_unsigned(purpose) => self.fee_received(binding, step),
+            None => {}
+        }
+    }
+
+    /// A case's fee is in this account, or none will come.
+    pub(in crate::market) fn fee_received(&mut self, binding: BindingId, step: &mut Step<Effect>) {
+        if let Some(mut case) = self.cases.remove(&binding) {
+            case.file.fees.clear();
+            self.left.remove(&binding);
+            self.keep_case(case, step);
+        }
+    }
+}
+
+/// Why a settlement isn't signed.
+enum Unsigned {
+    /// Not now, or not any more.
+    NotNow(&'static str),
+    /// It can't be.
+    Refused(String),
+    /// Nobody who may ask.
+    Stranger,
+}

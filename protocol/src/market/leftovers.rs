@@ -1,0 +1,215 @@
+//! What a binding leaves on the ledger when its money is where it belongs: the controller's reserve, which comes back to its
+//! funder from T on, and balances by which somebody else's settlement pays this account.
+
+use core::time::Duration;
+
+use rand_core::CryptoRng;
+
+use crate::amount::Stroops;
+use crate::binding::frames::Note;
+use crate::binding::phase::Side;
+use crate::binding::trade::Trade;
+use crate::escrow::controller::Unlock;
+use crate::intent::{IntentOutcome, Purpose};
+use crate::market::Market;
+use crate::market::event::{Ask, Effect};
+use crate::market::moves::Move;
+use crate::message::BindingId;
+use crate::stellar::entry::{AccountState, Entry, TrustlineState};
+use crate::stellar::ledger_key::Key;
+use crate::stellar::transaction::Bounds;
+use crate::stellar::{LedgerPoint, operation};
+use crate::step::Step;
+use crate::time::{Now, Timestamp};
+
+/// Looks after which the pause between them begins to double.
+const QUICK_LOOKS: u32 = 8;
+/// Doublings at the most.
+const MAX_PAUSE_DOUBLINGS: u32 = 8;
+
+/// Whoever holds its threshold together can spoil what gives a controller back, and gains nothing by it.
+pub(super) const SPOILT: &str =
+    "the signers of the escrow's controller spoiled what gives its reserve back: the reserve is lost, and nothing else";
+
+/// A controller as the ledger showed it last.
+#[derive(Debug)]
+pub struct ControllerSeen {
+    state: AccountState,
+    lines: Vec<TrustlineState>,
+}
+
+impl Market {
+    /// Looks at what a binding has left, now and then until nothing is.
+    pub(super) fn drive_leftovers(&mut self, trade: &mut Trade, now: Now, step: &mut Step<Effect>) {
+        let (Some(binding), Some(terms)) = (trade.binding(), trade.escrow_terms()) else { return };
+        if now < trade.volatile.controller_at {
+            return;
+        }
+        let mut keys: Vec<Key> = trade.state.owed.map(Key::Balance).into_iter().collect();
+        if let Some(controller) = trade.state.controller.filter(|c| self.has_back(trade) && !c.gone) {
+            keys.push(Key::Account(controller.account));
+            let line = || Key::Trustline(controller.account, terms.asset().clone());
+            keys.extend((!terms.asset().is_native()).then(line));
+        }
+        if keys.is_empty() {
+            return;
+        }
+        trade.volatile.controller_at = now.plus(self.pause_after(trade.volatile.controller_looks));
+        trade.volatile.controller_looks = trade.volatile.controller_looks.saturating_add(1);
+        step.then(Effect::Read { ask: Ask::Leftovers(binding), keys });
+    }
+
+    /// Whether this side's account funded the controller, and has it back by now.
+    fn has_back(&self, trade: &Trade) -> bool {
+        let funded = trade.terms().map(|agreed| agreed.consumer);
+        trade.state.side == Side::Consumer && self.setup.keys.account_id() == funded && self.past_refund(trade)
+    }
+
+    fn pause_after(&self, looks: u32) -> Duration {
+        let doublings = looks.saturating_sub(QUICK_LOOKS).min(MAX_PAUSE_DOUBLINGS);
+        self.setup.margins.heartbeat_every * (1 << doublings)
+    }
+
+    /// What a binding left was read.
+    pub(super) fn leftovers_read(
+        &mut self,
+        (binding, at): (BindingId, LedgerPoint),
+        asked: &[Key],
+        entries: &[Entry],
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let Some(request) = self.by_binding.get(&binding).copied() else {
+            return self.fees_read(binding, at, asked, entries, now, rng, step);
+        };
+        self.with_trade(request, step, |market, trade, step| {
+            if let Some(owed) = trade.state.owed.filter(|owed| asked.contains(&Key::Balance(*owed))) {
+                let there = entries.iter().any(|e| matches!(e, Entry::Balance(b) if b.id == owed));
+                if there {
+                    market.left.insert(binding, owed);
+                    market.want(Purpose::Receive { binding });
+                } else if market.is_unsigned(Purpose::Receive { binding }) {
+                    trade.state.owed = None;
+                    market.left.remove(&binding);
+                }
+            }
+            let controller = trade.state.controller.filter(|c| asked.contains(&Key::Account(c.account)));
+            if let Some(controller) = controller {
+                let state = entries.iter().find_map(|e| match e {
+                    Entry::Account(state) if state.id == controller.account => Some(state.clone()),
+                    _ => None,
+                });
+                let line = entries.iter().find_map(|e| match e {
+                    Entry::Trustline(line) if line.account == controller.account => Some(line.clone()),
+                    _ => None,
+                });
+                market.controller_read(trade, at, state, line, step);
+            }
+        });
+        self.tend_queue(now, rng, step);
+    }
+
+    /// The controller was looked at, from T on: first it is unlocked, then merged, then gone.
+    fn controller_read(
+        &mut self,
+        trade: &mut Trade,
+        at: LedgerPoint,
+        state: Option<AccountState>,
+        line: Option<TrustlineState>,
+        step: &mut Step<Effect>,
+    ) {
+        let (Some(terms), Some(controller)) = (trade.escrow_terms(), &mut trade.state.controller) else { return };
+        let Some(state) = state else {
+            controller.gone = at.close_time >= terms.deadline();
+            self.controllers.remove(&controller.sequence);
+            return;
+        };
+        let (sequence, tries) = (controller.sequence, trade.volatile.controller_looks);
+        let lines = line.into_iter().collect();
+        if !self.take_back_controller(sequence, (state, lines), at, terms.deadline(), tries, step) {
+            controller.gone = true;
+            trade.state.note = Some(Note::new(SPOILT));
+        }
+    }
+
+    /// Takes a controller back from its deadline on: unlocks it, then merges it; `false` where that can't be any more.
+    pub(super) fn take_back_controller(
+        &mut self,
+        sequence: i64,
+        (state, lines): (AccountState, Vec<TrustlineState>),
+        at: LedgerPoint,
+        deadline: Timestamp,
+        tries: u32,
+        step: &mut Step<Effect>,
+    ) -> bool {
+        let threshold = state.thresholds.high;
+        if state.thresholds.master > 0 && state.thresholds.master >= threshold {
+            // The ledger merges no account whose sequence number is ahead of its own.
+            let may_merge = i64::from(at.sequence) << 32 > state.sequence;
+            self.controllers.insert(sequence, ControllerSeen { state, lines });
+            if may_merge {
+                self.want(Purpose::MergeController { sequence });
+            }
+            return true;
+        }
+        let unlock = Unlock { controller: state.id, start: state.sequence, deadline, threshold };
+        let starts = state.sequence & 0xffff_ffff == 0;
+        if starts && at.close_time >= deadline {
+            self.submit_unlock(&unlock, tries, step);
+        }
+        starts
+    }
+
+    /// Submits the transaction that gives a controller back, paid by this account. It is the same transaction each time and
+    /// takes effect once, so nothing has to be stored before.
+    fn submit_unlock(&self, unlock: &Unlock, tries: u32, step: &mut Step<Effect>) {
+        let Some(account) = &self.setup.keys.account else { return };
+        // The network refuses an envelope that it dropped for a while, and takes another one.
+        let fee = self.fee(2).get().saturating_add(i64::from(tries));
+        let envelope = unlock.envelope(&self.setup.network);
+        if let Ok(bumped) = envelope.and_then(|inner| inner.bump_fee(fee, account, &self.setup.network)) {
+            step.then(Effect::Submit { hash: bumped.hash(), envelope: bumped.into_bytes() });
+        }
+    }
+
+    /// What ends a controller that its funder has back: what it holds of an asset, its trustline, the account itself.
+    pub(super) fn merge_of(&self, sequence: i64, bounds: Bounds) -> Option<Move> {
+        let ControllerSeen { state, lines } = self.controllers.get(&sequence)?;
+        let own = self.setup.keys.account_id()?;
+        let mut operations = Vec::new();
+        for line in lines {
+            if !line.balance.is_zero() {
+                operations.push(operation::pay(own, &line.asset, line.balance));
+            }
+            operations.push(operation::change_trust(&line.asset, Stroops::ZERO).ok()?);
+        }
+        operations.push(operation::merge(own));
+        let operations = operations.into_iter().map(|op| operation::by(state.id, op)).collect();
+        Some(Move { controller: Some(sequence), ..Move::of(operations, bounds) })
+    }
+
+    /// A controller's merging has ended; the next look, which is due now, tells whether it is gone.
+    pub(super) fn controller_merged(&mut self, sequence: i64, now: Now) {
+        self.controllers.remove(&sequence);
+        self.look_at_found_controller(sequence, now);
+        let its = |t: &&mut Trade| t.state.controller.is_some_and(|controller| controller.sequence == sequence);
+        for trade in self.trades.values_mut().filter(its) {
+            trade.volatile.controller_at = now;
+        }
+    }
+
+    /// A transaction that claims what somebody else's settlement left has ended.
+    pub(super) fn received(&mut self, binding: BindingId, outcome: &IntentOutcome, now: Now, step: &mut Step<Effect>) {
+        // Where it failed, the next look tells whether there is still something.
+        if !matches!(outcome, IntentOutcome::Included { success: true, .. }) {
+            return;
+        }
+        self.left.remove(&binding);
+        let Some(request) = self.by_binding.get(&binding).copied() else { return self.fee_received(binding, step) };
+        self.with_trade(request, step, |_, trade, _| {
+            trade.state.owed = None;
+            trade.volatile.controller_at = now;
+        });
+    }
+}

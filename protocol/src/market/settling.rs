@@ -1,0 +1,322 @@
+//! Settling an `arbitrated` escrow before T: the side that gains has the others sign, and submits.
+//!
+//! A settlement is worth nothing without its submitter's signature, so asking for the others' needs nothing stored: whoever
+//! dies asks again, with the sequence number that is the next one then. What is signed for the other side is a word that is
+//! stored before it is given.
+
+use ed25519_dalek::SigningKey;
+
+use crate::account::{AccountId, PeerId, ServingKey};
+use crate::amount::Stroops;
+use crate::asset::Asset;
+use crate::binding::dispute::{self, Settles, Split};
+use crate::binding::frames::{Cosign, Cosigned, Note, Rejected};
+use crate::binding::phase::Side;
+use crate::binding::trade::Trade;
+use crate::escrow::arbitrated::ArbitratedTerms;
+use crate::escrow::outcome::EscrowState;
+use crate::escrow::settlement::{Division, Settlement, SettlementError, Submitter};
+use crate::intent::Purpose;
+use crate::limits::FRAME_TIMEOUT;
+use crate::market::Market;
+use crate::market::event::{Call, Effect};
+use crate::message::{BalanceId, BindingId};
+use crate::refusal::{Reason, Refusal};
+use crate::stellar::entry::AccountState;
+use crate::stellar::reserve::LedgerParams;
+use crate::step::Step;
+use crate::time::Now;
+
+/// Between two rounds of asking the pause doubles up to the heartbeat's interval times two to this.
+const MAX_PAUSE_DOUBLINGS: u32 = 4;
+/// For so many heartbeats a sequence number is kept while others are asked to sign.
+const KEPT_HEARTBEATS: u32 = 2;
+
+/// A settlement whose signatures are being asked for.
+#[derive(Debug)]
+pub struct Settling {
+    settles: Settles,
+    settlement: Settlement,
+    signed: Vec<(ServingKey, [u8; 64])>,
+    asked: Vec<ServingKey>,
+    until: Now,
+}
+
+/// How an escrow is divided, the arbiters' fees taken off where they decided.
+pub(super) fn division(terms: &ArbitratedTerms, settles: &Settles) -> Option<Division> {
+    if !settles.awarded {
+        let Split { to_provider: recipient, to_consumer: consumer } = settles.split;
+        return Some(Division { recipient, consumer, arbiters: Vec::new() });
+    }
+    let fees = terms.arbiters().iter().try_fold(Stroops::ZERO, |sum, arbiter| sum.plus(arbiter.fee))?;
+    let Split { to_provider: recipient, to_consumer: consumer } = settles.split.after(fees)?;
+    Some(Division { recipient, consumer, arbiters: terms.arbiters().iter().map(|a| a.key).collect() })
+}
+
+impl Market {
+    /// One version of a binding's settlement.
+    pub(super) fn settlement(
+        &self,
+        terms: &ArbitratedTerms,
+        (controller, balance): (AccountId, BalanceId),
+        settles: &Settles,
+        submitter: Submitter,
+    ) -> Result<Settlement, SettlementError> {
+        let params = self.params.unwrap_or(LedgerParams::USUAL);
+        let nothing = SettlementError::NothingToGain(submitter.side);
+        let division = division(terms, settles).ok_or(nothing)?;
+        let margin = self.setup.margins.claim_margin;
+        Settlement::new(terms, (controller, balance), &division, submitter, margin, &params)
+    }
+
+    /// Has the settlement signed that is due, where this side gains by it.
+    pub(super) fn drive_settlement(&mut self, trade: &mut Trade, now: Now, step: &mut Step<Effect>) {
+        let Some(binding) = trade.binding() else { return };
+        let Some(settles) = self.settlement_due(trade, now) else { return self.stop_settling(binding) };
+        if let Some(settling) = self.settling.get(&binding) {
+            if settling.settles == settles && now < settling.until {
+                return;
+            }
+            self.pause_settling(trade, binding, now);
+        }
+        if now >= trade.volatile.settle_at && self.is_our_turn(trade, &settles, now) {
+            self.ask_to_cosign(trade, binding, settles, now, step);
+        }
+    }
+
+    /// What is to be settled, where it is this side's to do and there is time for it.
+    fn settlement_due(&self, trade: &Trade, now: Now) -> Option<Settles> {
+        let terms = trade.escrow_terms()?;
+        let in_time = now.timestamp() < terms.deadline().minus(self.setup.margins.claim_margin);
+        let stands = *trade.escrow() == EscrowState::Locked && !trade.is_gone() && !trade.state.timed_out;
+        let settles = trade.state.dispute.as_ref()?.settles()?;
+        let gains = !division(terms.arbitrated()?, &settles)?.of(trade.state.side).is_zero();
+        let open = self.is_unsigned(Purpose::Settle { binding: trade.binding()? });
+        (in_time && stands && gains && open && now >= trade.volatile.claim_at).then_some(settles)
+    }
+
+    /// Where both sides gain, the one that gains more goes first; the other one follows where that didn't help.
+    fn is_our_turn(&self, trade: &mut Trade, settles: &Settles, now: Now) -> bool {
+        let own = trade.state.side;
+        let (ours, theirs) = (settles.split.share(own), settles.split.share(dispute::other(own)));
+        let since = *trade.volatile.settles_since.get_or_insert(now);
+        ours > theirs || (ours == theirs && own == Side::Provider) || now >= since.plus(self.setup.margins.grace)
+    }
+
+    fn ask_to_cosign(
+        &mut self,
+        trade: &mut Trade,
+        binding: BindingId,
+        settles: Settles,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) {
+        let (Some(terms), Some(key)) = (trade.escrow_terms(), self.own_key(trade)) else { return };
+        let (Some(terms), Some(controller), Some(balance)) =
+            (terms.arbitrated(), trade.state.controller, trade.state.balance)
+        else {
+            return;
+        };
+        let side = trade.state.side;
+        let Some((account, sequence)) = self.keep_for_settling(terms, binding, &settles, side) else { return };
+        let submitter = Submitter { side, account, sequence };
+        let settlement = self.settlement(terms, (controller.account, balance), &settles, submitter);
+        let own = settlement.and_then(|settlement| Ok((settlement.sign(&key, &self.setup.network)?, settlement)));
+        let (signature, settlement) = match own {
+            Ok(own) => own,
+            Err(why) => {
+                trade.state.note = Some(Note::new(why.to_string()));
+                return self.pause_settling(trade, binding, now);
+            }
+        };
+        let signed = vec![(ServingKey::of(&key), signature)];
+        let until = now.plus(FRAME_TIMEOUT.min(self.setup.margins.heartbeat_every * KEPT_HEARTBEATS));
+        let whom = Self::cosigners(trade, &settles);
+        let asked = whom.iter().map(|(key, _)| *key).collect();
+        self.settling.insert(binding, Settling { settles, settlement, signed, asked, until });
+        let Settles { split, awarded } = settles;
+        for (to, peer) in whom {
+            let cosign = Cosign { key: ServingKey::of(&key), binding, split, awarded, account, sequence };
+            if let Some(bytes) = self.frame(cosign, &key) {
+                step.then(Effect::Send { peer, call: Call::Cosign { binding, to }, bytes });
+            }
+        }
+    }
+
+    /// Who signs beside this side: the other one where both agree, else the arbiters that decided so.
+    fn cosigners(trade: &Trade, settles: &Settles) -> Vec<(ServingKey, PeerId)> {
+        let (Some(agreed), Some(record)) = (trade.terms(), &trade.state.dispute) else { return Vec::new() };
+        if !settles.awarded {
+            return Self::other_key(trade).map(|key| (key, trade.state.peer.clone())).into_iter().collect();
+        }
+        let decided = |key| record.decisions().iter().any(|d| d.arbiter == key && d.split == settles.split);
+        agreed.arbiters.iter().filter(|a| decided(a.key)).map(|a| (a.key, a.peer.clone())).collect()
+    }
+
+    /// An account with the means for a settlement, and its next sequence number.
+    fn keep_for_settling(
+        &mut self,
+        terms: &ArbitratedTerms,
+        binding: BindingId,
+        settles: &Settles,
+        side: Side,
+    ) -> Option<(AccountId, i64)> {
+        let params = self.params.unwrap_or(LedgerParams::USUAL);
+        let division = division(terms, settles)?;
+        let other = u32::from(!division.of(dispute::other(side)).is_zero());
+        let balances = other + division.arbiters.len() as u32;
+        let needed = params.fee(4 + balances).plus(params.reserves(balances))?;
+        let own = self.setup.keys.account_id();
+        let payee = if side == Side::Provider { terms.recipient() } else { terms.consumer() };
+        let gained = if terms.asset().is_native() { division.of(side) } else { Stroops::ZERO };
+        let committed = self.committed(&Asset::Native);
+        let means = |state: &AccountState| {
+            let (promised, gained) = match Some(state.id) == own {
+                true => (committed, if state.id == payee { gained } else { Stroops::ZERO }),
+                false => (Stroops::ZERO, Stroops::ZERO),
+            };
+            let free = params.available(state).minus(promised).unwrap_or_default();
+            free.plus(gained).is_none_or(|free| free >= needed) && free >= params.fee(4 + balances)
+        };
+        self.queue.as_mut()?.keep(Purpose::Settle { binding }, means)
+    }
+
+    fn stop_settling(&mut self, binding: BindingId) {
+        if self.settling.remove(&binding).is_some()
+            && let Some(queue) = &mut self.queue
+        {
+            queue.let_go(Purpose::Settle { binding });
+        }
+    }
+
+    fn pause_settling(&mut self, trade: &mut Trade, binding: BindingId, now: Now) {
+        if let Some(queue) = &mut self.queue {
+            queue.let_go(Purpose::Settle { binding });
+        }
+        self.settling.remove(&binding);
+        let doublings = trade.volatile.settle_tries.min(MAX_PAUSE_DOUBLINGS);
+        trade.volatile.settle_tries = trade.volatile.settle_tries.saturating_add(1);
+        trade.volatile.settle_at = now.plus(self.setup.margins.heartbeat_every / 2 * (1 << doublings));
+    }
+
+    /// A signer answers, or doesn't.
+    pub(super) fn cosign_answered(
+        &mut self,
+        (binding, to): (BindingId, ServingKey),
+        result: Result<Vec<u8>, String>,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) {
+        let Some(request) = self.by_binding.get(&binding).copied() else { return };
+        let bytes = result.unwrap_or_default();
+        let cosigned = self.open_answer::<Cosigned>(&bytes).filter(|c| (c.key, c.binding) == (to, binding));
+        let rejected = self.open_answer::<Rejected>(&bytes).filter(|r| (r.key, r.binding) == (to, binding));
+        self.with_trade(request, step, |market, trade, step| {
+            let network = market.setup.network;
+            let Some(settling) = market.settling.get_mut(&binding) else { return };
+            let transaction = settling.settlement.transaction();
+            let ours = (transaction.source, transaction.sequence);
+            settling.asked.retain(|key| *key != to);
+            if let Some(cosigned) = cosigned.filter(|c| (c.account, c.sequence) == ours)
+                && settling.settlement.check_signature(to, &cosigned.signature, &network).is_ok()
+                && settling.signed.iter().all(|(key, _)| *key != to)
+            {
+                settling.signed.push((to, cosigned.signature));
+            }
+            if let Some(rejected) = rejected {
+                trade.state.note = Some(Note::new(format!("a signer doesn't sign: {}", rejected.note)));
+            }
+            market.settle_if_signed(trade, binding, now, step);
+        });
+    }
+
+    /// Signs and submits once enough others have signed; pauses where nobody is left who might.
+    fn settle_if_signed(&mut self, trade: &mut Trade, binding: BindingId, now: Now, step: &mut Step<Effect>) {
+        let (Some(settling), Some(queue)) = (self.settling.get(&binding), &mut self.queue) else { return };
+        if !settling.settlement.is_enough(&settling.signed) {
+            if settling.asked.is_empty() {
+                self.pause_settling(trade, binding, now);
+            }
+            return;
+        }
+        let purpose = Purpose::Settle { binding };
+        match queue.settle(purpose, &settling.settlement, &settling.signed, now) {
+            Ok(signed) => {
+                self.settling.remove(&binding);
+                self.absorb_outward(signed, step);
+            }
+            Err(_) => self.pause_settling(trade, binding, now),
+        }
+    }
+
+    /// Another signer of a controller wants this node's signature: as a party's, or as an arbiter's.
+    pub(super) fn cosign_received(
+        &mut self,
+        cosign: Cosign,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) -> Result<Vec<u8>, Refusal> {
+        if !self.by_binding.contains_key(&cosign.binding) {
+            return self.arbiter_cosigns(cosign, now, step);
+        }
+        let request = self.trade_of(cosign.binding, cosign.key)?;
+        let answer = self.with_trade(request, step, |market, trade, _| {
+            let key = market.own_key(trade)?;
+            match market.party_cosigns(trade, &cosign, &key) {
+                Ok(Some(answer)) => market.frame(answer, &key),
+                Ok(None) => market.not_now(trade),
+                Err(why) => {
+                    let (key_id, note) = (ServingKey::of(&key), Note::new(why));
+                    market.frame(Rejected { key: key_id, binding: cosign.binding, note }, &key)
+                }
+            }
+        });
+        let unknown = || Refusal::new(Reason::UnknownSeries, "no key for this binding is here any more");
+        answer.flatten().ok_or_else(unknown)
+    }
+
+    /// A party signs what it gave its word for, or concedes; awards are the arbiters' to sign. `None` where there is nothing
+    /// to sign any more, or not yet.
+    fn party_cosigns(&self, trade: &mut Trade, cosign: &Cosign, key: &SigningKey) -> Result<Option<Cosigned>, String> {
+        let (own, claims) = (trade.state.side, Self::claims(trade));
+        let stands = *trade.escrow() == EscrowState::Locked && !trade.state.timed_out;
+        let (Some(terms), Some(controller), Some(balance)) =
+            (trade.escrow_terms(), trade.state.controller, trade.state.balance)
+        else {
+            return Ok(None);
+        };
+        let (Some(terms), Some(record), true) = (terms.arbitrated(), &mut trade.state.dispute, stands) else {
+            return Ok(None);
+        };
+        if cosign.awarded {
+            return Err("the arbiters sign what they awarded".to_owned());
+        }
+        if !record.concedes(own, cosign.split, claims) {
+            return Err("this side didn't give its word for that division".to_owned());
+        }
+        // Whoever asks for it agrees to it.
+        record.release(dispute::other(own), cosign.split, own, claims);
+        record.release(own, cosign.split, own, claims);
+        let place = (controller.account, balance);
+        self.cosigned(terms, place, dispute::other(own), cosign, key).map(Some)
+    }
+
+    /// The signature for the version that a side wants to submit.
+    pub(super) fn cosigned(
+        &self,
+        terms: &ArbitratedTerms,
+        place: (AccountId, BalanceId),
+        side: Side,
+        cosign: &Cosign,
+        key: &SigningKey,
+    ) -> Result<Cosigned, String> {
+        let Cosign { binding, split, awarded, account, sequence, .. } = *cosign;
+        let settles = Settles { split, awarded };
+        let settlement = self.settlement(terms, place, &settles, Submitter { side, account, sequence });
+        let signature = settlement.and_then(|settlement| Ok(settlement.sign(key, &self.setup.network)?));
+        match signature {
+            Ok(signature) => Ok(Cosigned { key: ServingKey::of(key), binding, account, sequence, signature }),
+            Err(why) => Err(why.to_string()),
+        }
+    }
+}

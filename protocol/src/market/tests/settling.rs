@@ -1,0 +1,273 @@
+//! Settlements: who signs what, what gets lost, what comes in between, and what is left behind.
+
+use super::disputes::{award, bound, run_to};
+use super::engagement::{ARBITER, account};
+use super::pair::{CONSUMER, PROVIDER, Pair, net};
+use crate::account::{AccountId, ServingKey};
+use crate::amount::Stroops;
+use crate::binding::dispute::Split;
+use crate::binding::frames::{Cosign, Cosigned, NotNow, Rejected, from_stream, to_stream};
+use crate::binding::phase::Phase;
+use crate::binding::session::End;
+use crate::escrow::outcome::EscrowState;
+use crate::kind::Kind;
+use crate::market::command::Command;
+use crate::market::event::{Call, Effect, Event, Token};
+use crate::message::{Payload, Signed};
+use crate::stellar::envelope::SignedTransaction;
+use crate::step::Step;
+
+const AMOUNT: Stroops = Stroops::whole(10);
+
+fn split(to_provider: u32) -> Split {
+    Split::of(AMOUNT, Stroops::whole(to_provider)).unwrap()
+}
+
+/// What a node answers to a frame, without carrying anything out.
+fn answer<T: Payload>(pair: &mut Pair, to: usize, from: usize, body: T, key: &ed25519_dalek::SigningKey) -> Vec<u8> {
+    let bytes = to_stream(Signed::sign(body, &net(), key).unwrap().packed());
+    let peer = pair.nodes[from].setup.peer.clone();
+    let step: Step<Effect> = pair.step(to, Event::Direct { token: Token(u64::MAX), peer, bytes });
+    let (_, effects) = step.into_parts();
+    let respond = effects.into_iter().find_map(|effect| match effect {
+        Effect::Respond { bytes, .. } => Some(bytes),
+        _ => None,
+    });
+    respond.expect("an answer")
+}
+
+fn opened<T: Payload>(bytes: &[u8]) -> Option<T> {
+    from_stream(&net(), bytes).ok()?.open::<T>(&net()).ok().map(Signed::into_body)
+}
+
+/// The provider asks for a signature under a division.
+fn cosign(pair: &mut Pair, to: usize, split: Split, awarded: bool) -> Vec<u8> {
+    let key = pair.nodes[PROVIDER].setup.keys.serving.clone().unwrap();
+    let (binding, account) = (pair.only(PROVIDER).binding().unwrap(), account(pair, PROVIDER));
+    let body = Cosign { key: ServingKey::of(&key), binding, split, awarded, account, sequence: 99 };
+    answer(pair, to, PROVIDER, body, &key)
+}
+
+/// The successful transaction that took the escrow.
+fn settlement(pair: &Pair) -> SignedTransaction {
+    let balance = pair.only(PROVIDER).state.balance.unwrap();
+    let envelope = pair.ledger.search(balance, 0, u32::MAX).expect("a settlement");
+    SignedTransaction::read_included(&envelope, &net()).unwrap()
+}
+
+#[test]
+fn a_settlement_carries_exactly_the_signatures_that_it_takes() {
+    let (mut pair, request) = bound(3, false, [End::UnitsUsed, End::UnitsUsed]);
+    pair.run(4);
+    assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Paid);
+    // By the provider's account, its serving key and the consumer's key.
+    assert_eq!(settlement(&pair).signature_count(), 3);
+    let (mut pair, _) = bound(3, false, [End::ConsumerGone, End::ConsumerGone]);
+    run_to(&mut pair, "dispute_by", 2);
+    for arbiter in ARBITER..ARBITER + 3 {
+        award(&mut pair, arbiter, 7);
+    }
+    pair.run(5);
+    assert_eq!(settlement(&pair).signature_count(), 4, "one party and two of three arbiters");
+}
+
+#[test]
+fn a_party_signs_only_what_it_gave_its_word_for() {
+    let (mut pair, _) = bound(1, false, [End::UnitsUsed, End::ConsumerGone]);
+    for (asked, awarded) in [(split(10), false), (split(6), false), (split(10), true)] {
+        let answer = cosign(&mut pair, CONSUMER, asked, awarded);
+        assert!(opened::<Rejected>(&answer).is_some(), "{asked:?} {awarded}");
+    }
+    let request = pair.only(CONSUMER).request_id();
+    pair.lose.push((CONSUMER, Kind::Released));
+    pair.command(CONSUMER, Command::Release { request, to_provider: Some(Stroops::whole(6)) });
+    assert!(opened::<Cosigned>(&cosign(&mut pair, CONSUMER, split(6), false)).is_some());
+    assert!(opened::<Rejected>(&cosign(&mut pair, CONSUMER, split(7), false)).is_some());
+    assert!(opened::<NotNow>(&cosign(&mut pair, ARBITER, split(6), true)).is_none(), "no case is there");
+}
+
+#[test]
+fn a_stranger_gets_no_signature() {
+    let (mut pair, _) = bound(1, false, [End::UnitsUsed, End::UnitsUsed]);
+    let stranger = ed25519_dalek::SigningKey::from_bytes(&[77; 32]);
+    let binding = pair.only(PROVIDER).binding().unwrap();
+    let (key, account) = (ServingKey::of(&stranger), AccountId::of(&stranger));
+    let body = Cosign { key, binding, split: split(10), awarded: false, account, sequence: 9 };
+    assert!(answer(&mut pair, CONSUMER, PROVIDER, body, &stranger).is_empty());
+}
+
+#[test]
+fn an_arbiter_signs_what_it_awarded_and_not_for_ever() {
+    let (mut pair, _) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
+    pair.lose.push((PROVIDER, Kind::Cosign));
+    run_to(&mut pair, "dispute_by", 2);
+    assert!(opened::<NotNow>(&cosign(&mut pair, ARBITER, split(7), true)).is_some(), "nothing is awarded yet");
+    award(&mut pair, ARBITER, 7);
+    assert!(opened::<NotNow>(&cosign(&mut pair, ARBITER, split(8), true)).is_some());
+    assert!(opened::<NotNow>(&cosign(&mut pair, ARBITER, split(7), false)).is_some(), "it never signs for nothing");
+    let key = pair.nodes[PROVIDER].setup.keys.serving.clone().unwrap();
+    let (binding, account) = (pair.only(PROVIDER).binding().unwrap(), account(&pair, PROVIDER));
+    let version =
+        |sequence| Cosign { key: ServingKey::of(&key), binding, split: split(7), awarded: true, account, sequence };
+    for sequence in 1..=32 {
+        let answer = answer(&mut pair, ARBITER, PROVIDER, version(sequence), &key);
+        assert!(opened::<Cosigned>(&answer).is_some(), "{sequence}");
+    }
+    let repeated = answer(&mut pair, ARBITER, PROVIDER, version(5), &key);
+    assert!(opened::<Cosigned>(&repeated).is_some(), "the same again");
+    let more = answer(&mut pair, ARBITER, PROVIDER, version(33), &key);
+    assert!(opened::<NotNow>(&more).is_some());
+}
+
+#[test]
+fn signatures_that_get_lost_or_come_late_are_asked_for_again() {
+    let (mut pair, request) = bound(1, false, [End::UnitsUsed, End::UnitsUsed]);
+    pair.hold.push((PROVIDER, Kind::Cosign));
+    pair.run(3);
+    assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Locked);
+    // Meanwhile the account does something else: the signature that comes is of a sequence number that is gone.
+    let (to, asset) = (account(&pair, CONSUMER), crate::asset::Asset::Native);
+    pair.command(PROVIDER, Command::Pay { to, asset, amount: Stroops::whole(1), memo: None, dry_run: false });
+    pair.run(3);
+    pair.let_go();
+    pair.run(5);
+    for node in [PROVIDER, CONSUMER] {
+        assert_eq!(pair.trade(node, request).escrow(), &EscrowState::Paid);
+    }
+}
+
+#[test]
+fn what_waits_for_a_silent_signer_keeps_nothing_else_waiting() {
+    let (mut pair, request) = bound(1, false, [End::UnitsUsed, End::UnitsUsed]);
+    pair.hold.push((PROVIDER, Kind::Cosign));
+    let (to, asset) = (account(&pair, CONSUMER), crate::asset::Asset::Native);
+    pair.run(1);
+    let pay = Command::Pay { to, asset, amount: Stroops::whole(1), memo: None, dry_run: false };
+    let id = pair.command(PROVIDER, pay);
+    pair.run(8);
+    assert!(matches!(pair.nodes[PROVIDER].answers.get(&id), Some(Ok(_))));
+    assert_eq!(pair.phase(PROVIDER, request), Phase::Closing);
+}
+
+#[test]
+fn a_signature_that_is_none_is_worth_nothing() {
+    let (mut pair, request) = bound(1, false, [End::UnitsUsed, End::UnitsUsed]);
+    pair.lose.push((PROVIDER, Kind::Cosign));
+    pair.run(2);
+    let trade = pair.only(CONSUMER);
+    let key = super::super::consumer::trade_keys(
+        pair.nodes[CONSUMER].setup.keys.account.as_ref().unwrap(),
+        &trade.request.body().nonce,
+    )
+    .0;
+    let (binding, account) = (trade.binding().unwrap(), account(&pair, PROVIDER));
+    let sequence = pair.ledger.accounts[&account].sequence + 1;
+    for signature in [[0; 64], [9; 64]] {
+        let body = Cosigned { key: ServingKey::of(&key), binding, account, sequence, signature };
+        let bytes = to_stream(Signed::sign(body, &net(), &key).unwrap().packed());
+        let call = Call::Cosign { binding, to: ServingKey::of(&key) };
+        pair.event(PROVIDER, Event::Answered { call, result: Ok(bytes) });
+        pair.run(1);
+    }
+    assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Locked);
+}
+
+#[test]
+fn a_node_that_dies_at_any_step_of_a_settlement_goes_on_with_it() {
+    for victim in [PROVIDER, CONSUMER] {
+        for after in 1..5 {
+            let (mut pair, request) = bound(1, false, [End::UnitsUsed, End::UnitsUsed]);
+            pair.run(after);
+            pair.kill(victim);
+            pair.run(1);
+            pair.restart(victim);
+            pair.run(6);
+            for node in [PROVIDER, CONSUMER] {
+                assert_eq!(pair.trade(node, request).escrow(), &EscrowState::Paid, "{victim} after {after} s");
+            }
+            let taken = pair.ledger.included.iter().filter(|(.., success, _)| *success).count();
+            assert!(taken > 0);
+        }
+    }
+}
+
+#[test]
+fn from_t_on_the_controller_is_unlocked_and_merged_whoever_dies_meanwhile() {
+    for after in 0..8 {
+        let (mut pair, request) = bound(1, false, [End::UnitsUsed, End::UnitsUsed]);
+        pair.run(4);
+        let controller = pair.trade(CONSUMER, request).state.controller.unwrap().account;
+        run_to(&mut pair, "T", 0);
+        assert!(pair.ledger.accounts.contains_key(&controller));
+        pair.run(after);
+        pair.kill(CONSUMER);
+        pair.restart(CONSUMER);
+        pair.run(12);
+        assert!(!pair.ledger.accounts.contains_key(&controller), "after {after} s");
+        assert!(!pair.trade(CONSUMER, request).has_leftovers());
+        let looks = pair.nodes[CONSUMER].sent.len();
+        pair.run(30);
+        assert_eq!(pair.nodes[CONSUMER].sent.len(), looks, "nothing goes on about it");
+    }
+}
+
+#[test]
+fn a_share_that_the_other_sides_settlement_left_is_claimed() {
+    let (mut pair, request) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
+    run_to(&mut pair, "dispute_by", 2);
+    award(&mut pair, ARBITER, 7);
+    pair.run(10);
+    let split = |node: usize| pair.trade(node, request).escrow().clone();
+    let stroops = |n| Stroops::new(n).unwrap();
+    let expected = EscrowState::Split { recipient: stroops(63_000_000), consumer: stroops(27_000_000) };
+    assert_eq!([split(PROVIDER), split(CONSUMER)], [expected.clone(), expected]);
+    let bonds = 1 + 1;
+    assert_eq!(pair.ledger.balances.len(), bonds, "the provider's and the arbiter's bond alone are left");
+}
+
+#[test]
+fn the_side_that_gains_less_settles_where_the_other_one_does_not() {
+    let (mut pair, request) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
+    run_to(&mut pair, "dispute_by", 2);
+    award(&mut pair, ARBITER, 7);
+    pair.kill(PROVIDER);
+    pair.run(10);
+    assert!(matches!(pair.trade(CONSUMER, request).escrow(), EscrowState::Split { .. }));
+    assert_eq!(settlement(&pair).source(), account(&pair, CONSUMER));
+    pair.restart(PROVIDER);
+    pair.run(6);
+    assert!(matches!(pair.trade(PROVIDER, request).escrow(), EscrowState::Split { .. }), "found in the ledgers");
+    assert_eq!(pair.trade(PROVIDER, request).state.owed, None, "and its share is claimed");
+}
+
+#[test]
+fn whoever_cannot_find_out_who_has_it_says_so_and_takes_nothing() {
+    let (mut pair, request) = bound(1, false, [End::UnitsUsed, End::UnitsUsed]);
+    pair.lose.push((PROVIDER, Kind::Closing));
+    // The consumer signs, and dies before it sees what became of it.
+    pair.run(2);
+    pair.kill(CONSUMER);
+    pair.run(5);
+    assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Paid);
+    pair.ledger.oldest = u32::MAX;
+    pair.restart(CONSUMER);
+    pair.run(20);
+    assert_eq!(pair.trade(CONSUMER, request).escrow(), &EscrowState::Locked, "another endpoint may know");
+    pair.run(200);
+    assert_eq!(pair.trade(CONSUMER, request).escrow(), &EscrowState::Unknown);
+    let failed = pair.ledger.included.iter().filter(|(_, _, success, _)| !success).count();
+    assert_eq!(failed, 0, "no fee was paid for a claim in vain");
+}
+
+#[test]
+fn an_escrow_without_its_controller_is_not_what_was_agreed() {
+    let (pair, request) = bound(1, false, [End::UnitsUsed, End::UnitsUsed]);
+    let trade = pair.trade(PROVIDER, request);
+    let made = trade.state.controller.unwrap();
+    let terms = trade.escrow_terms().unwrap();
+    assert_eq!(made.account, pair.trade(CONSUMER, request).state.controller.unwrap().account);
+    let balance = &pair.ledger.balances[&trade.state.balance.unwrap()];
+    let entries: Vec<_> = pair.ledger.read(&terms.keys(balance.id, Some(made.account)));
+    assert!(terms.verify(balance, &entries, false, &net()).is_ok());
+    assert!(terms.verify(balance, &entries[..1], false, &net()).is_err());
+}
