@@ -203,6 +203,20 @@ impl Packed {
     pub fn open<T: Payload>(self, network: &NetworkId) -> Result<Signed<T>, Refusal> {
         self.parse::<T>()?.verify(network)
     }
+
+    /// Opens what this node verified before it stored it under its id. The id covers kind, network, payload and signature,
+    /// so what still has it needs no second look at the signature: a start costs decoding, not verifying.
+    ///
+    /// # Errors
+    /// As [`Packed::parse`], and [`Reason::Malformed`] where the id is another one: then the store is damaged.
+    pub fn open_stored<T: Payload>(self, network: &NetworkId, stored_under: &[u8]) -> Result<Signed<T>, Refusal> {
+        if stored_under != self.id.as_bytes() {
+            let detail = format_args!("the {} that was stored is another now: its id is {}", self.kind, self.id);
+            return Err(Refusal::new(Reason::Malformed, detail));
+        }
+        let Unverified { packed, body } = self.parse::<T>()?;
+        Ok(Signed { digest: digest(T::KIND, network, packed.payload()), packed, body })
+    }
 }
 
 impl fmt::Debug for Packed {

@@ -52,19 +52,19 @@ struct Opened {
 }
 
 impl Opened {
-    fn add(&mut self, kind: Kind, bytes: Vec<u8>, network: &NetworkId) -> Result<(), Refusal> {
+    fn add(&mut self, key: &[u8], kind: Kind, bytes: Vec<u8>, network: &NetworkId) -> Result<(), Refusal> {
         let packed = Packed::new(kind, network, bytes)?;
         match kind {
-            Kind::Template => self.templates.push(Arc::new(packed.open(network)?)),
-            Kind::ServiceRecord => self.records.push(Arc::new(packed.open(network)?)),
+            Kind::Template => self.templates.push(Arc::new(packed.open_stored(network, key)?)),
+            Kind::ServiceRecord => self.records.push(Arc::new(packed.open_stored(network, key)?)),
             Kind::Offering => {
-                let signed = Arc::new(packed.open(network)?);
+                let signed = Arc::new(packed.open_stored(network, key)?);
                 self.offerings.entry(series_of(&signed)).or_default().push(signed);
             }
-            Kind::Presence => self.presences.push(packed.open(network)?),
-            Kind::Status => self.statuses.push(packed.open(network)?),
-            Kind::BindingRequest => self.requests.push(Arc::new(packed.open(network)?)),
-            Kind::Cancel => self.cancels.push(packed.open(network)?),
+            Kind::Presence => self.presences.push(packed.open_stored(network, key)?),
+            Kind::Status => self.statuses.push(packed.open_stored(network, key)?),
+            Kind::BindingRequest => self.requests.push(Arc::new(packed.open_stored(network, key)?)),
+            Kind::Cancel => self.cancels.push(packed.open_stored(network, key)?),
             _ => {}
         }
         Ok(())
@@ -72,21 +72,21 @@ impl Opened {
 }
 
 impl Book {
-    /// Rebuilds the book from the store's messages and heads (keys and values of their spaces, in any order). What was
-    /// stored was bonded then, and a bond can't go before its release, so the ledger isn't asked again; nor is it for
+    /// Rebuilds the book from the store's messages (each with its key, its kind and its bytes) and heads (keys and values),
+    /// in any order. What was stored was verified before, and is the same while its id is; it was bonded then, and a bond can't go before its release, so the ledger isn't asked again; nor is it for
     /// the consumers of requests, whose money a provider looks at once more before it agrees.
     pub fn restore(
         network: NetworkId,
         margins: Margins,
-        messages: impl IntoIterator<Item = (Kind, Vec<u8>)>,
+        messages: impl IntoIterator<Item = (Vec<u8>, Kind, Vec<u8>)>,
         stored_heads: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
         now: Now,
     ) -> Restored {
         let mut book = Self::new(network, margins);
         let mut damaged = Vec::new();
         let mut opened = Opened::default();
-        for (kind, bytes) in messages {
-            if let Err(refusal) = opened.add(kind, bytes, &network) {
+        for (key, kind, bytes) in messages {
+            if let Err(refusal) = opened.add(&key, kind, bytes, &network) {
                 damaged.push(refusal);
             }
         }

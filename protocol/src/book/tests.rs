@@ -193,8 +193,8 @@ impl Desk {
     /// The book as it comes back after a restart.
     fn restart(&mut self, secs: u64) -> Vec<Refusal> {
         let of = |space| self.store.0.iter().filter(move |((s, _), _)| *s == space);
-        let messages: Vec<(Kind, Vec<u8>)> =
-            of(Space::Message).map(|(_, v)| (Kind::from_number(v[0]).unwrap(), v[1..].to_vec())).collect();
+        let message = |k: &[u8], v: &[u8]| (k.to_vec(), Kind::from_number(v[0]).unwrap(), v[1..].to_vec());
+        let messages: Vec<_> = of(Space::Message).map(|((_, k), v)| message(k, v)).collect();
         let heads: Vec<(Vec<u8>, Vec<u8>)> = of(Space::Head).map(|((_, k), v)| (k.clone(), v.clone())).collect();
         let restored = Book::restore(net(), Margins::DEVNET, messages, heads, at(secs));
         self.book = restored.book;

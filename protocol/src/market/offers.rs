@@ -170,7 +170,7 @@ pub(super) struct Loader {
     offers: BTreeMap<SeriesId, Offer>,
     trades: Vec<Trade>,
     intents: Vec<Intent>,
-    messages: Vec<(Kind, Vec<u8>)>,
+    messages: Vec<(Vec<u8>, Kind, Vec<u8>)>,
     heads: Vec<(Vec<u8>, Vec<u8>)>,
     stamps: super::stamps::Stamps,
     recovery: super::recovery::Recovery,
@@ -201,7 +201,7 @@ impl Loader {
                 let (&number, bytes) = value.split_first().ok_or_else(|| bad("message", "it is empty".into()))?;
                 let kind = Kind::from_number(number);
                 let kind = kind.ok_or_else(|| bad("message", format!("{number} is no kind of message")))?;
-                self.messages.push((kind, bytes.to_vec()));
+                self.messages.push((key, kind, bytes.to_vec()));
             }
             Space::Head => self.heads.push((key, value)),
             Space::Meta if key == ALIVE_KEY => {
