@@ -4,6 +4,7 @@
 //! when the value is dropped, whatever the test came to; their logs stay where it failed, and the test's output names
 //! them.
 
+pub mod crowd;
 pub mod endpoint;
 pub mod gate;
 pub mod market;
@@ -36,8 +37,16 @@ impl Nodes {
     /// # Panics
     /// Where it doesn't start.
     pub async fn start(program: &str) -> Self {
+        Self::start_with(program, &[]).await
+    }
+
+    /// As [`Nodes::start`], with further arguments for the ledger.
+    ///
+    /// # Panics
+    /// Where it doesn't start.
+    pub async fn start_with(program: &str, ledger: &[&str]) -> Self {
         let dir = Logs(tempfile::Builder::new().prefix("tradepost-test-").tempdir().expect("a directory").keep());
-        let cluster = Cluster::start(program.into(), dir.0.clone()).await;
+        let cluster = Cluster::start_with(program.into(), dir.0.clone(), ledger).await;
         Self { cluster: cluster.unwrap_or_else(|e| panic!("{e}\n{}", e.tail.join("\n"))), _dir: dir }
     }
 

@@ -138,13 +138,21 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError`].
     pub async fn start(program: PathBuf, dir: PathBuf) -> Result<Self, ClusterError> {
+        Self::start_with(program, dir, &[]).await
+    }
+
+    /// As [`Cluster::start`], with further arguments for the ledger.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn start_with(program: PathBuf, dir: PathBuf, arguments: &[&str]) -> Result<Self, ClusterError> {
         let failed = |e: io::Error| ClusterError::new(DEVNET, format!("can't use {}: {e}", dir.display()));
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(failed)?;
         if dir.join(DEVNET_SAYS).exists() {
             let what = format!("{} holds an earlier run: choose an empty directory", dir.display());
             return Err(ClusterError::new(DEVNET, what));
         }
-        let devnet = Devnet::start(&program, &dir, &["--port", "0"]).await?;
+        let devnet = Devnet::start(&program, &dir, &[&["--port", "0"], arguments].concat()).await?;
         Ok(Self { program, dir, devnet, nodes: Vec::new() })
     }
 

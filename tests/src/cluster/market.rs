@@ -1,5 +1,6 @@
 //! One seller and one buyer who met through a bootstrap node, and what they trade.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -59,6 +60,31 @@ impl Terms {
         Self { price: Stroops::whole(7), windows: Windows { deliver_secs: 1, collect_secs: 4 }, ..Self::BY_CALL };
 }
 
+/// What serves a binding.
+#[derive(Debug, Clone, Copy)]
+struct Served<'a> {
+    /// The command that starts it.
+    start: &'a [&'a str],
+    /// Further lines of its table.
+    table: &'a str,
+}
+
+impl<'a> Served<'a> {
+    const fn by(start: &'a [&'a str]) -> Self {
+        Self { start, table: "" }
+    }
+}
+
+/// The command of the demo's service.
+fn demo_service(program: &Path) -> [String; 4] {
+    let program = program.to_str().expect("the program's path is text");
+    [program, "demo-service", "--port", "{port}"].map(str::to_owned)
+}
+
+fn texts(parts: &[String]) -> Vec<&str> {
+    parts.iter().map(String::as_str).collect()
+}
+
 /// A seller's and a buyer's node, with an offering that the buyer has found.
 #[derive(Debug)]
 pub struct Market {
@@ -94,7 +120,16 @@ impl Market {
     /// # Panics
     /// Where any of that fails.
     pub async fn open_in(nodes: Nodes, terms: Terms, sellers: &str) -> Self {
-        told(Self::open_with(nodes, terms, &[], sellers).await)
+        let start = demo_service(nodes.program());
+        told(Self::open_with(nodes, terms, Served::by(&texts(&start)), sellers).await)
+    }
+
+    /// As [`Market::open`] with another service: this command, and further lines of its table.
+    ///
+    /// # Panics
+    /// Where any of that fails.
+    pub async fn open_serving(program: &str, terms: Terms, start: &[&str], table: &str) -> Self {
+        told(Self::open_with(Nodes::start(program).await, terms, Served { start, table }, "").await)
     }
 
     /// As [`Market::open`] beside this ledger, with a service whose starts can be held up ([`Market::hold_services`]), and
@@ -105,16 +140,22 @@ impl Market {
     pub async fn open_to_hold(nodes: Nodes, terms: Terms) -> Self {
         let held = nodes.dir().join(HELD);
         let held = held.to_str().expect("a temporary directory's path is text").to_owned();
-        told(Self::open_with(nodes, terms, &["sh", "-c", START_WHEN_LET, &held], "").await)
+        let service = demo_service(nodes.program());
+        let start = [&["sh", "-c", START_WHEN_LET, &held], texts(&service).as_slice()].concat();
+        told(Self::open_with(nodes, terms, Served::by(&start), "").await)
     }
 
-    async fn open_with(mut nodes: Nodes, terms: Terms, before: &[&str], sellers: &str) -> Result<Self, ClusterError> {
+    async fn open_with(
+        mut nodes: Nodes,
+        terms: Terms,
+        served: Served<'_>,
+        sellers: &str,
+    ) -> Result<Self, ClusterError> {
         let gate = Gate::to(nodes.rpc_url()["http://".len()..].parse().expect("an address and a port")).await;
         nodes.add(BOOTSTRAP, &Setup::default()).await?;
         let bootstrap = nodes.run(BOOTSTRAP).await?.running()?.p2p.clone();
-        let program = nodes.program().to_str().expect("the program's path is text").to_owned();
-        let start = [before, &[&program, "demo-service", "--port", "{port}"]].concat();
-        let config = format!("{sellers}[service.adder]\nstart = {}\nhealth = \"/healthz\"\n", json!(start));
+        let Served { start, table } = served;
+        let config = format!("{sellers}[service.adder]\nstart = {}\nhealth = \"/healthz\"\n{table}", json!(start));
         let setup = Setup { bootstrap, keys: true, ..Setup::default() };
         let seller = Setup { rpc_url: Some(gate.url()), config, ..setup.clone() };
         let words = Mnemonic::generate(Words::Twelve).expect("random bytes").phrase().as_str().to_owned();
