@@ -13,6 +13,9 @@
 //! | `GET`, `POST /v1/services`, `GET /v1/services/{key}` | records of one's services |
 //! | `GET`, `POST /v1/bindings`, `GET /v1/bindings/{id}` | bindings; bind, or only look |
 //! | `POST /v1/bindings/{id}/unbind` | end one |
+//! | `POST /v1/bindings/{id}/release` | sign for a division of its escrow |
+//! | `GET /v1/disputes`, `/v1/disputes/{id}` | disputes of one's bindings, and those that this node decides |
+//! | `POST /v1/disputes/{id}/open`, `/evidence`, `/award` | ask the arbiters, show them something, decide as one |
 //! | `GET`, `POST /v1/requests`, `POST /v1/requests/{id}/cancel` | published requests; publish, or only look; take back |
 //! | `ANY /v1/bindings/{id}/call/…` | the provider's service, through the network |
 //! | `GET /v1/wallet`, `POST /v1/wallet/pay`, `/v1/wallet/fund`, `/v1/wallet/trust` | money |
@@ -26,9 +29,11 @@
 
 pub mod access;
 mod backup;
+pub mod base64;
 mod bindings;
 mod call;
 mod context;
+mod disputes;
 mod events;
 pub mod filter;
 mod health;
@@ -84,6 +89,8 @@ pub(crate) fn router(context: Context, guard: Guard) -> Router {
         .route("/v1/offerings/{id}", get(offerings::show))
         .route("/v1/services/{key}", get(services::show))
         .route("/v1/bindings/{id}", get(bindings::show))
+        .route("/v1/disputes", get(disputes::list))
+        .route("/v1/disputes/{id}", get(disputes::show))
         .route("/v1/wallet", get(wallet::show))
         .route("/v1/peers", get(peers::list))
         .layer(middleware::from_fn(within_read));
@@ -94,6 +101,10 @@ pub(crate) fn router(context: Context, guard: Guard) -> Router {
         .route("/v1/services", get(services::list).post(services::register))
         .route("/v1/bindings", get(bindings::list).post(bindings::bind))
         .route("/v1/bindings/{id}/unbind", post(bindings::unbind))
+        .route("/v1/bindings/{id}/release", post(bindings::release))
+        .route("/v1/disputes/{id}/open", post(disputes::open))
+        .route("/v1/disputes/{id}/evidence", post(disputes::show_evidence))
+        .route("/v1/disputes/{id}/award", post(disputes::award))
         .route("/v1/requests", get(requests::list).post(requests::publish))
         .route("/v1/requests/{id}/cancel", post(requests::cancel))
         .route("/v1/wallet/pay", post(wallet::pay))

@@ -9,6 +9,7 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod devnet;
+pub mod dispute;
 pub mod export;
 pub mod failure;
 pub mod init;
@@ -108,6 +109,9 @@ enum Command {
     /// What was bought and sold.
     #[command(subcommand)]
     Binding(binding::BindingCommand),
+    /// Who is paid, where the two sides of an arbitrated binding don't agree.
+    #[command(subcommand)]
+    Dispute(dispute::DisputeCommand),
     /// Calls the service behind a binding.
     Call(call::Call),
     /// Identity and version of one's services.
@@ -235,6 +239,7 @@ fn execute(cli: Cli) -> Result<(), Failure> {
             Command::Bind(bind) => bind.run(&cli.global).await,
             Command::Request(request) => request.run(&cli.global).await,
             Command::Binding(binding) => binding.run(&cli.global).await,
+            Command::Dispute(dispute) => dispute.run(&cli.global).await,
             Command::Call(call) => call.run(&cli.global).await,
             Command::Service(service) => service.run(&cli.global).await,
             Command::Wallet(wallet) => wallet.run(&cli.global).await,

@@ -2,6 +2,7 @@
 //!
 //! Every error names the key, the value, and what would be right.
 
+mod arbitration;
 mod endpoint;
 pub mod keys;
 mod layers;
@@ -21,10 +22,13 @@ use std::str::FromStr;
 use multiaddr::Multiaddr;
 use serde::Serialize;
 use toml::Value;
+use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::document::Transport;
+use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::intent::submitter::MAX_SUBMITTERS;
+use tradepost_protocol::limits::MAX_CASES;
 use tradepost_protocol::market::EscrowPolicy;
 use url::Url;
 
@@ -210,8 +214,16 @@ pub struct Config {
     pub assets: Vec<Asset>,
     /// Most that one trade may cost, in stroops of its asset.
     pub max_spend_per_trade: Stroops,
+    /// Kinds of escrow that this node accepts when it buys, the preferred one first.
+    pub escrow: Vec<EscrowKind>,
     /// Most that one trade may lock under `timed`, in stroops of its asset.
     pub max_timed: Stroops,
+    /// Accounts that may decide disputes of this node's trades, the preferred ones first.
+    pub arbiters: Vec<AccountId>,
+    /// How many of them one trade gets: an odd number.
+    pub arbiters_per_trade: usize,
+    /// Most disputes that this node has open as an arbiter.
+    pub max_cases: usize,
     /// Most that one ordinary transaction may pay as fee.
     pub max_fee: Stroops,
     /// Most that a transaction with a deadline may pay as fee, where its worth in XLM can't be told.
@@ -304,7 +316,12 @@ impl Reader {
         let api_listen = self.or("api_listen", values::loopback, SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let assets = self.or("assets", assets, vec![Asset::Native])?;
         let max_spend_per_trade = self.coins("max_spend_per_trade", default_spend(network))?;
-        let max_timed = self.coins("max_timed", EscrowPolicy::DEFAULT_MAX_TIMED)?;
+        let default = EscrowPolicy::default();
+        let escrow = self.or("escrow", arbitration::kinds, default.kinds)?;
+        let max_timed = self.coins("max_timed", default.max_timed)?;
+        let arbiters = self.or("arbiters", arbitration::accounts, default.arbiters)?;
+        let arbiters_per_trade = self.or("arbiters_per_trade", arbitration::odd, default.arbiters_per_trade)?;
+        let max_cases = self.or("max_cases", arbitration::cases, MAX_CASES)?;
         let max_fee = self.coins("max_fee", DEFAULT_MAX_FEE)?;
         let max_deadline_fee = self.coins("max_deadline_fee", DEFAULT_MAX_DEADLINE_FEE)?;
         let submitters = self.submitters(network)?;
@@ -334,7 +351,11 @@ impl Reader {
             api_listen,
             assets,
             max_spend_per_trade,
+            escrow,
             max_timed,
+            arbiters,
+            arbiters_per_trade,
+            max_cases,
             max_fee,
             max_deadline_fee,
             submitters,

@@ -1,4 +1,5 @@
-//! The demo: one trade that settles and one that is refunded, between nodes that are processes of their own.
+//! The demo, between nodes that are processes of their own: one trade that settles and one that is refunded; or four whose
+//! money is disputed.
 //!
 //! Every node is this very program, started as anyone would start it, with a home, a store and sockets of its own; the
 //! script moves them through their APIs alone. A development ledger runs beside them. At the end the books are closed by
@@ -7,6 +8,7 @@
 pub mod actor;
 pub mod books;
 pub mod cluster;
+mod disputes;
 mod narrator;
 pub mod process;
 pub mod report;
@@ -17,6 +19,7 @@ use std::path::PathBuf;
 
 use books::BooksError;
 use cluster::{Cluster, ClusterError};
+use disputes::Disputes;
 pub use narrator::Narrator;
 use report::{DevnetReport, NodeReport, Report};
 use script::{SHOUTER, Script};
@@ -38,6 +41,15 @@ pub enum DemoError {
     Script(String),
 }
 
+/// What is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Scene {
+    /// One trade that settles, and one that is refunded.
+    Trade,
+    /// Four trades whose money is disputed.
+    Disputes,
+}
+
 /// How to run it.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -52,12 +64,12 @@ pub struct Options {
 ///
 /// # Errors
 /// [`DemoError`] with the step and the end of the log of whom it concerns.
-pub async fn run(program: PathBuf, options: &Options, narrator: &Narrator) -> Result<Report, DemoError> {
+pub async fn run(program: PathBuf, scene: Scene, options: &Options, narrator: &Narrator) -> Result<Report, DemoError> {
     let temporary = options.dir.is_none();
     let dir = options.dir.clone().map_or_else(cluster::temporary_dir, Ok)?;
     let dir = Directory { path: dir, kept: !temporary };
     let mut cluster = Cluster::start(program, dir.path.clone()).await?;
-    let report = play(&mut cluster, options, narrator).await?;
+    let report = play(&mut cluster, scene, options, narrator).await?;
     if options.keep {
         cluster.release();
         dir.keep();
@@ -67,10 +79,20 @@ pub async fn run(program: PathBuf, options: &Options, narrator: &Narrator) -> Re
     Ok(report)
 }
 
-async fn play(cluster: &mut Cluster, options: &Options, narrator: &Narrator) -> Result<Report, DemoError> {
-    let (books, trades) = Script::new(cluster, narrator).play().await?;
-    let findings = books.close(&cluster.ledger().await?).await?;
-    if options.keep {
+async fn play(
+    cluster: &mut Cluster,
+    scene: Scene,
+    options: &Options,
+    narrator: &Narrator,
+) -> Result<Report, DemoError> {
+    let (findings, trades) = match scene {
+        Scene::Trade => {
+            let (books, trades) = Script::new(cluster, narrator).play().await?;
+            (books.close(&cluster.ledger().await?).await?, trades)
+        }
+        Scene::Disputes => Disputes::new(cluster, narrator).play().await?,
+    };
+    if options.keep && scene == Scene::Trade {
         cluster.run(SHOUTER.name).await?;
         narrator.say(SHOUTER.name, "runs again, so that the market that is kept is whole");
     }

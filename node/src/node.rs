@@ -28,7 +28,6 @@ use tradepost_ledger::watch::LedgerWatch;
 use tradepost_ledger::{Ledger, LedgerError, RpcLedger};
 use tradepost_network::{KindConfig, Multiaddr, NetworkError, PeerId};
 use tradepost_protocol::amount::Stroops;
-use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::kind::Kind;
 use tradepost_protocol::limits::Margins;
 use tradepost_protocol::market::event::Event;
@@ -401,16 +400,17 @@ fn setup(
             assets: config.assets.clone(),
             transports: config.transports.clone(),
             escrow: EscrowPolicy {
-                // The kinds that this node can fund.
-                kinds: vec![EscrowKind::Timed],
+                kinds: config.escrow.clone(),
                 max_timed: config.max_timed,
-                ..EscrowPolicy::default()
+                arbiters: config.arbiters.clone(),
+                arbiters_per_trade: config.arbiters_per_trade,
             },
             max_spend: config.max_spend_per_trade,
             max_fee_per_operation: per_operation(config.max_fee),
             max_deadline_fee: config.max_deadline_fee,
             one_word_limit: (operators > 1).then_some(config.one_word_limit),
             submitters: config.submitters,
+            max_cases: config.max_cases,
         },
     })
 }

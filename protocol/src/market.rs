@@ -66,6 +66,7 @@ use command::{CommandError, CommandId};
 use event::{Effect, Event};
 
 pub use arbiter::{Case, Given};
+pub use consumer::EscrowChoice;
 pub use disputes::DisputeWord;
 pub use escrows::WAITS_FOR_WORD;
 pub use first_sync::FirstSyncStanding;
@@ -122,6 +123,8 @@ pub struct Policy {
     pub one_word_limit: Option<Stroops>,
     /// How many submitter accounts may carry transactions with deadlines; none, and the account carries them itself.
     pub submitters: u8,
+    /// How many cases it may have open as an arbiter, at most [`MAX_CASES`](crate::limits::MAX_CASES).
+    pub max_cases: usize,
 }
 
 /// How a node's owner lets its money be held while it buys.

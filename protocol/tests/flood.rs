@@ -155,6 +155,7 @@ impl Stage {
             max_deadline_fee: Stroops::ZERO,
             one_word_limit: None,
             submitters: 0,
+            max_cases: tradepost_protocol::limits::MAX_CASES,
         };
         let setup = Setup {
             network: network(),

@@ -454,6 +454,7 @@ fn market() -> Market {
             max_deadline_fee: Stroops::ZERO,
             one_word_limit: None,
             submitters: 0,
+            max_cases: tradepost_protocol::limits::MAX_CASES,
         },
     };
     let (market, first) = Market::restore(setup, [], at(0).into()).unwrap();

@@ -4,6 +4,7 @@
 //! when the value is dropped, whatever the test came to; their logs stay where it failed, and the test's output names
 //! them.
 
+pub mod court;
 pub mod crowd;
 pub mod endpoint;
 pub mod gate;

@@ -40,6 +40,18 @@ pub fn blocks(text: &str) -> String {
     text.split("```sh\n").skip(1).filter_map(|block| block.split("```").next()).collect()
 }
 
+/// Whether a file of the repository has a test of this name.
+pub fn has_test(file: &str, name: &str) -> bool {
+    let Ok(source) = read(file) else { return false };
+    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+    let wanted = format!("fn {name}(");
+    let found = lines.iter().enumerate().filter(|(_, line)| line.trim_start_matches("async ").starts_with(&wanted));
+    found.into_iter().any(|(at, _)| {
+        let mut above = lines[..at].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with("//"));
+        above.any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+    })
+}
+
 /// The numbers at the ends of the lines that give a command, and not only wait for something.
 pub fn numbers(blocks: &str) -> Vec<&str> {
     let commands = blocks.lines().filter(|line| line.contains("tradepost ") && !line.starts_with("until "));

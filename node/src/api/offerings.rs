@@ -8,7 +8,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use tradepost_protocol::account::ServiceKey;
 use tradepost_protocol::document::{BuiltIn, ServiceRef};
-use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::market::Market;
 use tradepost_protocol::market::command::{Answer, Command, OfferingDraft};
 use tradepost_protocol::message::{SeriesId, TemplateId};
@@ -24,8 +23,8 @@ use super::view::{
 };
 use crate::config::ServiceConfig;
 
-/// The template of what people do for each other, which no service stands behind.
-const BY_PEOPLE: &str = "help";
+/// The templates of what people do for others, which no service stands behind.
+const BY_PEOPLE: [&str; 2] = ["help", "arbiter"];
 /// What errors call the file that an offering's service was described in; its paths are absolute.
 const OFFERING_FILE: &str = "/offering.toml";
 /// Where to look for one's own offerings.
@@ -83,7 +82,7 @@ pub(super) async fn quote(
 ) -> Result<Json<CostView>, Problem> {
     let draft = draft(&context, new).await?;
     match context.command(Command::QuotePublish(Box::new(draft))).await? {
-        Answer::Cost(cost) => Ok(Json(CostView::of(cost, None))),
+        Answer::Cost(cost) => Ok(Json(CostView::of(cost))),
         other => Err(Context::unexpected(&other)),
     }
 }
@@ -128,8 +127,8 @@ async fn draft(context: &Context, new: NewOffering) -> Result<OfferingDraft, Pro
         max_supply: new.max_supply,
         deliver: new.windows.deliver(),
         collect: new.windows.collect(),
-        escrow: vec![EscrowKind::Timed],
-        arbitration: None,
+        escrow: new.escrow,
+        arbitration: new.arbitration,
         transports: new.transports.unwrap_or_else(|| context.config().transports.clone()),
         life: Duration::from_secs(new.life_secs),
         spec: spec(context, template, new.service)?,
@@ -173,15 +172,12 @@ fn spec(context: &Context, template: TemplateId, service: Option<ServedBy>) -> R
             let table = toml::Table::try_from(&table).map_err(|e| invalid(format!("service: {e}")))?;
             checked(&ServiceConfig::from_table("offering", &table, Path::new(OFFERING_FILE))?)
         }
-        None if BuiltIn::named(BY_PEOPLE).is_some_and(|known| known.id == template) => Ok(Vec::new()),
+        None if BY_PEOPLE.iter().filter_map(|name| BuiltIn::named(name)).any(|known| known.id == template) => {
+            Ok(Vec::new())
+        }
         None => {
             let problem = invalid("the offering doesn't say what serves those who bind it".to_owned());
             Err(problem.remedy("give `service`: a table with `start` or `url`, or a configured service's name"))
         }
     }
-}
-
-/// What a binding's escrow protects against, where it costs something.
-pub(super) fn protects(amount: tradepost_protocol::amount::Stroops) -> Option<&'static str> {
-    (!amount.is_zero()).then(|| EscrowKind::Timed.protects())
 }

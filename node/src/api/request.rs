@@ -7,9 +7,12 @@ use serde_json::{Map, Value};
 use tradepost_protocol::account::{AccountId, ServiceKey};
 use tradepost_protocol::amount::{Price, Stroops};
 use tradepost_protocol::asset::Asset;
-use tradepost_protocol::document::{Commit, InterfaceHash, Repository, ServicePath, Transport, Windows};
+use tradepost_protocol::document::{Arbitration, Commit, InterfaceHash, Repository, ServicePath, Transport, Windows};
+use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::message::Sha256Hash;
 use tradepost_protocol::stellar::memo::PaymentMemo;
+
+use super::base64::Base64;
 
 /// An offering to be published, as its owner describes it; the node adds keys, bond and lifetime.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +44,12 @@ pub struct NewOffering {
     pub max_supply: u32,
     /// How long the parts of a binding take.
     pub windows: Windows,
+    /// Kinds of escrow that it takes.
+    #[serde(default = "timed")]
+    pub escrow: Vec<EscrowKind>,
+    /// Who decides disputes, and how long their parts may take, where it takes `arbitrated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arbitration: Option<Arbitration>,
     /// Which transports reach this node; those of the configuration where it isn't said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transports: Option<Vec<Transport>>,
@@ -62,16 +71,76 @@ pub enum ServedBy {
 }
 
 /// Bind an offering.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewBinding {
     /// The offering or its series, whole or the beginning of exactly one.
     pub offering: String,
     /// How many units.
     pub units: u64,
+    /// How the money is to be held; what the configuration prefers where it isn't said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escrow: Option<EscrowKind>,
+    /// The buyer's word that from T on the escrow is the provider's, unless a dispute was won until then: silence pays.
+    #[serde(default)]
+    pub pay_unless_disputed: bool,
     /// Run the checks and say what it costs, nothing more.
     #[serde(default)]
     pub dry_run: bool,
+}
+
+/// Sign for a division of an escrow that has arbiters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRelease {
+    /// The provider's share, in stroops of the escrow's asset; everything for the other side where it isn't said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_provider: Option<Stroops>,
+}
+
+/// Ask the arbiters who is paid.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewDispute {
+    /// What the provider should get, in stroops of the escrow's asset; everything for this side where it isn't said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_provider: Option<Stroops>,
+    /// What the arbiters should know.
+    #[serde(default)]
+    pub text: String,
+}
+
+/// Show the arbiters something; 16 KiB in all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewEvidence {
+    /// What it says.
+    #[serde(default)]
+    pub text: String,
+    /// Files with it, at most 8.
+    #[serde(default)]
+    pub files: Vec<NewFile>,
+}
+
+/// A file that is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewFile {
+    /// Its name, 1 to 64 characters.
+    pub name: String,
+    /// What is in it.
+    pub bytes: Base64,
+}
+
+/// Decide a case as its arbiter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewAward {
+    /// The provider's share before the arbiters' fees, in stroops of the escrow's asset; the rest is the consumer's.
+    pub to_provider: Stroops,
+    /// Why, for both sides, at most 256 bytes.
+    #[serde(default)]
+    pub note: String,
 }
 
 /// Ask for an offering by gossip.
@@ -166,6 +235,10 @@ pub struct NewRecovery {
 pub struct NewBackup {
     /// A new file, from the root on; the node writes it.
     pub file: PathBuf,
+}
+
+fn timed() -> Vec<EscrowKind> {
+    vec![EscrowKind::Timed]
 }
 
 fn native() -> Asset {

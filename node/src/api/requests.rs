@@ -12,12 +12,12 @@ use tradepost_protocol::market::Market;
 use tradepost_protocol::market::command::{Answer, Command};
 use tradepost_protocol::message::MessageId;
 
+use super::bindings;
 use super::context::Context;
-use super::offerings::protects;
 use super::problem::Problem;
 use super::reject::{Asked, Body, Named};
 use super::request::NewRequest;
-use super::view::{CostView, Done, Moment, RequestList, RequestView, Requested};
+use super::view::{Done, Moment, RequestList, RequestView, Requested};
 
 /// Where to look for requests.
 const HINT: &str = "`tradepost request list` shows those that haven't ended";
@@ -65,10 +65,7 @@ pub(super) async fn publish(State(context): State<Context>, Body(new): Body<NewR
         .map_err(Problem::from)?;
     let life = Duration::from_secs(life_secs);
     match context.command(Command::PublishRequest { offering, units, life, dry_run }).await? {
-        Answer::Cost(cost) => {
-            let protects = protects(cost.amount);
-            Ok(Json(CostView::of(cost, protects)).into_response())
-        }
+        Answer::Quoted { cost, escrow } => Ok(Json(bindings::quoted(&context, cost, escrow).await?).into_response()),
         Answer::Requested { request, valid_until } => {
             let requested = Requested { request, valid_until: Moment::from(valid_until) };
             Ok((StatusCode::CREATED, Json(requested)).into_response())

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use tradepost_network::{Origin, PeerInfo};
 use tradepost_protocol::account::AccountId;
+use tradepost_protocol::binding::session::End;
 use tradepost_protocol::limits::FIRST_SYNC_PEERS;
 use tradepost_protocol::market::{Market, WAITS_FOR_WORD};
 use tradepost_protocol::time::Now;
@@ -11,10 +12,10 @@ use tradepost_protocol::time::Now;
 use super::context::Context;
 use super::problem::Problem;
 use super::view::{
-    BindingView, ConfigView, Done, EndpointView, FirstSyncView, KeysView, LedgerView, NetworkView, Offers,
+    BindingView, ConfigView, DisputeView, Done, EndpointView, FirstSyncView, KeysView, LedgerView, NetworkView, Offers,
     OwnOfferingView, Peers, StatusView, Trouble, WalletView,
 };
-use super::{health, peers};
+use super::{disputes, health, peers};
 use crate::config::Network;
 
 pub(super) async fn config(State(context): State<Context>) -> Json<ConfigView> {
@@ -30,6 +31,7 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
     let connected = context.node().network.peers().await?;
     let (wallet, offerings, bindings, now) = context.ask(of_market).await?;
     let beginning = context.ask(health::Beginning::of).await?;
+    let disputes = context.ask(open_disputes).await?;
     let peers = Peers {
         peer_id: context.node().peer_id.to_string(),
         addresses: context.p2p_addresses().await?,
@@ -59,6 +61,7 @@ pub(super) async fn status(State(context): State<Context>) -> Result<Json<Status
         peers,
         offerings,
         bindings,
+        disputes,
         resets: context.node().facts.resets.clone(),
     };
     view.troubles = health::hindrances(&context, beginning);
@@ -92,6 +95,13 @@ fn of_market(market: &Market, now: Now) -> (WalletView, Offers, Vec<BindingView>
     let open = market.trades().filter(|trade| !trade.phase().is_final());
     let bindings = open.map(|trade| BindingView::of(trade, market)).collect();
     (WalletView::of(market), offers, bindings, now)
+}
+
+/// Disputes that somebody has opened and that aren't over.
+fn open_disputes(market: &Market, now: Now) -> Vec<DisputeView> {
+    let mut all = disputes::all(market, now);
+    all.retain(|view| view.is_open && view.opened_by.is_some());
+    all
 }
 
 fn ledger(context: &Context, now: Now) -> LedgerView {
@@ -150,6 +160,8 @@ fn troubles(view: &StatusView, context: &Context) -> Vec<Trouble> {
         }
     }
     found.extend(view.bindings.iter().filter_map(waits));
+    found.extend(view.bindings.iter().filter_map(undecided));
+    found.extend(view.disputes.iter().filter_map(case_to_decide));
     found.extend(view.bindings.iter().filter_map(|binding| unattended(binding, view.keys.account)));
     found.extend(view.offerings.own.iter().filter_map(|offer| unattended_bond(offer, view.keys.account)));
     found
@@ -160,6 +172,33 @@ fn waits(binding: &BindingView) -> Option<Trouble> {
     let note = binding.note.as_ref().filter(|note| note.starts_with(WAITS_FOR_WORD))?;
     let what = format!("binding {} {note}", &binding.name()[..12]);
     Some(Trouble::new(what, "see that a second operator's server answers, or raise `ledger.one_word_limit`"))
+}
+
+/// A session that ended while this consumer's node was away: by itself it neither pays nor asks the arbiters.
+fn undecided(binding: &BindingView) -> Option<Trouble> {
+    let gone = binding.ended.as_deref() == Some(End::ConsumerGone.as_str());
+    let escrow = binding.escrow.as_ref().filter(|escrow| escrow.dispute.as_deref() == Some("none"))?;
+    let by = binding.deadlines.as_ref().and_then(|d| d.dispute_by.as_ref())?;
+    (gone && binding.is_consumers() && binding.phase == "delivered").then(|| {
+        let (id, by, whose) = (&binding.name()[..12], &by.text, &escrow.beneficiary);
+        Trouble::new(
+            format!(
+                "binding {id} ended while this node was away: until {by} you decide; then silence means the {whose}"
+            ),
+            "`tradepost binding release` pays the provider, `tradepost dispute open` asks the arbiters",
+        )
+    })
+}
+
+/// A dispute that waits for this node's award.
+fn case_to_decide(dispute: &DisputeView) -> Option<Trouble> {
+    dispute.needs_you.then(|| {
+        let (id, by, whose) = (&dispute.binding.to_string()[..12], &dispute.award_by.text, &dispute.beneficiary);
+        Trouble::new(
+            format!("the dispute about {id} waits for your award until {by}; silence means the {whose}"),
+            "`tradepost dispute show` has both sides, `tradepost dispute award` decides",
+        )
+    })
 }
 
 /// What to do where a key isn't here.
@@ -226,6 +265,23 @@ mod tests {
         assert!(trouble.what.contains("refund") && trouble.what.contains("from 2027"), "{trouble:?}");
         assert_eq!(unattended(&bought, Some(bought.consumer)), None);
         assert_eq!(unattended(&samples::binding(), None), None, "what is active needs no key");
+    }
+
+    #[test]
+    fn what_waits_for_its_owners_word_is_named_with_the_deadline_and_whom_silence_favours() {
+        let mut case = samples::dispute().dispute;
+        assert_eq!(case_to_decide(&case), None, "a party decides nothing");
+        case.needs_you = true;
+        let trouble = case_to_decide(&case).unwrap();
+        assert!(
+            trouble.what.contains(&case.award_by.text) && trouble.what.contains("means the consumer"),
+            "{trouble:?}"
+        );
+        let mut away = samples::arbitrated_binding();
+        assert_eq!(undecided(&away), None);
+        (away.phase, away.ended) = ("delivered".into(), Some(End::ConsumerGone.as_str().into()));
+        away.escrow.as_mut().unwrap().dispute = Some("none".into());
+        assert!(undecided(&away).unwrap().remedy.contains("binding release"));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) async fn list(State(context): State<Context>) -> Result<Json<Timestam
 pub(super) async fn stamp(State(context): State<Context>, Body(new): Body<NewTimestamps>) -> Result<Response, Problem> {
     let hashes = new.hashes.iter().map(|hash| *hash.as_bytes()).collect();
     match context.command(Command::Stamp { hashes, dry_run: new.dry_run }).await? {
-        Answer::Cost(cost) => Ok(Json(CostView::of(cost, None)).into_response()),
+        Answer::Cost(cost) => Ok(Json(CostView::of(cost)).into_response()),
         Answer::Stamped { root, transaction } => {
             Ok((StatusCode::CREATED, Json(Stamped { root, transaction })).into_response())
         }

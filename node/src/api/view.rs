@@ -6,6 +6,8 @@
 mod binding;
 mod config;
 mod cost;
+mod dispute;
+mod issuer;
 mod offering;
 mod peer;
 mod recovery;
@@ -21,7 +23,12 @@ use tradepost_protocol::time::Timestamp;
 
 pub use binding::{BindingList, BindingView, Bound, DeadlineView, DeadlinesView, EscrowView, TransactionsView};
 pub use config::ConfigView;
-pub use cost::CostView;
+pub use cost::{CostView, HeldView};
+pub use dispute::{
+    ARBITER, ArbiterView, AwardView, BySide, DisputeDetails, DisputeList, DisputeView, EvidenceView, FileView, Shown,
+    SplitView,
+};
+pub use issuer::IssuerView;
 pub use offering::{
     BondView, OfferingList, OfferingView, OwnOfferingList, OwnOfferingView, PriceView, Published, TemplateView,
     Withdrawn,

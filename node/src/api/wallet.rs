@@ -21,7 +21,7 @@ pub(super) async fn show(State(context): State<Context>) -> Result<Json<WalletVi
 pub(super) async fn pay(State(context): State<Context>, Body(new): Body<NewPayment>) -> Result<Response, Problem> {
     let NewPayment { to, amount, asset, memo, dry_run } = new;
     match context.command(Command::Pay { to, asset, amount, memo, dry_run }).await? {
-        Answer::Cost(cost) => Ok(Json(CostView::of(cost, None)).into_response()),
+        Answer::Cost(cost) => Ok(Json(CostView::of(cost)).into_response()),
         Answer::Paid(transaction) => Ok(Json(Paid { transaction }).into_response()),
         other => Err(Context::unexpected(&other)),
     }

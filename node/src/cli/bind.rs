@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::time::{Instant, timeout_at};
+use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::time::Timestamp;
 
 use super::client::{Client, segment};
@@ -27,6 +28,13 @@ pub struct Bind {
     /// How many units; the fewest that the offering sells unless told otherwise.
     #[arg(long, short = 'n')]
     units: Option<u64>,
+    /// How the money is held: timed or arbitrated; what the configuration prefers unless told otherwise.
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    escrow: Option<EscrowKind>,
+    /// Silence pays the provider: from T on the escrow is the provider's, unless you won a dispute until then. Arbitrated
+    /// only; without it silence gives you the money back.
+    #[arg(long)]
+    pay_unless_disputed: bool,
     /// Doesn't wait until it can be used.
     #[arg(long)]
     no_wait: bool,
@@ -40,9 +48,17 @@ impl Bind {
         let client = Client::of(&global.home()?)?;
         let offering: OfferingView = client.get(&format!("/v1/offerings/{}", segment(&self.offering))).await?;
         let units = self.units.unwrap_or(offering.min_units);
-        let mut wanted = NewBinding { offering: offering.id.to_string(), units, dry_run: true };
+        if self.pay_unless_disputed && self.escrow == Some(EscrowKind::Timed) {
+            let what = "under `timed` there are no disputes, so --pay-unless-disputed means nothing";
+            return Err(Failure::new(Exit::Usage, what).hint("leave it out, or ask for --escrow arbitrated"));
+        }
+        let (id, escrow, pay_unless_disputed) = (offering.id.to_string(), self.escrow, self.pay_unless_disputed);
+        let mut wanted = NewBinding { offering: id, units, escrow, pay_unless_disputed, dry_run: true };
         let cost: CostView = client.post("/v1/bindings", &wanted).await?;
         if !go_on(terminal.confirm(&question(&offering, units, &cost, client.now()))?)? {
+            return Ok(terminal.print(&cost, |_| String::new())?);
+        }
+        if self.pay_unless_disputed && !go_on(terminal.confirm(&silence_pays(&cost, client.now()))?)? {
             return Ok(terminal.print(&cost, |_| String::new())?);
         }
         wanted.dry_run = false;
@@ -69,6 +85,28 @@ pub(super) fn question(offering: &OfferingView, units: u64, cost: &CostView, now
         show::key(offering.account),
         costs(cost, now)
     )
+}
+
+/// What the buyer gives its word for, in plain words.
+fn silence_pays(cost: &CostView, now: Timestamp) -> String {
+    let money = show::money(cost.amount, &cost.asset);
+    let from = cost.returns_at.as_ref().map(|at| show::moment(at, now)).unwrap_or_default();
+    format!(
+        "You said --pay-unless-disputed. That turns silence around:\n  \
+         - If you do nothing, or are offline, or your node is down, the provider gets {money}, from {from} on, whether it \
+         delivered or not.\n  \
+         - Only a dispute that you open in time and that the arbiters award to you brings money back.\n  \
+         - If the arbiters stay silent, the provider gets it.\n\
+         Without the flag it is the other way round: silence gives you the money back."
+    )
+}
+
+fn kind(text: &str) -> Result<EscrowKind, String> {
+    match text {
+        "timed" => Ok(EscrowKind::Timed),
+        "arbitrated" => Ok(EscrowKind::Arbitrated),
+        _ => Err(format!("{text:?} is no kind of escrow: timed or arbitrated")),
+    }
 }
 
 /// Follows a binding until it can be used or is past that.
@@ -113,7 +151,13 @@ fn verdict(view: &BindingView) -> Result<(), Failure> {
             Err(failed(format!("binding {id} came to nothing{because}")).hint("no money moved; bind again, or another"))
         }
         "failed" | "refused" | "timeout" | "closed" => {
+            let silence_pays = view.escrow.as_ref().is_some_and(|escrow| escrow.beneficiary != view.side);
             let hint = match view.deadlines.as_ref().and_then(|d| d.refund_at.as_ref()) {
+                Some(_) if silence_pays => {
+                    "the provider's node should give the money back by itself, and yours asks the arbiters where it doesn't; \
+                     `tradepost dispute open` asks them now"
+                        .to_owned()
+                }
                 Some(at) => format!("the money comes back by itself, from {} on at the latest", at.text),
                 None => "it cost nothing".to_owned(),
             };
@@ -139,6 +183,24 @@ mod tests {
             ["10 calls", "5 XLM", "at most 0.1 XLM", "1.5 XLM, locked", "at the latest", "a provider that disappears"]
         {
             assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn an_arbitrated_question_says_who_decides_for_how_much_whom_silence_favours_and_when_the_reserve_returns() {
+        let text = question(&samples::offering(), 10, &samples::arbitrated_cost(), Timestamp::from_secs(1_800_000_000));
+        for part in
+            ["arbitrated", "1 XLM for an award", "silence means the consumer", "4.5 XLM, locked", "once your node"]
+        {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn paying_unless_disputed_is_asked_for_in_plain_words() {
+        let said = silence_pays(&samples::arbitrated_cost(), Timestamp::from_secs(1_800_000_000));
+        for part in ["If you do nothing", "the provider gets 20 XLM", "in 90 s", "other way round"] {
+            assert!(said.contains(part), "{part} in {said}");
         }
     }
 

@@ -2,13 +2,16 @@
 
 use clap::{Args, Subcommand};
 
+use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::binding::session::End;
+use tradepost_protocol::time::Timestamp;
 
 use super::client::Client;
 use super::failure::Failure;
 use super::wallet::go_on;
 use super::{Consent, Global, show};
-use crate::api::view::{BindingList, BindingView, Done};
+use crate::api::request::NewRelease;
+use crate::api::view::{BindingList, BindingView, DeadlinesView, Done, EscrowView};
 use crate::terminal::{Table, plain};
 
 /// What to do with bindings.
@@ -27,6 +30,8 @@ pub enum BindingCommand {
     },
     /// Ends one. What that means for the money is said before.
     Unbind(Unbind),
+    /// Signs for a division of an arbitrated escrow: gives way to the other side, or offers a part.
+    Release(Release),
 }
 
 /// Ends a binding.
@@ -34,6 +39,18 @@ pub enum BindingCommand {
 pub struct Unbind {
     /// The binding, or the beginning of its id.
     binding: String,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+/// Signs for a division.
+#[derive(Debug, Args)]
+pub struct Release {
+    /// The binding, or the beginning of its id.
+    binding: String,
+    /// The provider's share, in units of the asset, such as 2.5; everything for the other side where it isn't said.
+    #[arg(long, value_name = "AMOUNT", value_parser = Stroops::from_coins)]
+    to_provider: Option<Stroops>,
     #[command(flatten)]
     consent: Consent,
 }
@@ -56,6 +73,7 @@ impl BindingCommand {
                 Ok(terminal.print(&view, |view| text(view, client.now()))?)
             }
             Self::Unbind(unbind) => unbind.run(global, &client).await,
+            Self::Release(release) => release.run(global, &client).await,
         }
     }
 }
@@ -73,6 +91,34 @@ impl Unbind {
         let done: Done = client.post(&path, &serde_json::json!({})).await?;
         Ok(terminal.print(&done, |_| format!("unbound  {}\n", show::id(view.name())))?)
     }
+}
+
+impl Release {
+    async fn run(self, global: &Global, client: &Client) -> Result<(), Failure> {
+        let terminal = global.terminal_with(self.consent);
+        let view = get(client, &self.binding).await?;
+        if !go_on(terminal.confirm(&given(&view, self.to_provider))?)? {
+            return Ok(terminal.print(&view, |_| String::new())?);
+        }
+        let path = format!("/v1/bindings/{}/release", view.name());
+        let done: Done = client.post(&path, &NewRelease { to_provider: self.to_provider }).await?;
+        Ok(terminal.print(&done, |_| format!("released  {}\n", show::id(view.name())))?)
+    }
+}
+
+/// What its owner signs for by releasing.
+fn given(view: &BindingView, to_provider: Option<Stroops>) -> String {
+    let (id, other) = (show::id(view.name()), if view.is_consumers() { "provider" } else { "consumer" });
+    let all = amount(view);
+    let what = match (to_provider, &view.asset) {
+        (Some(share), Some(asset)) => format!(
+            "{} of {all} to the provider, the rest to the consumer. It is settled once the other side signs for the same, or \
+             where that gives it all that it claims",
+            show::money(share, asset)
+        ),
+        _ => format!("the whole {all} to the {other}. That is settled at once, and no arbiter is paid"),
+    };
+    format!("Sign for a division of {id}'s escrow:\n  {what}.")
 }
 
 /// Reads one binding.
@@ -106,7 +152,7 @@ fn loss(view: &BindingView) -> String {
 }
 
 /// Bindings, one a line.
-pub(super) fn table(items: &[BindingView], now: tradepost_protocol::time::Timestamp) -> String {
+pub(super) fn table(items: &[BindingView], now: Timestamp) -> String {
     let mut table = Table::new(&["BINDING", "SIDE", "PHASE", "OFFERING", "USED", "AMOUNT", "NEXT DEADLINE"]);
     for view in items {
         let deadline = view.next_deadline.as_ref();
@@ -141,7 +187,7 @@ fn amount(view: &BindingView) -> String {
 }
 
 /// All of one binding.
-pub(super) fn text(view: &BindingView, now: tradepost_protocol::time::Timestamp) -> String {
+pub(super) fn text(view: &BindingView, now: Timestamp) -> String {
     let mut lines: Vec<(&str, String)> = vec![
         ("binding", view.binding.map_or("(not agreed yet)".to_owned(), |id| id.to_string())),
         ("request", view.request.to_string()),
@@ -162,17 +208,22 @@ pub(super) fn text(view: &BindingView, now: tradepost_protocol::time::Timestamp)
     if let Some(escrow) = &view.escrow {
         lines.push(("escrow", format!("{}: {}", escrow.kind, escrow.state)));
         lines.extend(escrow.mismatch.iter().map(|why| ("", plain(why))));
+        lines.extend(escrow.division.zip(view.asset.as_ref()).map(|(split, asset)| {
+            let [provider, consumer] = [split.to_provider, split.to_consumer].map(|share| show::money(share, asset));
+            ("", format!("{provider} to the provider, {consumer} to the consumer"))
+        }));
         lines.push(("protects", escrow.protects.clone()));
+        lines.extend(view.issuer.iter().filter_map(|issuer| Some(("issuer", issuer.warning()?))));
         lines.extend(escrow.balance.map(|id| ("balance", id.to_string())));
+        lines.extend(escrow.arbiters.iter().map(|arbiter| {
+            let fee =
+                view.asset.as_ref().map_or_else(|| show::coins(arbiter.fee), |asset| show::money(arbiter.fee, asset));
+            ("arbiter", format!("{}, {fee} for an award", arbiter.account))
+        }));
+        lines.extend(escrow.dispute.iter().map(|state| ("dispute", state.clone())));
     }
     if let Some(deadlines) = &view.deadlines {
-        let all = [
-            ("fund by", Some(&deadlines.fund_by)),
-            ("start by", Some(&deadlines.start_by)),
-            ("deliver by", Some(&deadlines.deliver_by)),
-            ("T", deadlines.refund_at.as_ref()),
-        ];
-        lines.extend(all.into_iter().filter_map(|(name, at)| Some((name, show::moment(at?, now)))));
+        lines.extend(deadline_lines(deadlines, view.escrow.as_ref(), now));
     }
     lines.extend(view.transactions.funding.map(|hash| ("funded", hash.to_string())));
     lines.extend(view.transactions.closing.map(|hash| ("closed", hash.to_string())));
@@ -182,11 +233,39 @@ pub(super) fn text(view: &BindingView, now: tradepost_protocol::time::Timestamp)
     show::fields(lines)
 }
 
+/// Each deadline with what it is, and at the end what silence means.
+fn deadline_lines(
+    deadlines: &DeadlinesView,
+    escrow: Option<&EscrowView>,
+    now: Timestamp,
+) -> Vec<(&'static str, String)> {
+    let beneficiary = escrow.map_or("consumer", |escrow| escrow.beneficiary.as_str());
+    let other = if beneficiary == "consumer" { "provider" } else { "consumer" };
+    let fund = if escrow.is_some() { "until then the escrow must stand" } else { "until then it must be confirmed" };
+    let asks = format!("until then a side may ask the arbiters; the {other}'s node does by itself, without a release");
+    let turns = format!("from then on the escrow is the {beneficiary}'s, and nobody else's");
+    let all = [
+        ("fund by", Some(&deadlines.fund_by), fund),
+        ("start by", Some(&deadlines.start_by), "until then the service must run, or it isn't paid"),
+        ("deliver by", Some(&deadlines.deliver_by), "until then the service is owed"),
+        ("dispute by", deadlines.dispute_by.as_ref(), asks.as_str()),
+        ("award by", deadlines.award_by.as_ref(), "until then the arbiters decide"),
+        ("T", deadlines.refund_at.as_ref(), turns.as_str()),
+    ];
+    let shown = |(name, at, what): (&'static str, Option<&_>, &str)| {
+        Some((name, format!("{}: {what}", show::moment(at?, now))))
+    };
+    let mut lines: Vec<(&str, String)> = all.into_iter().filter_map(shown).collect();
+    if let Some(at) = deadlines.refund_at.as_ref().filter(|_| escrow.is_some()) {
+        lines.push(("silence", format!("means the {beneficiary}, {}", show::from_now(at.timestamp(), now))));
+    }
+    lines
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use crate::api::view::samples;
-    use tradepost_protocol::time::Timestamp;
 
     #[test]
     fn ending_a_binding_says_who_loses_what() {
@@ -215,5 +294,36 @@ pub(super) mod tests {
         for part in ["fund by", "start by", "deliver by", "T   ", "protects", "next        use it: tradepost call"] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
+        assert!(shown.contains("silence     means the consumer, in 102 s") && !shown.contains("award by"), "{shown}");
+    }
+
+    #[test]
+    fn an_arbitrated_binding_shows_its_arbiters_each_deadline_whom_silence_favours_and_what_the_issuer_may_do() {
+        let shown = text(&samples::arbitrated_binding(), Timestamp::from_secs(1_800_000_000));
+        for part in [
+            "1 HEXA for an award",
+            "the consumer's node does by itself, without a release",
+            "until then the arbiters decide",
+            "from then on the escrow is the provider's",
+            "silence     means the provider, in 90 s",
+            "out of the escrow",
+            "dispute     opened",
+        ] {
+            assert!(
+                shown
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" ")
+                    .contains(&part.split_whitespace().collect::<Vec<_>>().join(" ")),
+                "{part} in {shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_release_says_what_it_gives_away() {
+        let view = samples::arbitrated_binding();
+        assert!(given(&view, None).contains("the whole 20 HEXA to the provider"));
+        assert!(given(&view, Some(Stroops::whole(15))).contains("15 HEXA of 20 HEXA to the provider"));
     }
 }

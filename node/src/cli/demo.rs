@@ -1,18 +1,22 @@
-//! `tradepost demo`: a market on this machine, with one trade that settles and one that is refunded.
+//! `tradepost demo`: a market on this machine, with one trade that settles and one that is refunded; or with disputes.
 
 use clap::Args;
 
 use super::Global;
 use super::failure::{Exit, Failure};
 use crate::demo::cluster::ClusterError;
-use crate::demo::{self, DemoError, Narrator, Options, service};
+use crate::demo::{self, DemoError, Narrator, Options, Scene, service};
 use crate::shutdown::Shutdown;
 
-/// Shows a market at work: a ledger, a bootstrap node, two providers and a consumer, each a process of its own on this
-/// machine. One trade settles; in the other the provider is killed and the consumer gets its money back. Takes about a
-/// minute; `--home` keeps what is written there.
+/// Shows a market at work: a ledger and nodes, each a process of its own on this machine. In `trade` one trade settles, and
+/// in the other the provider is killed and the consumer gets its money back. In `disputes` a provider doesn't deliver, a
+/// buyer falls silent after delivery, an arbiter divides 15 to 5, and another one stays silent. Takes one to three minutes;
+/// `--home` keeps what is written there.
 #[derive(Debug, Args)]
 pub struct Demo {
+    /// What to show.
+    #[arg(value_enum, default_value_t = Scene::Trade)]
+    scene: Scene,
     /// Leaves everything running, and says where.
     #[arg(long)]
     keep: bool,
@@ -29,7 +33,7 @@ impl Demo {
             () = shutdown.drain().cancelled() => {
                 return Err(Failure::new(Exit::Interrupted, "interrupted; everything that it started has ended"));
             }
-            report = demo::run(std::env::current_exe()?, &options, &narrator) => report.map_err(failure)?,
+            report = demo::run(std::env::current_exe()?, self.scene, &options, &narrator) => report.map_err(failure)?,
         };
         terminal.print(&report, demo::report::Report::text)?;
         match report.findings.off_by_stroops.0 {
@@ -58,10 +62,13 @@ pub struct DemoService {
     /// Port on the loopback address.
     #[arg(long, value_name = "PORT")]
     port: u16,
+    /// Is healthy and does nothing that it is asked for.
+    #[arg(long)]
+    idle: bool,
 }
 
 impl DemoService {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        Ok(service::serve(self.port).await?)
+        Ok(service::serve(self.port, self.idle).await?)
     }
 }

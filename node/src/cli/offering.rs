@@ -6,6 +6,7 @@ mod status;
 mod watch;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use tradepost_protocol::account::AccountId;
@@ -288,6 +289,13 @@ fn text(view: &OfferingView, now: Timestamp) -> String {
     ]);
     for (kind, protects) in view.escrow.iter().zip(&view.protects) {
         lines.push(("escrow", format!("{kind}: {protects}")));
+    }
+    if let Some(arbitration) = &view.arbitration {
+        lines.extend(arbitration.arbiters.iter().map(|account| ("arbiter", account.to_string())));
+        let spans = [arbitration.dispute_secs, arbitration.award_secs, arbitration.settle_secs];
+        let [dispute, award, settle] = spans.map(|secs| show::span(Duration::from_secs(secs)));
+        let windows = format!("{dispute} to ask the arbiters, {award} to decide, {settle} to settle");
+        lines.push(("disputes", windows));
     }
     lines.extend([
         ("seller", view.account.to_string()),

@@ -5,7 +5,7 @@ use tradepost_protocol::time::Timestamp;
 
 use super::client::Client;
 use super::failure::Failure;
-use super::{Global, binding, offering, show};
+use super::{Global, binding, dispute, offering, show};
 use crate::api::view::{EndpointView, FirstSyncView, ResetView, StatusView};
 
 /// Most characters of a title.
@@ -71,6 +71,9 @@ fn text(status: &StatusView, now: Timestamp) -> String {
         for view in &status.bindings {
             text.push_str(&format!("  {}: {}\n", show::id(view.name()), view.next_action));
         }
+    }
+    if !status.disputes.is_empty() {
+        text.push_str(&format!("\nopen disputes\n{}", dispute::table(&status.disputes, now)));
     }
     text
 }

@@ -167,11 +167,36 @@ pub(super) fn costs(cost: &CostView, now: Timestamp) -> String {
         ("  amount", show::money(cost.amount, &cost.asset)),
         ("  fee", format!("at most {}", show::native(cost.fee))),
     ];
+    let arbitrated = cost.held.as_ref().is_some_and(|held| !held.arbiters.is_empty());
     if !cost.reserve.is_zero() {
-        lines.push(("  reserve", format!("{}, locked beside it until then", show::native(cost.reserve))));
+        let until = if arbitrated {
+            "locked while the escrow is open; back once your node runs after T"
+        } else {
+            "locked beside it until then"
+        };
+        lines.push(("  reserve", format!("{}, {until}", show::native(cost.reserve))));
     }
-    lines.extend(cost.returns_at.as_ref().map(|at| ("  returns", format!("{}, at the latest", show::moment(at, now)))));
+    let at_the_latest = cost.returns_at.as_ref().map(|at| show::moment(at, now));
+    lines.extend(at_the_latest.map(|at| match arbitrated {
+        true => ("  T", at),
+        false => ("  returns", format!("{at}, at the latest")),
+    }));
+    if let Some(held) = &cost.held {
+        lines.push(("  escrow", held.kind.to_string()));
+        lines.extend(held.arbiters.iter().map(|arbiter| {
+            let fee = show::money(arbiter.fee, &cost.asset);
+            ("  arbiter", format!("{}, {fee} for an award, out of the escrow", arbiter.account))
+        }));
+    }
     lines.extend(cost.protects.clone().map(|protects| ("  protects", protects)));
+    if let Some(held) = &cost.held {
+        let beneficiary = &held.beneficiary;
+        lines.push((
+            "  silence",
+            format!("silence means the {beneficiary}: what isn't settled before T is the {beneficiary}'s"),
+        ));
+    }
+    lines.extend(cost.issuer.iter().filter_map(|issuer| Some(("  issuer", issuer.warning()?))));
     lines.push(("  free now", show::native(cost.spendable_before)));
     show::fields(lines).trim_end().to_owned()
 }

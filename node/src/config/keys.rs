@@ -22,7 +22,7 @@ const fn key(name: &'static str, about: &'static str) -> Key {
 }
 
 /// Every key but the tables `[service.NAME]`, in the order in which they are shown.
-pub const KEYS: [Key; 23] = [
+pub const KEYS: [Key; 27] = [
     key("network", "devnet, testnet or public: which sort of ledger"),
     key("network_passphrase", "the network's passphrase; a devnet's is read from its RPC server"),
     key("public_network_consent", "on the public network: the sentence that says you know it is real money"),
@@ -42,7 +42,11 @@ pub const KEYS: [Key; 23] = [
     key("api_listen", "loopback address of the local API"),
     key("assets", "what this node takes and pays with"),
     key("max_spend_per_trade", "most that one trade may cost, in units of its asset"),
+    key("escrow", "kinds of escrow that this node accepts when it buys, the preferred one first"),
     key("max_timed", "most that one trade may lock under the escrow timed, in units of its asset"),
+    key("arbiters", "accounts that may decide disputes of this node's trades, the preferred ones first"),
+    key("arbiters_per_trade", "how many of them one trade gets where so many are common to both sides, count, odd"),
+    key("max_cases", "most disputes that this node has open as an arbiter, count"),
     key("max_fee", "most that one ordinary transaction may pay as fee, in XLM"),
     key(
         "max_deadline_fee",

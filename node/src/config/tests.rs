@@ -110,6 +110,18 @@ fn g50_each_error_names_the_key_the_value_and_what_would_be_right() {
         ("max_spend_per_trade = \"-1\"", ["max_spend_per_trade", "-1", "2.5"]),
         ("max_spend_per_trade = 5", ["max_spend_per_trade", "5", "in quotes"]),
         ("max_timed = \"0\"", ["max_timed", "0", "above 0"]),
+        ("escrow = []", ["escrow", "[]", "arbitrated"]),
+        ("escrow = [\"trust\"]", ["escrow", "trust", "timed"]),
+        ("escrow = [\"timed\", \"timed\"]", ["escrow", "twice", "at least one"]),
+        ("arbiters = [\"judge\"]", ["arbiters", "judge", "begin with G"]),
+        (
+            "arbiters = \"GDRXE2BQUC3AZNPVFSCEZ76NJ3WWL25FYFK6RGZGIEKWE4SOOHSUJUJ6, \
+             GDRXE2BQUC3AZNPVFSCEZ76NJ3WWL25FYFK6RGZGIEKWE4SOOHSUJUJ6\"",
+            ["arbiters", "twice", "each account once"],
+        ),
+        ("arbiters_per_trade = 2", ["arbiters_per_trade", "even number", "odd number up to 9"]),
+        ("arbiters_per_trade = 11", ["arbiters_per_trade", "11", "odd number up to 9"]),
+        ("max_cases = 0", ["max_cases", "0", "from 1 to 256"]),
         ("local = \"perhaps\"", ["local", "perhaps", "true or false"]),
         ("log = \"loud=very\"", ["log", "loud", "debug"]),
         ("log_format = \"xml\"", ["log_format", "xml", "json"]),

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use multiaddr::{Multiaddr, Protocol};
 use toml::Value;
+use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 use url::{Host, Url};
@@ -150,6 +151,13 @@ fn is_near(url: &Url) -> bool {
 pub(super) fn asset(text: &str) -> Read<Asset> {
     text.parse().or_else(|_| {
         wrong("it is no asset", "\"native\" or CODE:ISSUER, with a code of 1 to 12 letters and digits and a G… account")
+    })
+}
+
+/// An account, by its public key.
+pub(super) fn account(text: &str) -> Read<AccountId> {
+    text.parse().or_else(|_| {
+        wrong("it is no account", "an account's public key: 56 letters and digits that begin with G, such as GDRXE2BQ…")
     })
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use stellar_xdr::{MuxedAccount, TransactionEnvelope};
+use stellar_xdr::{Limits, MuxedAccount, ReadXdr as _, TransactionEnvelope, TransactionResultSet};
 use tradepost_ledger::keyed::KeysRead;
 use tradepost_ledger::{Found, Head, Ledger, LedgerError, TxStatus};
 use tradepost_protocol::account::AccountId;
@@ -42,6 +42,9 @@ pub enum BooksError {
     /// Something that such a small run can't have.
     #[error("the run made {0} entries, more than one read of a ledger shows")]
     TooMany(usize),
+    /// A ledger's own word that makes no sense.
+    #[error("what ledger {0} says of itself can't be read: {1}")]
+    Unreadable(u32, String),
     /// Someone else's transaction, whose fee is nobody's here.
     #[error("the transaction {0} is paid by an account that takes no part")]
     Stranger(TxHash),
@@ -107,6 +110,10 @@ pub struct Books {
     parties: Vec<Party>,
     balances: Vec<Balance>,
     transactions: Vec<(TxHash, String)>,
+    /// Transactions that were found in ledgers, whoever made them and whatever they came to.
+    found: Vec<TxHash>,
+    /// The first ledger whose transactions aren't gathered yet.
+    gathered_to: u32,
     fee_pool_at_start: Stroops,
 }
 
@@ -118,7 +125,8 @@ impl Books {
     pub async fn open(ledger: &impl Ledger, accounts: &[(&str, AccountId)]) -> Result<Self, BooksError> {
         let keys: Vec<Key> = accounts.iter().map(|(_, account)| Key::Account(*account)).collect();
         let read = ledger.read(&keys).await?;
-        let mut books = Self { fee_pool_at_start: read.newest.totals.fee_pool, ..Self::default() };
+        let (fee_pool_at_start, gathered_to) = (read.newest.totals.fee_pool, read.newest.ledger.sequence + 1);
+        let mut books = Self { fee_pool_at_start, gathered_to, ..Self::default() };
         for (name, account) in accounts {
             books.enter(name, *account, balance_of(&read, *account)?);
         }
@@ -141,6 +149,27 @@ impl Books {
         if !self.transactions.iter().any(|(known, _)| *known == hash) {
             self.transactions.push((hash, purpose.into()));
         }
+    }
+
+    /// Takes in every transaction of the ledgers that closed since, also those that nobody told of.
+    ///
+    /// # Errors
+    /// [`BooksError`] where a ledger can't be read.
+    pub async fn gather(&mut self, ledger: &impl Ledger) -> Result<(), BooksError> {
+        let newest = ledger.head().await?.ledger.sequence;
+        while self.gathered_to <= newest {
+            let record = ledger.record(self.gathered_to).await?;
+            let results = TransactionResultSet::from_xdr(&record.results, Limits::none())
+                .map_err(|e| BooksError::Unreadable(self.gathered_to, e.to_string()))?;
+            for pair in results.results.iter() {
+                let hash = TxHash::from_bytes(pair.transaction_hash.0);
+                if !self.found.contains(&hash) && !self.transactions.iter().any(|(known, _)| *known == hash) {
+                    self.found.push(hash);
+                }
+            }
+            self.gathered_to += 1;
+        }
+        Ok(())
     }
 
     /// `amount` went from one party to another for good.
@@ -178,6 +207,11 @@ impl Books {
             let found = success(ledger, *hash, purpose).await?;
             charges.push(Charge::of(&found));
             transactions.push((*hash, purpose.clone(), found));
+        }
+        for hash in &self.found {
+            let (found, purpose) = whatever_it_came_to(ledger, *hash).await?;
+            charges.push(Charge::of(&found));
+            transactions.push((*hash, purpose, found));
         }
         let accounts = self.parties.iter().map(|party| Key::Account(party.account));
         let keys: Vec<Key> = accounts.chain(self.balances.iter().map(|balance| Key::Balance(balance.id))).collect();
@@ -299,6 +333,31 @@ async fn success(ledger: &impl Ledger, hash: TxHash, purpose: &str) -> Result<Fo
         TxStatus::Failed(_) => Err(not("it failed")),
         TxStatus::NotFound { .. } => Err(not("it isn't found")),
     }
+}
+
+/// A transaction of a ledger with what it does; one that failed has cost its fee all the same.
+async fn whatever_it_came_to(ledger: &impl Ledger, hash: TxHash) -> Result<(Found, String), BooksError> {
+    let missing = || BooksError::NotASuccess { hash, purpose: "found in a ledger".to_owned(), state: "it isn't found" };
+    match ledger.status(hash).await? {
+        TxStatus::Success(found) => Ok((*found.clone(), purpose_of(&found.envelope))),
+        TxStatus::Failed(found) => Ok((*found.clone(), format!("failed: {}", purpose_of(&found.envelope)))),
+        TxStatus::NotFound { .. } => Err(missing()),
+    }
+}
+
+/// What a transaction does, by its operations.
+fn purpose_of(envelope: &TransactionEnvelope) -> String {
+    let operations = match envelope {
+        TransactionEnvelope::TxV0(v0) => &v0.tx.operations,
+        TransactionEnvelope::Tx(v1) => &v1.tx.operations,
+        TransactionEnvelope::TxFeeBump(bump) => {
+            let stellar_xdr::FeeBumpTransactionInnerTx::Tx(inner) = &bump.tx.inner_tx;
+            &inner.tx.operations
+        }
+    };
+    let mut names: Vec<&str> = operations.iter().map(|operation| operation.body.name()).collect();
+    names.dedup();
+    names.join(", ")
 }
 
 fn entry<'a>(read: &'a KeysRead, key: &Key) -> Option<&'a Entry> {

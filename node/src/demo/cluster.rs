@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use tradepost_ledger::{LedgerError, RpcConfig, RpcLedger};
+use tradepost_protocol::account::AccountId;
 
 use super::process::{self, LOOKED_AT_EVERY, Process};
 use crate::home::{Home, RunInfo, RunState};
@@ -19,6 +20,8 @@ use crate::private_file;
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a command that only writes files may take; deriving a key from a passphrase is meant to be slow.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
+/// How long the ledger may take to tell of itself.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a process may take to end after being asked.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 /// Most of a file that a child wrote for us, bytes.
@@ -104,6 +107,15 @@ impl Devnet {
 struct DevnetSays {
     rpc_url: String,
     passphrase: String,
+}
+
+/// The accounts that a development ledger begins with.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct LedgerAccounts {
+    /// It has all coins at first.
+    pub root: AccountId,
+    /// It gives some away.
+    pub friendbot: AccountId,
 }
 
 /// One node: its home, and its process while it runs.
@@ -358,6 +370,17 @@ impl Cluster {
     pub async fn ledger(&self) -> Result<RpcLedger, LedgerError> {
         let config = RpcConfig::new(&self.devnet.rpc_url);
         RpcLedger::connect(config, &self.devnet.passphrase).await
+    }
+
+    /// The ledger's own accounts.
+    ///
+    /// # Errors
+    /// [`ClusterError`] where it doesn't tell them.
+    pub async fn ledger_accounts(&self) -> Result<LedgerAccounts, ClusterError> {
+        let failed = |e: reqwest::Error| ClusterError::new(DEVNET, e.to_string()).with_log(self.devnet_log());
+        let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_PATIENCE).build().map_err(failed)?;
+        let answer = http.get(format!("{}/devnet/status", self.rpc_url())).send().await.map_err(failed)?;
+        answer.json().await.map_err(failed)
     }
 
     /// Ends everything in order: asks first, kills what doesn't listen.

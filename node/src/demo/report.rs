@@ -7,6 +7,7 @@ use tradepost_protocol::message::{BindingId, SeriesId};
 
 use super::books::{Findings, Signed};
 use super::cluster::{Cluster, ClusterError};
+use crate::api::view::BindingView;
 use crate::terminal::Table;
 
 /// Everything about one run.
@@ -15,7 +16,7 @@ pub struct Report {
     /// The closed books.
     #[serde(flatten)]
     pub findings: Findings,
-    /// The two trades.
+    /// The trades.
     pub trades: Vec<TradeReport>,
     /// The nodes; while they are kept, all of them run.
     pub nodes: Vec<NodeReport>,
@@ -50,8 +51,27 @@ pub struct TradeReport {
     pub protects: String,
     /// How the session ended.
     pub ended: String,
-    /// paid or refunded.
+    /// paid, refunded or split.
     pub outcome: String,
+}
+
+impl TradeReport {
+    /// What became of a binding with this provider; `None` where it never had money in it.
+    pub(super) fn of(provider: &str, calls: u64, view: &BindingView) -> Option<Self> {
+        let escrow = view.escrow.as_ref()?;
+        Some(Self {
+            provider: provider.to_owned(),
+            binding: view.binding?,
+            series: view.series,
+            units: view.units,
+            calls,
+            amount: view.amount?,
+            escrow: escrow.kind,
+            protects: escrow.protects.clone(),
+            ended: view.ended.clone().unwrap_or_default(),
+            outcome: escrow.state.clone(),
+        })
+    }
 }
 
 /// One node's process.

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tradepost_protocol::account::AccountId;
+use tradepost_ledger::RpcLedger;
 use tradepost_protocol::amount::{Price, Stroops, Unit};
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::bond;
 use tradepost_protocol::document::Windows;
+use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::limits::Margins;
 use tradepost_protocol::message::{SeriesId, keccak};
 
@@ -31,12 +31,12 @@ pub(super) const BOOTSTRAP: &str = "bootstrap";
 pub(super) const CONSUMER: &str = "consumer";
 /// The accounts that are the ledger's own.
 const ROOT: &str = "root";
-const FRIENDBOT: &str = "friendbot";
+pub(super) const FRIENDBOT: &str = "friendbot";
 
 /// How long something may take that needs a few ledgers.
-const LEDGERS: Duration = Duration::from_secs(30);
+pub(super) const LEDGERS: Duration = Duration::from_secs(30);
 /// How long something may take that only needs messages.
-const MESSAGES: Duration = Duration::from_secs(20);
+pub(super) const MESSAGES: Duration = Duration::from_secs(20);
 /// How long after T the refund may take to be seen.
 const REFUND: Duration = Duration::from_secs(30);
 /// How long an offering of the demo stands, seconds.
@@ -136,6 +136,8 @@ impl Shop {
             max_units: 10,
             max_supply: Self::MAX_SUPPLY,
             windows: self.windows,
+            escrow: vec![EscrowKind::Timed],
+            arbitration: None,
             transports: None,
             life_secs: LIFE_SECS,
             service: Some(ServedBy::Configured(self.name.to_owned())),
@@ -150,13 +152,6 @@ pub(super) struct Script<'a> {
     narrator: &'a Narrator,
 }
 
-/// What the devnet tells of itself, as far as it matters here.
-#[derive(Debug, Deserialize)]
-struct DevnetStatus {
-    root: AccountId,
-    friendbot: AccountId,
-}
-
 impl<'a> Script<'a> {
     pub(super) fn new(cluster: &'a mut Cluster, narrator: &'a Narrator) -> Self {
         Self { cluster, narrator }
@@ -167,9 +162,7 @@ impl<'a> Script<'a> {
         self.start_nodes().await?;
         let mut stage = self.stage()?;
         let ledger = self.cluster.ledger().await.map_err(|e| self.devnet_error(e.to_string()))?;
-        let status = self.devnet_status().await?;
-        let accounts = [(ROOT, status.root), (FRIENDBOT, status.friendbot)];
-        stage.books = Books::open(&ledger, &accounts).await?;
+        stage.books = open_books(self.cluster, &ledger).await?;
         stage.fund().await?;
         let (adder, shouter) =
             tokio::try_join!(stage.publish(&stage.adder, &ADDER), stage.publish(&stage.shouter, &SHOUTER))?;
@@ -231,13 +224,6 @@ impl<'a> Script<'a> {
         })
     }
 
-    async fn devnet_status(&self) -> Result<DevnetStatus, DemoError> {
-        let failed = |e: reqwest::Error| self.devnet_error(e.to_string());
-        let http = reqwest::Client::builder().no_proxy().timeout(MESSAGES).build().map_err(failed)?;
-        let answer = http.get(format!("{}/devnet/status", self.cluster.rpc_url())).send().await.map_err(failed)?;
-        Ok(answer.json().await.map_err(failed)?)
-    }
-
     fn devnet_error(&self, what: String) -> ClusterError {
         ClusterError::new("devnet", what).with_log(self.cluster.devnet_log())
     }
@@ -265,18 +251,7 @@ impl Stage<'_> {
 
     /// Money from the friendbot for all who need some.
     async fn fund(&mut self) -> Result<(), DemoError> {
-        let funded = tokio::try_join!(fund(&self.adder), fund(&self.shouter), fund(&self.consumer))?;
-        let given = tradepost_devnet::Config::default().friendbot_amount;
-        let given = Stroops::new(given).ok_or_else(|| DemoError::Script("the friendbot gives nothing".to_owned()))?;
-        for (actor, funded) in
-            [&self.adder, &self.shouter, &self.consumer].iter().zip([&funded.0, &funded.1, &funded.2])
-        {
-            let there = |wallet: &WalletView| (wallet.balance == given).then_some(());
-            actor.until("the friendbot's money is seen", LEDGERS, "/v1/wallet", there).await?;
-            self.books.newcomer(actor.name(), funded.account, FRIENDBOT, given);
-            let hash = funded.transaction.ok_or_else(|| actor.error("the friendbot named no transaction"))?;
-            self.books.transaction(hash, "friendbot");
-        }
+        let given = fund(&[&self.adder, &self.shouter, &self.consumer], &mut self.books).await?;
         self.say(FRIENDBOT, &format!("gave {} XLM to each of the three", given.coins()));
         Ok(())
     }
@@ -332,7 +307,8 @@ impl Stage<'_> {
     }
 
     async fn bind(&self, shop: &Shop, offering: &OfferingView) -> Result<String, DemoError> {
-        let new = NewBinding { offering: offering.id.to_string(), units: shop.units, dry_run: false };
+        let (offering, units) = (offering.id.to_string(), shop.units);
+        let new = NewBinding { offering, units, ..NewBinding::default() };
         let bound: Bound = self.consumer.post("/v1/bindings", &new).await?;
         let binding = bound.binding.to_string();
         let amount = shop.amount().coins();
@@ -432,24 +408,30 @@ impl Stage<'_> {
     }
 
     fn report(&self, shop: &Shop, calls: u64, view: &BindingView) -> Result<TradeReport, DemoError> {
-        let missing =
-            |what: &str| DemoError::from(self.consumer.error(format!("the binding with {} has no {what}", shop.name)));
-        let escrow = view.escrow.as_ref().ok_or_else(|| missing("escrow"))?;
-        Ok(TradeReport {
-            provider: shop.name.to_owned(),
-            binding: view.binding.ok_or_else(|| missing("id"))?,
-            series: view.series,
-            units: view.units,
-            calls,
-            amount: view.amount.ok_or_else(|| missing("amount"))?,
-            escrow: escrow.kind,
-            protects: escrow.protects.clone(),
-            ended: view.ended.clone().unwrap_or_default(),
-            outcome: escrow.state.clone(),
-        })
+        let what = || self.consumer.error(format!("the binding with {} has no id, escrow or amount", shop.name));
+        TradeReport::of(shop.name, calls, view).ok_or_else(|| what().into())
     }
 }
 
-async fn fund(actor: &Actor) -> Result<Funded, ClusterError> {
-    actor.post("/v1/wallet/fund", &json!({})).await
+/// Books of the ledger's own accounts, to which those of the nodes are added.
+pub(super) async fn open_books(cluster: &Cluster, ledger: &RpcLedger) -> Result<Books, DemoError> {
+    let accounts = cluster.ledger_accounts().await?;
+    Ok(Books::open(ledger, &[(ROOT, accounts.root), (FRIENDBOT, accounts.friendbot)]).await?)
+}
+
+/// Money from the friendbot for each of these, in the books; returns how much each got.
+pub(super) async fn fund(actors: &[&Actor], books: &mut Books) -> Result<Stroops, DemoError> {
+    let nothing = json!({});
+    let asked = actors.iter().map(|actor| actor.post::<Funded>("/v1/wallet/fund", &nothing));
+    let funded = futures::future::try_join_all(asked).await?;
+    let given = tradepost_devnet::Config::default().friendbot_amount;
+    let given = Stroops::new(given).ok_or_else(|| DemoError::Script("the friendbot gives nothing".to_owned()))?;
+    for (actor, funded) in actors.iter().zip(funded) {
+        let there = |wallet: &WalletView| (wallet.balance == given).then_some(());
+        actor.until("the friendbot's money is seen", LEDGERS, "/v1/wallet", there).await?;
+        books.newcomer(actor.name(), funded.account, FRIENDBOT, given);
+        let hash = funded.transaction.ok_or_else(|| actor.error("the friendbot named no transaction"))?;
+        books.transaction(hash, "friendbot");
+    }
+    Ok(given)
 }

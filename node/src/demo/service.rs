@@ -5,6 +5,8 @@
 //! POST /upper  {"text":"help"}    -> {"text":"HELP"}
 //! GET  /healthz                   -> ok
 //! ```
+//!
+//! Told to be idle it is healthy, and does nothing that it is asked for.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -49,21 +51,21 @@ struct Words {
 ///
 /// # Errors
 /// The system's, where the port is taken or can't be served.
-pub async fn serve(port: u16) -> io::Result<()> {
+pub async fn serve(port: u16, idle: bool) -> io::Result<()> {
     let parent = getppid();
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
     tokio::select! {
-        served = axum::serve(listener, router()).into_future() => served,
+        served = axum::serve(listener, router(idle)).into_future() => served,
         () = orphaned(parent) => Ok(()),
     }
 }
 
-fn router() -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok" }))
-        .route("/add", post(add))
-        .route("/upper", post(upper))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
+fn router(idle: bool) -> Router {
+    let healthy = Router::new().route("/healthz", get(|| async { "ok" }));
+    if idle {
+        return healthy.fallback(|| async { StatusCode::SERVICE_UNAVAILABLE });
+    }
+    healthy.route("/add", post(add)).route("/upper", post(upper)).layer(DefaultBodyLimit::max(MAX_BODY))
 }
 
 async fn add(Json(Terms { a, b }): Json<Terms>) -> Result<Json<Sum>, StatusCode> {
@@ -85,10 +87,10 @@ async fn orphaned(parent: Option<Pid>) {
 mod tests {
     use super::*;
 
-    async fn started() -> String {
+    async fn started(idle: bool) -> String {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(axum::serve(listener, router()).into_future());
+        tokio::spawn(axum::serve(listener, router(idle)).into_future());
         format!("http://{address}")
     }
 
@@ -100,7 +102,7 @@ mod tests {
 
     #[tokio::test]
     async fn ten_and_thirty_two_are_forty_two() {
-        let url = started().await;
+        let url = started(false).await;
         assert_eq!(post(format!("{url}/add"), r#"{"a":10,"b":32}"#).await, (200, r#"{"sum":42}"#.to_owned()));
         assert_eq!(post(format!("{url}/upper"), r#"{"text":"help"}"#).await, (200, r#"{"text":"HELP"}"#.to_owned()));
         assert_eq!(reqwest::get(format!("{url}/healthz")).await.unwrap().text().await.unwrap(), "ok");
@@ -108,12 +110,19 @@ mod tests {
 
     #[tokio::test]
     async fn what_can_not_be_added_is_refused() {
-        let url = format!("{}/add", started().await);
+        let url = format!("{}/add", started(false).await);
         let too_much = format!(r#"{{"a":{},"b":1}}"#, i64::MAX);
         for body in [too_much.as_str(), "{}", r#"{"a":1,"b":2,"c":3}"#, "no JSON"] {
             let (status, _) = post(url.clone(), body).await;
             assert!((400..500).contains(&status), "{body}: {status}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_idle_one_is_healthy_and_does_nothing() {
+        let url = started(true).await;
+        assert_eq!(reqwest::get(format!("{url}/healthz")).await.unwrap().status(), 200);
+        assert_eq!(post(format!("{url}/add"), r#"{"a":10,"b":32}"#).await.0, 503);
     }
 
     #[tokio::test]

@@ -374,6 +374,7 @@ mod tests {
                 max_deadline_fee: tradepost_protocol::amount::Stroops::ZERO,
                 one_word_limit: None,
                 submitters: 0,
+                max_cases: tradepost_protocol::limits::MAX_CASES,
             },
         };
         let (market, first) = Market::restore(setup, [], clock.now()).unwrap();

@@ -72,7 +72,9 @@ pub enum PrecheckFailure {
         limit: String,
     },
     /// 7: no escrow kind in common.
-    #[error("no kind of escrow is common to the offering ({offered}) and this node ({accepted})")]
+    #[error(
+        "no kind of escrow is common to the offering ({offered}) and this node ({accepted}): see `escrow` in the configuration, or ask for another kind"
+    )]
     NoCommonEscrow {
         /// What the offering names.
         offered: String,
@@ -81,7 +83,7 @@ pub enum PrecheckFailure {
     },
     /// 7: no arbiter in common.
     #[error(
-        "no arbiter is common to the offering ({offered}) and this node ({trusted}); a dispute is decided by those that both trust"
+        "no arbiter is common to the offering ({offered}) and this node ({trusted}), and a dispute is decided by those that both trust: add one of the offering's to `arbiters` in the configuration if you trust it, and start the node again"
     )]
     NoCommonArbiter {
         /// Whom the offering accepts.
@@ -90,7 +92,7 @@ pub enum PrecheckFailure {
         trusted: String,
     },
     /// 7: an arbiter that can't take part now.
-    #[error("the arbiter {account} can't take part: {why}")]
+    #[error("the arbiter {account} can't take part ({why}): try again later, or list another one in `arbiters`")]
     ArbiterUnavailable {
         /// Which.
         account: AccountId,

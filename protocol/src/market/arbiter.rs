@@ -16,7 +16,7 @@ use crate::binding::phase::Side;
 use crate::escrow::arbitrated::ArbitratedTerms;
 use crate::frame;
 use crate::kind::Kind;
-use crate::limits::{FRAME_TIMEOUT, MAX_CASES, MAX_EVIDENCE_ITEMS};
+use crate::limits::{FRAME_TIMEOUT, MAX_EVIDENCE_ITEMS};
 use crate::market::command::{Answer, CommandError, CommandId};
 use crate::market::disputes::DisputeWord;
 use crate::market::event::{Ask, Effect, Token};
@@ -229,8 +229,7 @@ impl Market {
         if dispute.at >= deadline || now.timestamp() >= deadline.plus(self.setup.margins.grace) {
             return Ok(self.case_rejected(binding, "a dispute is opened before dispute_by, and that has passed"));
         }
-        let open = self.cases.values().filter(|case| !case.is_over(now)).count();
-        if open + self.looking.len() >= MAX_CASES {
+        if self.open_cases(now) + self.looking.len() >= self.setup.policy.max_cases {
             return Ok(self.case_not_now(binding, "too many cases are open"));
         }
         let until = now.plus(FRAME_TIMEOUT);
@@ -238,6 +237,11 @@ impl Market {
         self.looking.insert(binding, Looking { token, dispute, frame, agreement, by, until });
         step.then(Effect::Read { ask: Ask::Case(binding), keys });
         Ok(None)
+    }
+
+    /// How many cases this node still has to decide.
+    pub(super) fn open_cases(&self, now: Now) -> usize {
+        self.cases.values().filter(|case| !case.is_over(now)).count()
     }
 
     /// The arbiter of a binding that this node is.

@@ -11,6 +11,7 @@ use crate::binding::precheck::PrecheckFailure;
 use crate::book::WithdrawError;
 use crate::document::{Arbitration, ServiceRef, Transport};
 use crate::escrow::EscrowKind;
+use crate::market::EscrowChoice;
 use crate::message::{BalanceId, BindingId, MessageId, SeriesId, Sha256Hash, TemplateId, TxHash};
 use crate::refusal::{Reason, Refusal, rules};
 use crate::stellar::memo::{MemoTooLong, PaymentMemo};
@@ -253,6 +254,13 @@ pub enum Answer {
     },
     /// What it would cost.
     Cost(Cost),
+    /// What a binding would cost, and how its money would be held.
+    Quoted {
+        /// What it costs.
+        cost: Cost,
+        /// How the money is held.
+        escrow: EscrowChoice,
+    },
     /// The series is withdrawn; its bond stays locked until then.
     Withdrawn {
         /// The series.

@@ -27,7 +27,8 @@ use crate::seal::SealingSecret;
 use crate::step::Step;
 use crate::time::Now;
 
-pub(in crate::market) use choice::{EscrowChoice, lock};
+pub use choice::EscrowChoice;
+pub(in crate::market) use choice::lock;
 pub use precheck::{PendingBind, Wish};
 
 /// What sealed access details are for.

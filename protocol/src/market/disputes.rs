@@ -58,9 +58,14 @@ impl DisputeWord {
 }
 
 impl Market {
-    /// What this node's side holds to be right about a binding's money.
+    /// What this node's side holds to be right about a binding's money: what it asked the arbiters for, once it has;
+    /// before, what follows from how the session ended.
     pub(super) fn claims(trade: &Trade) -> Option<Split> {
         let amount = trade.terms()?.amount;
+        let asked = trade.state.dispute.as_ref().and_then(|record| record.opening());
+        if let Some(opening) = asked.filter(|opening| opening.by == trade.state.side) {
+            return Some(opening.claim);
+        }
         match trade.escrow() {
             EscrowState::Refused(_) => Some(Split::all_to(Side::Consumer, amount)),
             _ => dispute::claim(trade.state.side, trade.state.session, amount),

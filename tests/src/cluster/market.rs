@@ -13,7 +13,8 @@ use tradepost_ledger::Ledger as _;
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::{Price, Stroops, Unit};
 use tradepost_protocol::asset::Asset;
-use tradepost_protocol::document::Windows;
+use tradepost_protocol::document::{Arbitration, Windows};
+use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::stellar::entry::{AccountState, Entry};
 use tradepost_protocol::stellar::ledger_key::Key;
 
@@ -60,19 +61,19 @@ impl Terms {
         Self { price: Stroops::whole(7), windows: Windows { deliver_secs: 1, collect_secs: 4 }, ..Self::BY_CALL };
 }
 
-/// What serves a binding.
-#[derive(Debug, Clone, Copy)]
-struct Served<'a> {
-    /// The command that starts it.
-    start: &'a [&'a str],
+/// How a market is opened, besides its terms.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Opening<'a> {
+    /// The command that starts a service; the demo's where it is empty.
+    pub start: &'a [&'a str],
     /// Further lines of its table.
-    table: &'a str,
-}
-
-impl<'a> Served<'a> {
-    const fn by(start: &'a [&'a str]) -> Self {
-        Self { start, table: "" }
-    }
+    pub table: &'a str,
+    /// Further lines for the seller's configuration.
+    pub sellers: &'a str,
+    /// Further lines for both sides' configuration.
+    pub both: &'a str,
+    /// Who decides, where the seller's offering is `arbitrated` and nothing else.
+    pub arbitration: Option<Arbitration>,
 }
 
 /// The command of the demo's service.
@@ -120,8 +121,7 @@ impl Market {
     /// # Panics
     /// Where any of that fails.
     pub async fn open_in(nodes: Nodes, terms: Terms, sellers: &str) -> Self {
-        let start = demo_service(nodes.program());
-        told(Self::open_with(nodes, terms, Served::by(&texts(&start)), sellers).await)
+        told(Self::open_with(nodes, terms, Opening { sellers, ..Opening::default() }).await)
     }
 
     /// As [`Market::open`] with another service: this command, and further lines of its table.
@@ -129,7 +129,8 @@ impl Market {
     /// # Panics
     /// Where any of that fails.
     pub async fn open_serving(program: &str, terms: Terms, start: &[&str], table: &str) -> Self {
-        told(Self::open_with(Nodes::start(program).await, terms, Served { start, table }, "").await)
+        let opening = Opening { start, table, ..Opening::default() };
+        told(Self::open_with(Nodes::start(program).await, terms, opening).await)
     }
 
     /// As [`Market::open`] beside this ledger, with a service whose starts can be held up ([`Market::hold_services`]), and
@@ -142,29 +143,26 @@ impl Market {
         let held = held.to_str().expect("a temporary directory's path is text").to_owned();
         let service = demo_service(nodes.program());
         let start = [&["sh", "-c", START_WHEN_LET, &held], texts(&service).as_slice()].concat();
-        told(Self::open_with(nodes, terms, Served::by(&start), "").await)
+        told(Self::open_with(nodes, terms, Opening { start: &start, ..Opening::default() }).await)
     }
 
-    async fn open_with(
-        mut nodes: Nodes,
-        terms: Terms,
-        served: Served<'_>,
-        sellers: &str,
-    ) -> Result<Self, ClusterError> {
+    pub(super) async fn open_with(mut nodes: Nodes, terms: Terms, opening: Opening<'_>) -> Result<Self, ClusterError> {
         let gate = Gate::to(nodes.rpc_url()["http://".len()..].parse().expect("an address and a port")).await;
-        nodes.add(BOOTSTRAP, &Setup::default()).await?;
-        let bootstrap = nodes.run(BOOTSTRAP).await?.running()?.p2p.clone();
-        let Served { start, table } = served;
-        let config = format!("{sellers}[service.adder]\nstart = {}\nhealth = \"/healthz\"\n{table}", json!(start));
+        let bootstrap = bootstrap(&mut nodes).await?;
+        let Opening { start, table, sellers, both, arbitration } = opening;
+        let service = demo_service(nodes.program());
+        let start = if start.is_empty() { texts(&service) } else { start.to_vec() };
+        let config =
+            format!("{both}{sellers}[service.adder]\nstart = {}\nhealth = \"/healthz\"\n{table}", json!(start));
         let setup = Setup { bootstrap, keys: true, ..Setup::default() };
         let seller = Setup { rpc_url: Some(gate.url()), config, ..setup.clone() };
         let words = Mnemonic::generate(Words::Twelve).expect("random bytes").phrase().as_str().to_owned();
         // Tests lock what they like under `timed`.
-        let buyer = Setup { mnemonic: Some(words.clone()), config: "max_timed = \"1000\"\n".to_owned(), ..setup };
+        let buyer = Setup { mnemonic: Some(words.clone()), config: format!("{both}max_timed = \"1000\"\n"), ..setup };
         nodes.add_all(&[(SELLER, seller), (BUYER, buyer)]).await?;
         nodes.run_all(&[SELLER, BUYER]).await?;
         let (seller, buyer) = (Actor::of(nodes.node(SELLER)?)?, Actor::of(nodes.node(BUYER)?)?);
-        let (accounts, published) = Self::publish(&seller, &buyer, &terms).await?;
+        let (accounts, published) = Self::publish(&seller, &buyer, &offering(&terms, arbitration)).await?;
         let [seller_account, buyer_account] = accounts;
         Ok(Self { nodes, seller, buyer, seller_account, buyer_account, buyer_words: words, published, gate })
     }
@@ -173,10 +171,10 @@ impl Market {
     async fn publish(
         seller: &Actor,
         buyer: &Actor,
-        terms: &Terms,
+        new: &NewOffering,
     ) -> Result<([AccountId; 2], Published), ClusterError> {
         let (seller_account, buyer_account) = tokio::try_join!(funded(seller), funded(buyer))?;
-        let published: Published = seller.post("/v1/offerings", &offering(terms)).await?;
+        let published: Published = seller.post("/v1/offerings", new).await?;
         let series = published.series;
         let listed = |list: &OfferingList| list.items.iter().find(|o| o.series == series && o.live).map(|o| o.id);
         buyer.until("the offering is live", SOON, "/v1/offerings", listed).await?;
@@ -188,7 +186,7 @@ impl Market {
     /// # Panics
     /// Where any of that fails.
     pub async fn begin_again(&mut self, terms: Terms) {
-        let (accounts, published) = told(Self::publish(&self.seller, &self.buyer, &terms).await);
+        let (accounts, published) = told(Self::publish(&self.seller, &self.buyer, &offering(&terms, None)).await);
         [self.seller_account, self.buyer_account] = accounts;
         self.published = published;
     }
@@ -198,7 +196,7 @@ impl Market {
     /// # Panics
     /// Where it is refused.
     pub async fn bind(&self, units: u64) -> String {
-        let new = NewBinding { offering: self.published.series.to_string(), units, dry_run: false };
+        let new = NewBinding { offering: self.published.series.to_string(), units, ..NewBinding::default() };
         let bound: Bound = told(self.buyer.post("/v1/bindings", &new).await);
         bound.binding.to_string()
     }
@@ -294,14 +292,24 @@ pub fn told<T>(result: Result<T, ClusterError>) -> T {
     result.unwrap_or_else(|e| panic!("{e}\n{}", e.tail.join("\n")))
 }
 
-async fn funded(node: &Actor) -> Result<AccountId, ClusterError> {
+/// The node by which all others meet, which is started where it isn't there.
+pub(super) async fn bootstrap(nodes: &mut Nodes) -> Result<Vec<String>, ClusterError> {
+    if nodes.node(BOOTSTRAP).is_err() {
+        nodes.add(BOOTSTRAP, &Setup::default()).await?;
+        nodes.run(BOOTSTRAP).await?;
+    }
+    Ok(nodes.node(BOOTSTRAP)?.running()?.p2p.clone())
+}
+
+pub(super) async fn funded(node: &Actor) -> Result<AccountId, ClusterError> {
     let funded: Funded = node.post("/v1/wallet/fund", &json!({})).await?;
     let there = |wallet: &WalletView| (!wallet.spendable.is_zero()).then_some(());
     node.until("the friendbot's money is seen", SOON, "/v1/wallet", there).await?;
     Ok(funded.account)
 }
 
-fn offering(terms: &Terms) -> NewOffering {
+fn offering(terms: &Terms, arbitration: Option<Arbitration>) -> NewOffering {
+    let escrow = if arbitration.is_some() { EscrowKind::Arbitrated } else { EscrowKind::Timed };
     let endpoints = json!([{"method": "POST", "path": "/add"}]);
     NewOffering {
         template: "http-api".to_owned(),
@@ -315,6 +323,8 @@ fn offering(terms: &Terms) -> NewOffering {
         max_units: 60,
         max_supply: terms.max_supply,
         windows: terms.windows,
+        escrow: vec![escrow],
+        arbitration,
         transports: None,
         life_secs: 3_600,
         service: Some(ServedBy::Configured("adder".to_owned())),

@@ -185,7 +185,7 @@ impl Stage {
         let mut refused: Option<String> = None;
         while Instant::now() < until {
             let buyer = told(self.market.nodes.node(BUYER).and_then(Actor::of));
-            let new = NewBinding { offering: series.to_string(), units, dry_run: false };
+            let new = NewBinding { offering: series.to_string(), units, ..NewBinding::default() };
             let mut command =
                 tokio::spawn(async move { buyer.post::<Bound>("/v1/bindings", &new).await.map_err(|e| e.to_string()) });
             loop {

@@ -177,6 +177,7 @@ impl Node {
                 max_deadline_fee: Stroops::whole(1),
                 one_word_limit: None,
                 submitters: 0,
+                max_cases: tradepost_protocol::limits::MAX_CASES,
             },
         };
         Self {

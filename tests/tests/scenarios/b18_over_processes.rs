@@ -1,10 +1,12 @@
 //! B18 and B19 between real nodes: the seller's service doesn't start, or takes connections and never answers.
 
 use tradepost::api::view::BindingView;
+use tradepost_ledger::Ledger as _;
 use tradepost_protocol::amount::{Stroops, Unit};
 use tradepost_protocol::binding::session::End;
 use tradepost_protocol::document::Windows;
 use tradepost_protocol::stellar::reserve::LedgerParams;
+use tradepost_tests::cluster::court::Court;
 use tradepost_tests::cluster::market::{Market, SOON, Terms};
 
 const NODE: &str = env!("CARGO_BIN_EXE_node-under-test");
@@ -50,4 +52,18 @@ async fn b19_a_service_that_connects_and_never_answers_is_not_healthy_and_paid_b
 async fn b18_a_service_that_answers_no_health_check_well_is_paid_back() {
     let start = ["python3", "-m", "http.server", "--bind", "127.0.0.1", "{port}"];
     is_paid_back(&start, "start_timeout = 2\n", "404").await;
+}
+
+#[tokio::test]
+async fn b18_under_arbitrated_a_command_that_fails_is_paid_back_before_t_and_no_arbiter_is_paid() {
+    let court = Court::open(NODE, TERMS, 1, &["sh", "-c", "exit 3"]).await;
+    let market = &court.market;
+    let arbiter = market.on_the_ledger(court.accounts[0]).await;
+    let binding = market.bind(2).await;
+    let back = |view: &BindingView| view.is_final && view.escrow.as_ref().is_some_and(|e| e.state == "refunded");
+    let view = market.until(&market.buyer, &binding, SOON, "the money is back", back).await;
+    assert_eq!(view.ended.as_deref(), Some(End::StartFailed.as_str()));
+    let newest = market.nodes.ledger().await.unwrap().latest().await.unwrap();
+    assert!(newest.close_time < view.deadlines.unwrap().deliver_by.timestamp(), "long before T");
+    assert_eq!(market.on_the_ledger(court.accounts[0]).await.balance, arbiter.balance);
 }

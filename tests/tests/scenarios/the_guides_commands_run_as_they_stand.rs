@@ -9,7 +9,8 @@ const FIRST_TRADE: &str = "docs/guide/first-trade-on-the-devnet.md";
 const TEST_NETWORK: &str = "docs/guide/on-the-test-network.md";
 const SELLING: &str = "docs/guide/selling-what-i-already-run.md";
 const WRONG: &str = "docs/guide/when-something-went-wrong.md";
-const ESCROWS: &str = "docs/guide/what-each-escrow-protects.md";
+const DISPUTES: &str = "docs/guide/disputes.md";
+const ESCROWS: &str = "docs/guide/what-escrow-protects.md";
 /// The page's last commands that it only describes.
 const END: &str = "kill $(jobs -p)\nwait\necho 'all was typed'\n";
 
@@ -56,6 +57,17 @@ export TRADEPOST_LISTEN=/ip4/127.0.0.1/tcp/0
     assert_eq!(numbers, Vec::from_iter(1..=7), "each command has its number");
     let typed = typed(&format!("{elsewhere}{blocks}"));
     assert!(typed.out.contains("sunny, 21 degrees"), "{typed:#?}");
+}
+
+#[test]
+fn a_dispute_is_opened_answered_and_decided_as_its_page_says() {
+    let typed = typed(&blocks(DISPUTES));
+    assert_eq!(typed.out.matches("sunny, 21 degrees").count(), 3, "{typed:#?}");
+    for part in
+        ["14.25 XLM to the provider, 4.75 XLM to the consumer", "arbitrated: split", "silence     means the consumer"]
+    {
+        assert!(typed.out.contains(part), "{part} is missing: {typed:#?}");
+    }
 }
 
 #[test]

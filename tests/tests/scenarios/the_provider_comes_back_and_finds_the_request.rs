@@ -17,7 +17,7 @@ async fn the_provider_is_dead_when_it_is_asked_and_both_restart_and_the_trade_is
     let before = market.buyer_on_the_ledger().await;
     market.nodes.node_mut(SELLER).unwrap().kill();
     let offering = market.published.series.to_string();
-    let bind = NewBinding { offering: offering.clone(), units: 1, dry_run: false };
+    let bind = NewBinding { offering: offering.clone(), units: 1, ..NewBinding::default() };
     let refused = market.buyer.post::<Bound>("/v1/bindings", &bind).await.unwrap_err().to_string();
     assert!(refused.contains("request publish"), "{refused}");
 

@@ -5,15 +5,16 @@ use tradepost_protocol::account::{AccountId, PeerId};
 use tradepost_protocol::amount::{Stroops, Unit};
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::negotiation::Negotiation;
-use tradepost_protocol::binding::phase::Side;
-use tradepost_protocol::binding::session::Session;
+use tradepost_protocol::binding::phase::{Phase, Side};
+use tradepost_protocol::binding::session::{End, Session};
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::escrow::outcome::EscrowState;
 use tradepost_protocol::market::Market;
 use tradepost_protocol::message::{BalanceId, BindingId, MessageId, SeriesId, TxHash};
 
-use super::Moment;
+use super::dispute::{ArbiterView, arbiters};
+use super::{IssuerView, Moment, SplitView};
 
 /// One binding, as this node sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +25,7 @@ pub struct BindingView {
     pub request: MessageId,
     /// provider or consumer: which side this node is on.
     pub side: String,
-    /// requested, agreed, funded, refused, active, delivered, failed, timeout, closed or void.
+    /// requested, agreed, funded, refused, active, delivered, failed, disputed, closing, timeout, closed or void.
     pub phase: String,
     /// How far the two agreed: requested, agreed, rejected, lapsed or cancelled.
     pub negotiation: String,
@@ -56,6 +57,8 @@ pub struct BindingView {
     pub asset: Option<Asset>,
     /// How the money is held; `null` where there is none or nothing is agreed yet.
     pub escrow: Option<EscrowView>,
+    /// What the issuer of the asset may do with it, where it is an issued one and was looked up: for one binding only.
+    pub issuer: Option<IssuerView>,
     /// All deadlines, once it is agreed.
     pub deadlines: Option<DeadlinesView>,
     /// The next one that matters.
@@ -73,16 +76,25 @@ pub struct BindingView {
 /// How a binding's money is held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EscrowView {
-    /// timed.
+    /// timed or arbitrated.
     pub kind: EscrowKind,
     /// What it protects against and what not.
     pub protects: String,
-    /// none, intended, locked, refused, paid, refunded or unknown, as the ledger shows it.
+    /// none, intended, locked, refused, paid, refunded, split, clawed_back (by the asset's issuer) or unknown, as the ledger
+    /// shows it.
     pub state: String,
+    /// What each side got, where it was split.
+    pub division: Option<SplitView>,
     /// What differs from the agreement, where it is refused.
     pub mismatch: Option<String>,
     /// The balance, once it is known.
     pub balance: Option<BalanceId>,
+    /// provider or consumer: whose it is from T on. Silence means this side.
+    pub beneficiary: String,
+    /// Who decides disputes; none where the kind knows none.
+    pub arbiters: Vec<ArbiterView>,
+    /// none, released, opened, awarded or lapsed: what was said about the money; `null` where the kind knows no disputes.
+    pub dispute: Option<String>,
 }
 
 /// A binding's deadlines, in their order.
@@ -94,14 +106,18 @@ pub struct DeadlinesView {
     pub start_by: Moment,
     /// Until when the service is owed.
     pub deliver_by: Moment,
-    /// T: from here on the money is the consumer's; `null` where there is none.
+    /// Until when a side may ask the arbiters; `null` where there are none.
+    pub dispute_by: Option<Moment>,
+    /// Until when the arbiters decide; `null` where there are none.
+    pub award_by: Option<Moment>,
+    /// T: from here on the money is the escrow's beneficiary's; `null` where there is none.
     pub refund_at: Option<Moment>,
 }
 
 /// One deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadlineView {
-    /// valid_until, fund_by, start_by, deliver_by or T.
+    /// valid_until, fund_by, start_by, deliver_by, dispute_by, award_by or T.
     pub name: String,
     /// When.
     pub at: Moment,
@@ -143,16 +159,19 @@ impl BindingView {
             amount: terms.map(|t| t.amount).or(request.budget),
             asset: terms.map(|t| t.asset.clone()),
             escrow: escrow(trade),
+            issuer: None,
             deadlines: terms.map(|t| DeadlinesView {
                 fund_by: t.terms.fund_by().into(),
                 start_by: t.terms.start_by().into(),
                 deliver_by: t.terms.deliver_by().into(),
+                dispute_by: t.terms.arbitrated().map(|d| d.dispute_by().into()),
+                award_by: t.terms.arbitrated().map(|d| d.award_by().into()),
                 refund_at: t.terms.refund_at().map(Moment::from),
             }),
             next_deadline: trade
                 .next_deadline()
                 .map(|(name, at)| DeadlineView { name: name.to_owned(), at: at.into() }),
-            next_action: phase.next_action(state.side).to_owned(),
+            next_action: next_action(trade).to_owned(),
             transactions: TransactionsView { funding: state.funding, closing: state.closing },
             note: state.note.as_ref().map(|note| note.as_str().to_owned()),
             is_final: phase.is_final(),
@@ -185,8 +204,60 @@ fn escrow(trade: &Trade) -> Option<EscrowView> {
         EscrowState::ClawedBack => ("clawed_back", None),
         EscrowState::Unknown => ("unknown", None),
     };
-    let (protects, state) = (kind.protects().to_owned(), state.to_owned());
-    Some(EscrowView { kind, protects, state, mismatch, balance: trade.state.balance })
+    let beneficiary = if terms.pay_unless_disputed { Side::Provider } else { Side::Consumer };
+    let record = trade.state.dispute.as_ref();
+    Some(EscrowView {
+        kind,
+        protects: kind.protects().to_owned(),
+        state: state.to_owned(),
+        division: division(trade.escrow()),
+        mismatch,
+        balance: trade.state.balance,
+        beneficiary: beneficiary.as_str().to_owned(),
+        arbiters: arbiters(terms, record.map_or(&[], |record| record.decisions())),
+        dispute: record.map(|record| record.state().as_str().to_owned()),
+    })
+}
+
+fn division(state: &EscrowState) -> Option<SplitView> {
+    match *state {
+        EscrowState::Split { recipient, consumer } => Some(SplitView { to_provider: recipient, to_consumer: consumer }),
+        _ => None,
+    }
+}
+
+/// What this node does next by itself, or what its owner can do. Where the escrow has arbiters, that depends on whom T
+/// favours, too.
+fn next_action(trade: &Trade) -> &'static str {
+    let (phase, side) = (trade.phase(), trade.state.side);
+    let Some(terms) = trade.terms().filter(|terms| terms.terms.arbitrated().is_some()) else {
+        return phase.next_action(side);
+    };
+    let favoured = if terms.pay_unless_disputed { Side::Provider } else { Side::Consumer };
+    let gone = trade.state.session.end() == Some(End::ConsumerGone);
+    match (phase, side) {
+        (Phase::Active, Side::Consumer) => {
+            "use it: tradepost call; where it isn't what was agreed, `tradepost dispute open` before it is used up"
+        }
+        (Phase::Delivered, Side::Provider) if favoured == Side::Provider => {
+            "waits for the consumer's release, or takes the money from T on"
+        }
+        (Phase::Delivered, Side::Provider) => {
+            "waits for the consumer's release; without one it asks the arbiters by itself before dispute_by"
+        }
+        (Phase::Delivered, Side::Consumer) if gone => {
+            "your node was away, so you decide: `tradepost binding release` pays, `tradepost dispute open` asks the arbiters"
+        }
+        (Phase::Delivered, Side::Consumer) => "signs for the provider",
+        (Phase::Failed, Side::Provider) => "signs for the consumer",
+        (Phase::Failed, Side::Consumer) if favoured == Side::Provider => {
+            "waits for the provider's release; without one it asks the arbiters by itself before dispute_by"
+        }
+        (Phase::Failed, Side::Consumer) => "waits for the provider's release, or takes the money back from T on",
+        (Phase::Timeout, side) if side == favoured => "takes the money",
+        (Phase::Timeout, _) => "nothing to do: the escrow is the other side's now",
+        _ => phase.next_action(side),
+    }
 }
 
 const fn negotiation(state: Negotiation) -> &'static str {

@@ -6,7 +6,7 @@ use tradepost_protocol::account::{AccountId, PeerId, ServingKey};
 use tradepost_protocol::amount::{Price, Stroops, Unit};
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::book::Listing;
-use tradepost_protocol::document::{ServiceRef, Transport, Windows};
+use tradepost_protocol::document::{Arbitration, ServiceRef, Transport, Windows};
 use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::market::{Market, Offer};
 use tradepost_protocol::message::{BalanceId, MessageId, SeriesId, TemplateId, TxHash};
@@ -87,6 +87,8 @@ pub struct OfferingView {
     pub protects: Vec<String>,
     /// How long the parts of a binding take.
     pub windows: Windows,
+    /// Whom the seller accepts as arbiters, and how long the parts of a dispute take; `null` where it isn't `arbitrated`.
+    pub arbitration: Option<Arbitration>,
     /// Who sells.
     pub account: AccountId,
     /// Who is paid.
@@ -133,6 +135,7 @@ impl OfferingView {
             escrow: body.escrow.clone(),
             protects: body.escrow.iter().map(|kind| kind.protects().to_owned()).collect(),
             windows: body.windows,
+            arbitration: body.arbitration.clone(),
             account: body.account,
             recipient: body.recipient,
             serving_key: body.serving_key,

@@ -10,6 +10,7 @@ use tradepost_protocol::message::{BalanceId, BindingId, MessageId, SeriesId, Tem
 use tradepost_protocol::time::Timestamp;
 
 use super::*;
+use crate::api::base64::Base64;
 
 fn at(secs: u64) -> Moment {
     Timestamp::from_secs(1_800_000_000 + secs).into()
@@ -82,13 +83,20 @@ pub(crate) fn binding() -> BindingView {
             kind: EscrowKind::Timed,
             protects: EscrowKind::Timed.protects().into(),
             state: "locked".into(),
+            division: None,
             mismatch: None,
             balance: Some(BalanceId::from_bytes([3; 32])),
+            beneficiary: "consumer".into(),
+            arbiters: Vec::new(),
+            dispute: None,
         }),
+        issuer: None,
         deadlines: Some(DeadlinesView {
             fund_by: at(20),
             start_by: at(30),
             deliver_by: at(90),
+            dispute_by: None,
+            award_by: None,
             refund_at: Some(at(102)),
         }),
         next_deadline: Some(DeadlineView { name: "deliver_by".into(), at: at(90) }),
@@ -97,6 +105,79 @@ pub(crate) fn binding() -> BindingView {
         note: None,
         is_final: false,
     }
+}
+
+/// One of the arbiters, who wants one coin.
+fn arbiter(award: Option<AwardView>) -> ArbiterView {
+    ArbiterView { account: account(4), fee: Stroops::whole(1), award }
+}
+
+/// A consumer's binding for 20 of an asset that its issuer may take back, disputed, in which silence pays.
+pub(crate) fn arbitrated_binding() -> BindingView {
+    let hexa = Asset::issued("HEXA", account(3)).expect("four letters");
+    let usual = binding();
+    BindingView {
+        phase: "disputed".into(),
+        amount: Some(Stroops::whole(20)),
+        asset: Some(hexa.clone()),
+        escrow: usual.escrow.map(|escrow| EscrowView {
+            kind: EscrowKind::Arbitrated,
+            protects: EscrowKind::Arbitrated.protects().into(),
+            beneficiary: "provider".into(),
+            arbiters: vec![arbiter(None)],
+            dispute: Some("opened".into()),
+            ..escrow
+        }),
+        issuer: Some(IssuerView { asset: hexa, must_authorize: false, may_revoke: true, may_claw_back: true }),
+        deadlines: usual.deadlines.map(|deadlines| DeadlinesView {
+            deliver_by: at(68),
+            dispute_by: Some(at(76)),
+            award_by: Some(at(82)),
+            refund_at: Some(at(90)),
+            ..deadlines
+        }),
+        ..usual
+    }
+}
+
+/// A consumer's dispute about 20 XLM, awarded 15 to 5, with what it has shown.
+pub(crate) fn dispute() -> DisputeDetails {
+    let split = SplitView { to_provider: Stroops::whole(15), to_consumer: Stroops::whole(5) };
+    let all = SplitView { to_provider: Stroops::ZERO, to_consumer: Stroops::whole(20) };
+    let award = AwardView { split, note: "It answered three of four calls.".into() };
+    let dispute = DisputeView {
+        binding: BindingId::from_bytes([0xab; 32]),
+        request: MessageId::from_bytes([0xcd; 32]),
+        role: "consumer".into(),
+        title: Some("Weather".into()),
+        amount: Stroops::whole(20),
+        asset: Asset::Native,
+        state: "awarded".into(),
+        opened_by: Some("consumer".into()),
+        asks: BySide { provider: None, consumer: Some(all) },
+        released: BySide::default(),
+        shown: BySide { provider: 0, consumer: 1 },
+        arbiters: vec![arbiter(Some(award))],
+        majority: 1,
+        award: Some(split),
+        fees: Stroops::whole(1),
+        dispute_by: at(76),
+        award_by: at(82),
+        refund_at: at(90),
+        beneficiary: "consumer".into(),
+        next_action: "the side that gains settles it on the ledger".into(),
+        needs_you: false,
+        is_open: true,
+    };
+    let log = FileView { name: "log.txt".into(), bytes: Base64(vec![1, 2, 3]) };
+    let evidence = EvidenceView {
+        by: "consumer".into(),
+        number: 0,
+        at: at(40),
+        text: "One call wasn't answered.".into(),
+        files: vec![log],
+    };
+    DisputeDetails { dispute, evidence: vec![evidence] }
 }
 
 /// An offering of calls at 0.5 XLM.
@@ -129,6 +210,7 @@ pub(crate) fn offering() -> OfferingView {
         escrow: vec![EscrowKind::Timed],
         protects: vec![EscrowKind::Timed.protects().into()],
         windows: Windows { deliver_secs: 60, collect_secs: 12 },
+        arbitration: None,
         account: account(2),
         recipient: account(2),
         serving_key: tradepost_protocol::account::ServingKey::from_bytes([6; 32]),
@@ -150,6 +232,24 @@ pub(crate) fn cost() -> CostView {
         returns_at: Some(at(102)),
         spendable_before: Stroops::whole(97),
         protects: Some(EscrowKind::Timed.protects().into()),
+        held: Some(HeldView { kind: EscrowKind::Timed, beneficiary: "consumer".into(), arbiters: Vec::new() }),
+        issuer: None,
+    }
+}
+
+/// What a package costs for 20 XLM with an arbiter.
+pub(crate) fn arbitrated_cost() -> CostView {
+    CostView {
+        amount: Stroops::whole(20),
+        reserve: Stroops::new(45_000_000).unwrap_or_default(),
+        returns_at: Some(at(90)),
+        protects: Some(EscrowKind::Arbitrated.protects().into()),
+        held: Some(HeldView {
+            kind: EscrowKind::Arbitrated,
+            beneficiary: "consumer".into(),
+            arbiters: vec![arbiter(None)],
+        }),
+        ..cost()
     }
 }
 
@@ -283,6 +383,7 @@ pub(crate) fn status() -> StatusView {
         },
         offerings: Offers { known: 2, live: 1, waiting: 0, own: vec![own_offering()] },
         bindings: vec![binding()],
+        disputes: vec![dispute().dispute],
         resets: vec![reset()],
     }
 }

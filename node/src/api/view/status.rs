@@ -5,7 +5,7 @@ use tradepost_ledger::{EndpointHealth, EndpointState};
 use tradepost_protocol::account::{AccountId, ServingKey};
 use tradepost_protocol::seal::SealingKey;
 
-use super::{BindingView, Moment, OwnOfferingView, ResetView, WalletView};
+use super::{BindingView, DisputeView, Moment, OwnOfferingView, ResetView, WalletView};
 
 /// How this node is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub struct StatusView {
     pub offerings: Offers,
     /// Bindings that aren't over yet.
     pub bindings: Vec<BindingView>,
+    /// Disputes that aren't over: about these bindings, and those that this node decides.
+    pub disputes: Vec<DisputeView>,
     /// What ended with networks that were reset, the newest last; told for as long as its archive is kept.
     pub resets: Vec<ResetView>,
 }

@@ -35,6 +35,16 @@ fn a_binding_has_its_golden_json() {
 }
 
 #[test]
+fn an_arbitrated_binding_has_its_golden_json() {
+    is_golden(&samples::arbitrated_binding(), include_str!("golden/arbitrated_binding.json"));
+}
+
+#[test]
+fn a_dispute_has_its_golden_json() {
+    is_golden(&samples::dispute(), include_str!("golden/dispute.json"));
+}
+
+#[test]
 fn a_request_has_its_golden_json() {
     is_golden(&samples::request(), include_str!("golden/request.json"));
 }

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use tradepost_protocol::account::{AccountId, ServiceKey};
 use tradepost_protocol::amount::{Price, Stroops, Unit};
 use tradepost_protocol::asset::Asset;
-use tradepost_protocol::document::{Transport, Windows};
+use tradepost_protocol::document::{Arbitration, Transport, Windows};
+use tradepost_protocol::escrow::EscrowKind;
 
 use crate::api::request::{NewOffering, ServedBy};
 use crate::cli::failure::{Exit, Failure};
@@ -35,6 +36,9 @@ struct OfferingFile {
     max_supply: u32,
     deliver_secs: u64,
     collect_secs: u64,
+    #[serde(default = "timed")]
+    escrow: Vec<EscrowKind>,
+    arbitration: Option<Arbitration>,
     #[serde(default = "week")]
     valid_days: u64,
     recipient: Option<AccountId>,
@@ -51,6 +55,10 @@ const fn one() -> u64 {
 
 const fn one_place() -> u32 {
     1
+}
+
+fn timed() -> Vec<EscrowKind> {
+    vec![EscrowKind::Timed]
 }
 
 const fn week() -> u64 {
@@ -92,6 +100,8 @@ fn parse(text: &str, dir: &Path) -> Result<NewOffering, String> {
         max_units: file.max_units,
         max_supply: file.max_supply,
         windows: Windows { deliver_secs: file.deliver_secs, collect_secs: file.collect_secs },
+        escrow: file.escrow,
+        arbitration: file.arbitration,
         transports: file.transports,
         life_secs: file.valid_days * DAY,
         service: file.service.map(|service| served_by(service, dir)).transpose()?,
@@ -199,6 +209,22 @@ mod tests {
         let Some(ServedBy::Described(service)) = new.service else { panic!("a table") };
         assert_eq!(service["dir"], "/offers/");
         assert_eq!(service["start"][0], "python3");
+    }
+
+    #[test]
+    fn arbiters_stand_in_a_table_of_their_own() {
+        let arbiter = AccountId::from_bytes([4; 32]);
+        let table = format!(
+            "escrow = [\"arbitrated\", \"timed\"]\n[arbitration]\narbiters = [\"{arbiter}\"]\ndispute_secs = 8\naward_secs = 6\n\
+             settle_secs = 8\n[service]"
+        );
+        let new = parse(&FILE.replace("[service]", &table), Path::new("/")).unwrap();
+        assert_eq!(new.escrow, [EscrowKind::Arbitrated, EscrowKind::Timed]);
+        assert_eq!(new.arbitration.map(|a| (a.arbiters, a.award_secs)), Some((vec![arbiter], 6)));
+        assert_eq!(parse(FILE, Path::new("/")).unwrap().escrow, [EscrowKind::Timed]);
+        let refused =
+            parse(&FILE.replace("[service]", &table.replace("\"timed\"", "\"trust\"")), Path::new("/")).unwrap_err();
+        assert!(refused.contains("trust") && refused.contains("timed"), "{refused}");
     }
 
     #[test]

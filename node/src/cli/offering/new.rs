@@ -5,20 +5,24 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use tradepost_protocol::account::ServiceKey;
+use tradepost_protocol::account::{AccountId, ServiceKey};
 use tradepost_protocol::document::BuiltIn;
 use tradepost_protocol::escrow::EscrowKind;
+use tradepost_protocol::market::EscrowPolicy;
 use url::Url;
 
 use super::file;
 use crate::cli::Global;
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::show;
 use crate::config::Network;
 use crate::private_file;
 use crate::terminal::Terminal;
 
 /// Longest answer to a question, bytes.
 const MAX_ANSWER: u64 = 4_096;
+/// The template of those who decide disputes.
+const ARBITER: &str = "arbiter";
 
 /// Writes an annotated file that describes an offering. What isn't given by a flag is asked at the terminal.
 #[derive(Debug, Args)]
@@ -26,7 +30,7 @@ pub struct New {
     /// Where to write it.
     #[arg(value_name = "FILE", default_value = "offering.toml")]
     file: PathBuf,
-    /// A built-in template: http-api, process or help.
+    /// A built-in template: http-api, process, help or arbiter.
     #[arg(long, default_value = "http-api")]
     template: String,
     /// One line for people.
@@ -87,15 +91,15 @@ impl New {
         let terminal = global.terminal();
         if BuiltIn::named(&self.template).is_none() {
             let what = format!("{:?} is no built-in template", self.template);
-            return Err(Failure::new(Exit::Usage, what).hint("http-api, process or help"));
+            return Err(Failure::new(Exit::Usage, what).hint("http-api, process, help or arbiter"));
         }
         if self.template == "process" && self.record.is_none() {
             let failure = Failure::new(Exit::Usage, "the template process sells a version of a service");
             return Err(failure.hint("`tradepost service register` makes its record; give its key with --record"));
         }
         self.ask(terminal)?;
-        let network = global.config(&global.home()?)?.network;
-        let text = self.text(network)?;
+        let config = global.config(&global.home()?)?;
+        let text = self.text(config.network, &config.arbiters)?;
         let written = match self.force {
             true => private_file::write(&self.file, text.as_bytes()),
             false => private_file::write_new(&self.file, text.as_bytes()),
@@ -107,10 +111,10 @@ impl New {
             }
             _ => Failure::new(Exit::Failed, format!("can't write {shown}")).because(&e),
         })?;
-        terminal.say(&format!(
-            "escrow timed protects {}\nComplete the file, then: tradepost offering publish {shown}",
-            EscrowKind::Timed.protects()
-        ));
+        if self.template != ARBITER {
+            terminal.say(&proposed(&config.arbiters));
+        }
+        terminal.say(&format!("Complete the file, then: tradepost offering publish {shown}"));
         Ok(terminal.print(&NewView { file: shown }, |view| format!("{}\n", view.file))?)
     }
 
@@ -125,7 +129,7 @@ impl New {
             self.price = question(terminal, "Price, such as 0.5 XLM per call:")?;
             missing.extend(self.price.is_none().then_some("--price"));
         }
-        let served = self.url.is_some() || !self.start.is_empty() || self.service.is_some() || self.template == "help";
+        let served = self.url.is_some() || !self.start.is_empty() || self.service.is_some() || self.by_people();
         if !served {
             let url = question(terminal, "Where the service runs, such as http://127.0.0.1:9000:")?;
             self.url = url.map(|url| url.parse()).transpose().map_err(|e| Failure::of(Exit::Usage, &e))?;
@@ -138,7 +142,17 @@ impl New {
         Err(Failure::new(Exit::Usage, what).hint("give these flags; `tradepost offering new --help` explains them"))
     }
 
-    fn text(&self, network: Network) -> Result<String, Failure> {
+    /// Whether people do what is sold, and no service.
+    fn by_people(&self) -> bool {
+        matches!(self.template.as_str(), "help" | ARBITER)
+    }
+
+    /// The fewest and the most units of a binding, and how many at once: an award is one job, and nobody binds it.
+    fn bounds(&self) -> (u64, u64, u32) {
+        if self.template == ARBITER { (1, 1, 1) } else { (self.min_units, self.max_units, self.max_supply) }
+    }
+
+    fn text(&self, network: Network, arbiters: &[AccountId]) -> Result<String, Failure> {
         let price = self.price.clone().unwrap_or_default();
         file::price(&price).map_err(|why| Failure::new(Exit::Usage, why))?;
         let (deliver, collect) = match network {
@@ -150,11 +164,13 @@ impl New {
             Some(key) => format!("record = \"{key}\""),
             None => "# record = \"G…\"".to_owned(),
         };
+        let (min_units, max_units, max_supply) = self.bounds();
         let (title, description) = (quoted(self.title.as_deref().unwrap_or_default()), quoted(&self.description));
         Ok(format!(
             r#"# An offering, to be published with `tradepost offering publish`. Everything here but [service] becomes public.
 
-# Which kind: http-api, process (a process of its own for each binding) or help (between people).
+# Which kind: http-api, process (a process of its own for each binding), help (between people) or arbiter (decides
+# disputes of others).
 template = "{template}"
 
 # One line, and more, for people.
@@ -173,10 +189,12 @@ max_units = {max_units}
 # and comes back to you when the last binding can have ended.
 max_supply = {max_supply}
 
-# How long a binding's service runs, and how long afterwards you may collect; then the money is the consumer's again.
-# The escrow `timed` protects the consumer {protects}.
+# How long a binding's service runs, and how long afterwards you may collect under `timed`; then the money is the
+# consumer's again.
 deliver_secs = {deliver}
 collect_secs = {collect}
+
+{escrow}
 
 # How long the offering stands, 1 to 30 days.
 valid_days = {valid_days}
@@ -191,19 +209,41 @@ valid_days = {valid_days}
 {record}
 
 {service}
-{parameters}"#,
+{arbitration}{parameters}"#,
             template = self.template,
             price = quoted(&price),
-            min_units = self.min_units,
-            max_units = self.max_units,
-            max_supply = self.max_supply,
-            protects = EscrowKind::Timed.protects().replace(": ", ":\n# "),
+            escrow = escrow(arbiters.is_empty() || self.template == ARBITER),
+            arbitration = self.arbitration_text(network, arbiters),
             deliver = self.deliver_secs.unwrap_or(deliver),
             collect = self.collect_secs.unwrap_or(collect),
             valid_days = self.valid_days,
             service = self.service_text(),
             parameters = parameters(&self.template),
         ))
+    }
+
+    /// Who decides, where this node lists anybody.
+    fn arbitration_text(&self, network: Network, arbiters: &[AccountId]) -> String {
+        if arbiters.is_empty() || self.template == ARBITER {
+            return String::new();
+        }
+        let accounts = toml::Value::Array(arbiters.iter().map(|a| toml::Value::String(a.to_string())).collect());
+        let (dispute, award, settle) = match network {
+            Network::Devnet => (20, 30, 15),
+            Network::Testnet | Network::Public => (86_400, 259_200, 7_200),
+        };
+        format!(
+            r#"# Whom you accept as arbiters: those of your configuration. A binding's are the ones that its consumer lists too; any award
+# pays each of them its fee out of the escrow. Then, in seconds: how long after deliver_secs a side may ask them (your node
+# does by itself where the consumer doesn't release), how long they may take, and how long settling their award may.
+[arbitration]
+arbiters = {accounts}
+dispute_secs = {dispute}
+award_secs = {award}
+settle_secs = {settle}
+
+"#
+        )
     }
 
     fn service_text(&self) -> String {
@@ -214,8 +254,8 @@ valid_days = {valid_days}
                 quoted(name)
             );
         }
-        if self.template == "help" {
-            return "# People help people: no service stands behind it.\n".to_owned();
+        if self.by_people() {
+            return "# People do it: no service stands behind it.\n".to_owned();
         }
         let how = match &self.url {
             Some(url) => format!("url = {}", quoted(url.as_str())),
@@ -240,8 +280,46 @@ health = {}
     }
 }
 
+/// What an offering's money may be held in, with what that means.
+fn escrow(timed_alone: bool) -> String {
+    let protects = |kind: EscrowKind| format!("# {kind}: protects {}.", kind.protects().replace(": ", ":\n#   "));
+    let (timed, arbitrated) = (protects(EscrowKind::Timed), protects(EscrowKind::Arbitrated));
+    if timed_alone {
+        let why = "# This node lists no arbiters (`arbiters` in its configuration); with some, offerings can take `arbitrated`.";
+        return format!("# How the money of a binding is held.\n{timed}\n{why}\nescrow = [\"timed\"]");
+    }
+    let first = "# How the money of a binding is held; the consumer's node takes what it prefers.";
+    format!("{first}\n{arbitrated}\n{timed}\nescrow = [\"arbitrated\", \"timed\"]")
+}
+
+/// What the file proposes, and what that costs whom.
+fn proposed(arbiters: &[AccountId]) -> String {
+    if arbiters.is_empty() {
+        return format!(
+            "This node lists no arbiters, so the file offers the escrow timed alone. It protects {}. What that costs: whoever \
+             doesn't know you risks the whole price of a package, and nodes lock at most {} XLM under it unless their owners \
+             say otherwise. With `arbiters` in the configuration the file proposes arbitrated.",
+            EscrowKind::Timed.protects(),
+            show::coins(EscrowPolicy::DEFAULT_MAX_TIMED),
+        );
+    }
+    format!(
+        "The file proposes the escrow arbitrated, with the {} that this node lists, and timed for consumers who list none of \
+         them. arbitrated protects {}. What it costs: an arbiter's fee for an award, and the consumer's reserve of about 4.5 XLM \
+         until T.",
+        if arbiters.len() == 1 { "arbiter" } else { "arbiters" },
+        EscrowKind::Arbitrated.protects(),
+    )
+}
+
 fn parameters(template: &str) -> &'static str {
     match template {
+        ARBITER => {
+            "# How you decide, in your own words, and the least time that you want for it, seconds. The price above is for one\n\
+             # award about an escrow in its asset; `fees` says what you take in others, in stroops (10000000 are 1).\n[parameters]\n\
+             policy = \"What was agreed, and what both sides can show.\"\naward_secs = 15\n\
+             # fees = [{ asset = \"CODE:G…\", fee = \"20000000\" }]\n"
+        }
         "process" => {
             "# What is sold, in the template's words.\n[parameters]\naccess = \"http\"\n# start_secs = 30\n# memory_mib = 64\n\
              # usage = \"how to use it\"\n"
@@ -291,7 +369,7 @@ mod tests {
     fn what_is_written_can_be_published() {
         let dir = tempfile::tempdir().unwrap();
         let record = ServiceKey::from_bytes([1; 32]).to_string();
-        let cases: [&[&str]; 4] = [
+        let cases: [&[&str]; 5] = [
             &["--title", "Weather \"here\"", "--price", "0.5 XLM per call", "--url", "http://127.0.0.1:9000"],
             &["--title", "W", "--price", "free per call", "--start", "python3", "-m", "http.server", "{port}"],
             &[
@@ -307,12 +385,17 @@ mod tests {
                 &record,
             ],
             &["--template", "help", "--title", "H", "--price", "1 XLM per item"],
+            &["--template", "arbiter", "--title", "A", "--price", "2 XLM per job"],
         ];
-        for args in cases {
+        let arbiters = [AccountId::from_bytes([7; 32])];
+        for (args, listed) in cases.iter().flat_map(|args| [(args, &arbiters[..0]), (args, &arbiters[..])]) {
             let path = dir.path().join("offering.toml");
-            std::fs::write(&path, new(args).text(Network::Devnet).unwrap()).unwrap();
+            std::fs::write(&path, new(args).text(Network::Devnet, listed).unwrap()).unwrap();
             let read = file::read(&path).unwrap();
-            assert_eq!(read.service.is_some(), read.template != "help");
+            assert_eq!(read.service.is_some(), !["help", "arbiter"].contains(&read.template.as_str()));
+            let arbitrated = !listed.is_empty() && read.template != "arbiter";
+            assert_eq!(read.escrow.contains(&EscrowKind::Arbitrated), arbitrated);
+            assert_eq!(read.arbitration.map(|a| a.arbiters).unwrap_or_default(), if arbitrated { listed } else { &[] });
             let template = &BuiltIn::named(&read.template).unwrap().template;
             let at = tradepost_protocol::schema::Path::root();
             template.schema.validate(&read.parameters, &at).unwrap();
@@ -320,8 +403,23 @@ mod tests {
     }
 
     #[test]
-    fn the_file_says_what_timed_protects_and_what_not() {
+    fn arbitrated_is_proposed_where_an_arbiter_is_listed_and_else_timed_with_what_that_costs() {
         let new = new(&["--title", "W", "--price", "1 XLM per call", "--url", "http://127.0.0.1:9000"]);
-        assert!(new.text(Network::Testnet).unwrap().contains("not against one that cheats"));
+        let listed = [AccountId::from_bytes([7; 32])];
+        let (without, with) = (new.text(Network::Testnet, &[]).unwrap(), new.text(Network::Testnet, &listed).unwrap());
+        assert!(
+            without.contains("not against one that cheats") && without.contains("escrow = [\"timed\"]"),
+            "{without}"
+        );
+        assert!(
+            with.contains("escrow = [\"arbitrated\", \"timed\"]") && with.contains(&listed[0].to_string()),
+            "{with}"
+        );
+        let (alone, both) = (proposed(&[]), proposed(&listed));
+        assert!(
+            alone.contains("timed alone") && alone.contains("at most 10 XLM") && alone.contains("`arbiters`"),
+            "{alone}"
+        );
+        assert!(both.contains("proposes the escrow arbitrated") && both.contains("4.5 XLM"), "{both}");
     }
 }

@@ -293,7 +293,8 @@ impl Market {
             return Self::answer(step, id, Err(PrecheckFailure::ProviderUnreachable { peer, why }));
         }
         if let (true, Some(cost)) = (wish.dry_run, pending.cost.clone()) {
-            return Self::answer(step, id, Ok::<_, CommandError>(Answer::Cost(cost)));
+            let escrow = pending.choice.clone();
+            return Self::answer(step, id, Ok::<_, CommandError>(Answer::Quoted { cost, escrow }));
         }
         match self.request(&pending, &listing, REQUEST_LIFE, peer, now) {
             Ok(mut trade) => {

@@ -52,7 +52,11 @@ impl Market {
         step: &mut Step<Effect>,
     ) {
         if let (true, Some(cost)) = (pending.wish.dry_run, pending.cost.clone()) {
-            return Self::answer(step, id, Ok::<_, CommandError>(Answer::Cost(cost)));
+            return Self::answer(
+                step,
+                id,
+                Ok::<_, CommandError>(Answer::Quoted { cost, escrow: pending.choice.clone() }),
+            );
         }
         let Some(peer) = provider_peer(listing) else {
             let failure = PrecheckFailure::NotLive { why: "its provider's node isn't known".into() };

@@ -229,6 +229,22 @@ fn evidence_is_bounded_and_reaches_the_arbiter_in_its_order() {
 }
 
 #[test]
+fn who_asked_the_arbiters_concedes_nothing_when_the_session_ends_against_it() {
+    let (mut pair, request) = bound(1, false, [End::DeliverBy, End::DeliverBy]);
+    pair.command(CONSUMER, Command::OpenDispute { request, to_provider: None, text: "nothing came".into() });
+    pair.run(3);
+    for node in [PROVIDER, CONSUMER] {
+        assert_eq!((dispute(&pair, node), settles(&pair, node)), (DisputeState::Opened, None));
+    }
+    pair.command(PROVIDER, Command::Release { request, to_provider: Some(Stroops::whole(3)) });
+    pair.run(1);
+    assert_eq!(settles(&pair, CONSUMER), None, "less than it asked for isn't enough");
+    award(&mut pair, ARBITER, 0);
+    pair.run(1);
+    assert_eq!(settles(&pair, PROVIDER), Some(Settles { split: all_to(Side::Consumer), awarded: true }));
+}
+
+#[test]
 fn an_offer_of_less_is_settled_only_once_the_other_side_takes_it() {
     let (mut pair, request) = bound(1, false, [End::UnitsUsed, End::ConsumerGone]);
     let half = Some(Stroops::whole(5));

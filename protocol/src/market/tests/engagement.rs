@@ -151,6 +151,17 @@ fn an_arbiter_that_is_down_or_says_no_gives_no_agreement_and_the_consumer_hears_
 }
 
 #[test]
+fn an_arbiter_with_as_many_open_cases_as_it_wants_takes_part_in_no_new_binding() {
+    let (mut pair, offering) = market(1);
+    trust(&mut pair, &[ARBITER], 1);
+    pair.nodes[ARBITER].market.setup.policy.max_cases = 0;
+    let bind = arbitrated(&mut pair, offering);
+    pair.run(2);
+    let refused = error(&pair, bind);
+    assert!(matches!(&refused, CommandError::ByProvider(why) if why.contains("as many open cases")), "{refused}");
+}
+
+#[test]
 fn an_engagement_that_gets_lost_is_asked_for_again_and_one_that_comes_twice_changes_nothing() {
     let (mut pair, offering) = market(1);
     trust(&mut pair, &[ARBITER], 1);

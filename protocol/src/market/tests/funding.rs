@@ -174,7 +174,7 @@ fn nothing_is_bound_while_the_ledger_stands_still() {
         let command =
             pair.command(CONSUMER, Command::Bind { offering, units: 1, wish: EscrowWish::default(), dry_run: true });
         match pair.nodes[CONSUMER].answers.remove(&command) {
-            Some(Ok(Answer::Cost(_))) if bound => {}
+            Some(Ok(Answer::Quoted { .. })) if bound => {}
             Some(Err(error)) if !bound => assert_eq!(error.code(), "ledger-unavailable", "{error}"),
             other => panic!("{pause:?}: {other:?}"),
         }

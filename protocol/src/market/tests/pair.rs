@@ -84,6 +84,7 @@ fn node(n: usize, now: Now) -> Node {
             max_deadline_fee: Stroops::whole(1),
             one_word_limit: None,
             submitters: 0,
+            max_cases: crate::limits::MAX_CASES,
         },
     };
     let (market, _) = Market::restore(setup.clone(), [], now).unwrap();

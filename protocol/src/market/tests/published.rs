@@ -279,7 +279,7 @@ fn a_life_of_more_than_an_hour_or_none_is_refused_and_a_dry_run_tells_the_cost()
     let dry = Command::PublishRequest { offering, units: 3, life: Duration::from_secs(60), dry_run: true };
     let dry = pair.command(CONSUMER, dry);
     let answer = pair.nodes[CONSUMER].answers.get(&dry);
-    assert!(matches!(answer, Some(Ok(Answer::Cost(cost))) if cost.amount == Stroops::whole(3)), "{answer:?}");
+    assert!(matches!(answer, Some(Ok(Answer::Quoted { cost, .. })) if cost.amount == Stroops::whole(3)), "{answer:?}");
     assert_eq!(pair.nodes[CONSUMER].market.book().requests().count(), 0);
 }
 
