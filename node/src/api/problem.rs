@@ -199,7 +199,7 @@ mod tests {
             r#"{"type":"urn:tradepost:problem:wallet-short","title":"Conflict","status":409,"code":"wallet-short","#,
             r#""detail":"the wallet is 1.0000000 XLM short: amount, reserves and fees together need 5.0000000 XLM, "#,
             r#"what is free is 4.0000000 XLM","#,
-            r#""remedy":"add coins (`tradepost wallet fund` on a test network), or wait for locked ones"}"#
+            r#""remedy":"add coins (`tradepost wallet fund` on a test network, `tradepost wallet link` from another wallet), or wait for locked ones"}"#
         );
         assert_eq!(json, golden);
     }
