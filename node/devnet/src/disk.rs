@@ -50,6 +50,8 @@ const FULL: usize = 1024 * 1024;
 /// further than any read.
 const CHECKPOINTS: usize = 2;
 
+const NETWORK: &str = "network";
+const SETTINGS: &str = "settings";
 const LEDGERS: &str = "ledgers-";
 const ENTRIES: &str = "entries-";
 
@@ -121,7 +123,7 @@ impl Disk {
     /// all of it was understood.
     pub(crate) fn open(dir: &Path, fresh: &str) -> Result<Found, StateError> {
         fs::create_dir_all(dir).map_err(file::io_at(dir))?;
-        let network = dir.join("network");
+        let network = dir.join(NETWORK);
         let known = network.exists();
         if !known && !is_unused(dir)? {
             return Err(StateError::NoNetwork { dir: dir.to_owned() });
@@ -131,7 +133,7 @@ impl Disk {
             Format::of(hash::network_id(fresh)).write(&network, Kind::Network, fresh.as_bytes())?;
         }
         let (format, passphrase) = file::read_network(&network)?;
-        let settings_path = dir.join("settings");
+        let settings_path = dir.join(SETTINGS);
         let settings = match settings_path.exists() {
             true => serde_json::from_slice(&format.read(&settings_path, Kind::Settings)?)
                 .map_err(|e| StateError::damaged(&settings_path, &e.to_string()))?,
@@ -147,7 +149,7 @@ impl Disk {
             _lock: lock,
         };
         let ledger = disk.load()?;
-        file::remove_unfinished(dir)?;
+        file::remove_unfinished(dir, &[NETWORK, SETTINGS, LEDGERS, ENTRIES])?;
         Ok(Found { disk, passphrase, ledger })
     }
 
@@ -180,7 +182,7 @@ impl Disk {
     /// Makes settings durable.
     pub(crate) fn set(&mut self, settings: Settings) -> Result<(), StateError> {
         let text = serde_json::to_vec(&settings).expect("plain fields are JSON");
-        self.format.write(&self.dir.join("settings"), Kind::Settings, &text)?;
+        self.format.write(&self.dir.join(SETTINGS), Kind::Settings, &text)?;
         self.settings = settings;
         Ok(())
     }

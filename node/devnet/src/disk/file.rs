@@ -112,12 +112,15 @@ pub(super) fn remove(path: &Path) -> Result<(), StateError> {
     }
 }
 
-/// Removes what a kill left unfinished.
-pub(super) fn remove_unfinished(dir: &Path) -> Result<(), StateError> {
+/// Removes what a kill left unfinished of files whose names begin so; nothing
+/// that somebody else put there.
+pub(super) fn remove_unfinished(dir: &Path, names: &[&str]) -> Result<(), StateError> {
     for entry in fs::read_dir(dir).map_err(io_at(dir))? {
-        let path = entry.map_err(io_at(dir))?.path();
-        if path.extension().is_some_and(|extension| extension == &UNFINISHED[1..]) {
-            remove(&path)?;
+        let entry = entry.map_err(io_at(dir))?;
+        let name = entry.file_name();
+        let unfinished = name.to_str().and_then(|name| name.strip_suffix(UNFINISHED));
+        if unfinished.is_some_and(|name| names.iter().any(|ours| name.starts_with(ours))) {
+            remove(&entry.path())?;
         }
     }
     Ok(())

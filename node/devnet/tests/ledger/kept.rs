@@ -156,8 +156,10 @@ fn a_kill_before_the_first_ledger_leaves_the_network_its_name() {
         let begun = dir_of(&Files::from([("network.new".to_owned(), network[..cut].to_vec())]));
         assert_eq!(open(begun.path()).unwrap().sequence(), 1);
     }
-    let named = dir_of(&Files::from([("network".to_owned(), network.clone())]));
+    let letter = ("letter.new".to_owned(), b"somebody else's".to_vec());
+    let named = dir_of(&Files::from([("network".to_owned(), network.clone()), letter]));
     let ledger = open(named.path()).unwrap();
+    assert!(files(named.path()).contains_key("letter.new"));
     assert_eq!((ledger.sequence(), ledger.passphrase()), (1, PASSPHRASE));
 }
 
