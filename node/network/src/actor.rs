@@ -227,8 +227,8 @@ impl Actor {
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
                 self.on_disconnected(peer_id, connection_id);
             }
-            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
-                self.on_dial_failed(connection_id, error);
+            SwarmEvent::OutgoingConnectionError { peer_id, connection_id, error, .. } => {
+                self.on_dial_failed(peer_id, connection_id, error);
             }
             SwarmEvent::IncomingConnectionError { error, .. } => {
                 if matches!(error, libp2p::swarm::ListenError::Denied { .. }) {

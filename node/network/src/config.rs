@@ -123,6 +123,12 @@ pub const WALK_INTERVAL: Duration = Duration::from_secs(60);
 pub const WALK_INTERVAL_LONELY: Duration = Duration::from_secs(10);
 /// Peers from which on a node stops looking for more by itself.
 pub const ENOUGH_PEERS: usize = 8;
+/// First peers, configured or known from before, that a node wants to be connected with however many others it has: an
+/// outbound place each is kept for them.
+pub const KEPT_PLACES: usize = 2;
+/// How long a first peer that is connected may take to be met; then it is left and dialled anew. To one that still has an older
+/// connection with this node's id, a newer one is no news, and it says nothing on it.
+pub const MEET_PATIENCE: Duration = Duration::from_secs(15);
 /// Fault points at which a peer is refused.
 pub const BAN_POINTS: u32 = 100;
 /// How long such a peer is refused.

@@ -8,7 +8,8 @@ use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 
 use crate::config::{
-    BAN_POINTS, FAULT_HALF_LIFE, GOSSIP_RATE, GOSSIP_RATE_BYTES, MAX_AGENT, PENDING_ANSWERS_PER_PEER, REQUEST_RATE,
+    BAN_POINTS, FAULT_HALF_LIFE, GOSSIP_RATE, GOSSIP_RATE_BYTES, MAX_AGENT, MEET_PATIENCE, PENDING_ANSWERS_PER_PEER,
+    REQUEST_RATE,
 };
 use crate::rate::Bucket;
 
@@ -106,6 +107,7 @@ pub(crate) struct Peers {
 pub(crate) struct Peer {
     connections: Vec<(ConnectionId, Multiaddr, Direction)>,
     origin: Origin,
+    connected_at: Instant,
     /// Where it says that it listens.
     pub(crate) listens_at: Option<Multiaddr>,
     pub(crate) agent: Option<String>,
@@ -157,6 +159,21 @@ impl Peers {
         self.peers.values().filter(|peer| peer.met()).count()
     }
 
+    /// How many of those that are met are of our own choice: configured, or known from before.
+    pub(crate) fn chosen(&self) -> usize {
+        let chosen = |peer: &&Peer| peer.met() && matches!(peer.origin, Origin::Configured | Origin::Known);
+        self.peers.values().filter(chosen).count()
+    }
+
+    /// Those of our own choice that are connected for long and weren't met.
+    pub(crate) fn stuck(&self, now: Instant) -> Vec<PeerId> {
+        let stuck = |peer: &Peer| {
+            let chosen = matches!(peer.origin, Origin::Configured | Origin::Known);
+            chosen && !peer.met() && now.saturating_duration_since(peer.connected_at) >= MEET_PATIENCE
+        };
+        self.peers.iter().filter(|(_, peer)| stuck(peer)).map(|(id, _)| *id).collect()
+    }
+
     /// Lists all peers, the ids in order.
     pub(crate) fn list(&self, score: impl Fn(&PeerId) -> f64) -> Vec<PeerInfo> {
         let mut list: Vec<PeerInfo> = self
@@ -188,6 +205,7 @@ impl Peer {
         Self {
             connections: Vec::new(),
             origin,
+            connected_at: now,
             listens_at: None,
             agent: None,
             rtt: None,

@@ -71,7 +71,8 @@ impl RestoreCommand {
         let rows = backup.rows() as u64;
         let view = RestoredView { home: dir, account: header.account, made_at: header.made_at.clone(), rows };
         Ok(terminal.print(&view, |view| {
-            let next = "`tradepost run`: it compares what it knows with the ledger, then goes on with what is open";
+            let next = "`tradepost run`: it makes sure that the other node is gone, compares what it knows with the ledger, then \
+                        goes on with what is open";
             show::fields([("home", view.home.clone()), ("next", next.to_owned())])
         })?)
     }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tradepost::api::view::StatusView;
 use tradepost::demo::actor::Actor;
-use tradepost_tests::cluster::Nodes;
 use tradepost_tests::cluster::market::{Market, SELLER, SOON, Terms, add, told};
+use tradepost_tests::cluster::{Nodes, signal};
 
 const NODE: &str = env!("CARGO_BIN_EXE_node-under-test");
 /// Looks at the other node, then as long as its presence is listened for, on a busy machine.
@@ -21,6 +21,15 @@ async fn says(node: &Actor, patience: Duration, what: &str) {
 async fn readiness(nodes: &Nodes, name: &str) -> (u16, String) {
     let answer = reqwest::get(format!("{}/ready", nodes.node(name).unwrap().running().unwrap().api)).await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+/// Waits until a restored node has taken over.
+async fn takes_over(nodes: &Nodes, name: &str) {
+    let deadline = Instant::now() + TAKEN_OVER;
+    while readiness(nodes, name).await.0 != 200 {
+        assert!(Instant::now() < deadline, "it doesn't take over: {:?}", readiness(nodes, name).await);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// Sells one call through a market's seller.
@@ -47,11 +56,7 @@ async fn a_restored_seller_serves_only_once_the_node_that_it_was_made_of_is_gone
     sells(&market).await;
 
     market.kill(SELLER);
-    let deadline = Instant::now() + TAKEN_OVER;
-    while readiness(&market.nodes, &restored).await.0 != 200 {
-        assert!(Instant::now() < deadline, "it doesn't take over: {:?}", readiness(&market.nodes, &restored).await);
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    takes_over(&market.nodes, &restored).await;
     market.seller = again;
     let series = market.published.series;
     let live = |list: &tradepost::api::view::OfferingList| {
@@ -59,6 +64,16 @@ async fn a_restored_seller_serves_only_once_the_node_that_it_was_made_of_is_gone
     };
     told(market.buyer.until("the buyer sees it live", SOON, "/v1/offerings", live).await);
     sells(&market).await;
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_with_its_connections_open_is_as_good_as_gone() {
+    let mut market = Market::open(NODE, Terms::BY_CALL).await;
+    let restored = market.nodes.restore_beside(SELLER);
+    let pid = market.nodes.node(SELLER).unwrap().running().unwrap().process.pid;
+    assert!(signal(pid, "STOP"));
+    told(market.nodes.run(&restored).await);
+    takes_over(&market.nodes, &restored).await;
 }
 
 #[tokio::test]

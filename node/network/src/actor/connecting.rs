@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, info};
 
 use super::{Actor, peer_of};
-use crate::config::{DIAL_ADDRESSES, ENOUGH_PEERS, IDENTIFY_ADDRESSES, PENDING_CONNECTS, PENDING_LOOKUPS};
+use crate::config::{DIAL_ADDRESSES, ENOUGH_PEERS, IDENTIFY_ADDRESSES, KEPT_PLACES, PENDING_CONNECTS, PENDING_LOOKUPS};
 use crate::event::Event;
 use crate::handle::{ConnectError, cause};
 use crate::peers::Origin;
@@ -151,7 +151,10 @@ impl Actor {
         self.dial(waiting);
     }
 
-    pub(super) fn on_dial_failed(&mut self, connection: ConnectionId, error: DialError) {
+    pub(super) fn on_dial_failed(&mut self, peer: Option<PeerId>, connection: ConnectionId, error: DialError) {
+        if let Some(peer) = peer {
+            self.swarm.behaviour_mut().limits.remove_peer_id(&peer);
+        }
         debug!(%error, "a dial failed");
         if matches!(error, DialError::Denied { .. }) {
             self.counters.connections_refused.increment();
@@ -163,6 +166,8 @@ impl Actor {
 
     pub(super) fn on_connected(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
         debug!(%peer, address = %endpoint.get_remote_address(), "connected");
+        // Its place was kept for this one connection.
+        self.swarm.behaviour_mut().limits.remove_peer_id(&peer);
         let origin = self.origin_of(peer, endpoint);
         self.peers.connected(peer, connection, endpoint, origin, Instant::now());
         self.connects.succeed(peer);
@@ -249,10 +254,16 @@ impl Actor {
         if self.config.apart {
             return;
         }
+        for peer in self.peers.stuck(now) {
+            debug!(%peer, "connected and not met: it is dialled anew");
+            // Not connected any more is as good.
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
         let met = self.peers.met();
         let due = self.discovery.due(met, now);
-        // With few peers the bootstrap nodes we lost are worth a try too: else two islands would never join.
-        let rejoin = due.walk && met < ENOUGH_PEERS;
+        // With few peers the first ones we lost are worth a try too: else two islands would never join. And however many
+        // others there are, some of our own choice are among them.
+        let rejoin = due.walk && (met < ENOUGH_PEERS || self.peers.chosen() < KEPT_PLACES);
         let first: Vec<Multiaddr> = self.config.known.iter().chain(&self.config.bootstrap).cloned().collect();
         for address in first {
             if due.bootstrap || rejoin && peer_of(&address).is_some() {
@@ -266,11 +277,16 @@ impl Actor {
 
     fn dial_bootstrap(&mut self, address: Multiaddr) {
         let dial = match peer_of(&address) {
-            Some(peer) if peer == *self.swarm.local_peer_id() => return,
-            Some(peer) => DialOpts::peer_id(peer)
-                .condition(PeerCondition::DisconnectedAndNotDialing)
-                .addresses(vec![address.clone()])
-                .build(),
+            Some(peer) if peer == *self.swarm.local_peer_id() || self.swarm.is_connected(&peer) => return,
+            Some(peer) => {
+                if self.peers.chosen() < KEPT_PLACES {
+                    self.swarm.behaviour_mut().limits.bypass_peer_id(&peer);
+                }
+                DialOpts::peer_id(peer)
+                    .condition(PeerCondition::DisconnectedAndNotDialing)
+                    .addresses(vec![address.clone()])
+                    .build()
+            }
             None => DialOpts::unknown_peer_id().address(address.clone()).build(),
         };
         match self.swarm.dial(dial) {

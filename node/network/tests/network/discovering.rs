@@ -1,4 +1,4 @@
-use tradepost_network::{Config, ConnectError, Origin, spawn};
+use tradepost_network::{Config, ConnectError, Limits, Origin, spawn};
 
 use crate::node::{config, start, start_with, until, within};
 
@@ -115,6 +115,16 @@ async fn peers_known_from_before_are_dialled_too_and_of_each_it_is_told_how_it_w
     for (peer, at) in [(&first, &first.addresses[0]), (&coming, &coming.addresses[0])] {
         assert_eq!(of(peer.id()).reached_at.as_ref(), Some(at), "dialled there, or told so");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_is_kept_for_peers_of_its_own_choice_however_many_others_it_dialled() {
+    let (known, other) = (start_with(&[]).await, start_with(&[]).await);
+    let limits = Limits { outbound: 0, ..Limits::default() };
+    let mut node = start(Config { known: known.addresses.clone(), limits, ..config() }).await;
+    node.met(known.id()).await;
+    let refused = node.handle.dial(other.id(), other.addresses.clone()).await;
+    assert!(refused.is_err(), "nobody else gets one");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
