@@ -22,6 +22,7 @@
 //! | `POST /v1/wallet/merge` | the submitter accounts' coins back into the account |
 //! | `GET`, `POST /v1/wallet/recover` | what the account's key alone finds; look for it, or take it back |
 //! | `GET`, `POST /v1/timestamps` | batches of timestamps; make one, or only look |
+//! | `GET`, `POST /v1/community`, `GET /v1/community/{id}` | help exchanges; act in one, or only look; a chain |
 //! | `GET /v1/peers` | who is connected |
 //! | `GET /v1/events` | what changes, as server-sent events |
 //! | `POST /v1/backup` | the node's state in one file |
@@ -32,6 +33,7 @@ mod backup;
 pub mod base64;
 mod bindings;
 mod call;
+mod community;
 mod context;
 mod disputes;
 mod events;
@@ -92,6 +94,7 @@ pub(crate) fn router(context: Context, guard: Guard) -> Router {
         .route("/v1/disputes", get(disputes::list))
         .route("/v1/disputes/{id}", get(disputes::show))
         .route("/v1/wallet", get(wallet::show))
+        .route("/v1/community/{id}", get(community::chain))
         .route("/v1/peers", get(peers::list))
         .layer(middleware::from_fn(within_read));
     let commands = Router::new()
@@ -113,6 +116,7 @@ pub(crate) fn router(context: Context, guard: Guard) -> Router {
         .route("/v1/wallet/trust", post(wallet::trust))
         .route("/v1/wallet/recover", get(wallet::recovery).post(wallet::recover))
         .route("/v1/timestamps", get(timestamps::list).post(timestamps::stamp))
+        .route("/v1/community", get(community::list).post(community::act))
         .route("/v1/backup", post(backup::make))
         .route("/v1/shutdown", post(status::shutdown))
         .layer(DefaultBodyLimit::max(MAX_BODY))

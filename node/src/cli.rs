@@ -5,6 +5,7 @@ pub mod bind;
 pub mod binding;
 pub mod call;
 pub mod client;
+pub mod community;
 pub mod completions;
 pub mod config;
 pub mod demo;
@@ -120,6 +121,9 @@ enum Command {
     /// Money.
     #[command(subcommand)]
     Wallet(wallet::WalletCommand),
+    /// Help exchanges: community currencies whose issuer can take a payment back.
+    #[command(subcommand)]
+    Community(community::CommunityCommand),
     /// Proves that something existed when a ledger closed.
     #[command(subcommand)]
     Timestamp(timestamp::TimestampCommand),
@@ -243,6 +247,7 @@ fn execute(cli: Cli) -> Result<(), Failure> {
             Command::Call(call) => call.run(&cli.global).await,
             Command::Service(service) => service.run(&cli.global).await,
             Command::Wallet(wallet) => wallet.run(&cli.global).await,
+            Command::Community(community) => community.run(&cli.global).await,
             Command::Timestamp(timestamp) => timestamp.run(&cli.global).await,
             Command::Backup(backup) => backup.run(&cli.global).await,
             Command::Restore(restore) => restore.run(&cli.global),

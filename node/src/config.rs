@@ -3,6 +3,7 @@
 //! Every error names the key, the value, and what would be right.
 
 mod arbitration;
+mod community;
 mod endpoint;
 pub mod keys;
 mod layers;
@@ -34,6 +35,7 @@ use url::Url;
 
 use crate::home::Home;
 use crate::private_file;
+pub use community::CommunityConfig;
 pub use endpoint::Endpoint;
 use layers::Layers;
 pub use layers::{Origin, PREFIX};
@@ -230,6 +232,8 @@ pub struct Config {
     pub max_deadline_fee: Stroops,
     /// How many submitter accounts may carry transactions with deadlines.
     pub submitters: u8,
+    /// This node's role in a help exchange, where it has one.
+    pub community: Option<CommunityConfig>,
     /// File that holds the passphrase of the keys.
     pub passphrase_file: Option<PathBuf>,
     /// What is logged, as a filter of the `tracing` crates.
@@ -325,6 +329,7 @@ impl Reader {
         let max_fee = self.coins("max_fee", DEFAULT_MAX_FEE)?;
         let max_deadline_fee = self.coins("max_deadline_fee", DEFAULT_MAX_DEADLINE_FEE)?;
         let submitters = self.submitters(network)?;
+        let community = self.community()?;
         // In a file a path starts where the file is; in a flag or variable, where the command was typed.
         let base = match self.layers.get("passphrase_file") {
             Some((_, Origin::File(path))) => path.parent().unwrap_or(Path::new("")).to_owned(),
@@ -359,6 +364,7 @@ impl Reader {
             max_fee,
             max_deadline_fee,
             submitters,
+            community,
             passphrase_file,
             log,
             log_format,

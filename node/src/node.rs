@@ -28,6 +28,7 @@ use tradepost_ledger::watch::LedgerWatch;
 use tradepost_ledger::{Ledger, LedgerError, RpcLedger};
 use tradepost_network::{KindConfig, Multiaddr, NetworkError, PeerId};
 use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::community::role::RoleSettings;
 use tradepost_protocol::kind::Kind;
 use tradepost_protocol::limits::Margins;
 use tradepost_protocol::market::event::Event;
@@ -77,6 +78,9 @@ pub enum StartError {
     /// What is stored can't be read back.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// Its role in a help exchange can't be played.
+    #[error("the configured role in a help exchange can't be played: {0}")]
+    Role(String),
     /// The network doesn't start.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -301,8 +305,12 @@ impl Starting {
         let Self { handle, store, mailbox, services, network: (network, events, swarm), setup, .. } = self;
         let now = handle.clock.now();
         let rows = store.clone();
+        let role = role(&handle.facts.config, &setup.keys)?;
         let restored = move || restore(&rows, setup, now);
-        let (market, first) = tokio::task::spawn_blocking(restored).await.map_err(StartError::task)??;
+        let (mut market, first) = tokio::task::spawn_blocking(restored).await.map_err(StartError::task)??;
+        if let Some(role) = role {
+            market.play(role);
+        }
         if market.is_recovering() {
             tracing::warn!(
                 "restored from a backup: nothing new begins until all is compared with the ledger, and until it is known \
@@ -413,6 +421,13 @@ fn setup(
             max_cases: config.max_cases,
         },
     })
+}
+
+/// This node's role in a help exchange, where the configuration says one.
+fn role(config: &Config, keys: &Keys) -> Result<Option<RoleSettings>, StartError> {
+    let Some(community) = &config.community else { return Ok(None) };
+    let key = keys.account.as_ref().ok_or_else(|| StartError::Role("it needs an account key".to_owned()))?;
+    community.settings(key).map(Some).map_err(StartError::Role)
 }
 
 /// An ordinary transaction's fee is bid per operation.

@@ -107,6 +107,11 @@ pub enum Purpose {
         /// The sequence number of the funding that made it.
         sequence: i64,
     },
+    /// Does something in a help exchange.
+    Help {
+        /// The act's own name, so that a repeat of it is done once.
+        id: [u8; 16],
+    },
 }
 
 /// By which account a transaction goes, and how urgent it is.
@@ -138,6 +143,7 @@ impl Purpose {
             | Self::Stamp { .. }
             | Self::Receive { .. }
             | Self::MergeController { .. }
+            | Self::Help { .. }
             | Self::OpenSubmitter { .. }
             | Self::FeedSubmitter { .. } => Course::Ordinary,
             Self::MergeSubmitter { index } => Course::Submitter(*index),
@@ -164,6 +170,7 @@ impl fmt::Display for Purpose {
             Self::Settle { binding } => write!(f, "settling binding {binding}"),
             Self::Receive { binding } => write!(f, "claiming what was left of binding {binding}"),
             Self::MergeController { sequence } => write!(f, "merging the controller of funding {sequence}"),
+            Self::Help { id } => write!(f, "help exchange {}", hex::encode(id)),
         }
     }
 }

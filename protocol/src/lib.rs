@@ -9,6 +9,7 @@ pub mod asset;
 pub mod binding;
 pub mod bond;
 pub mod book;
+pub mod community;
 pub mod document;
 pub mod escrow;
 pub mod frame;

@@ -11,6 +11,7 @@
 mod approach;
 mod arbiter;
 mod commitments;
+mod community;
 mod consumer;
 mod dispatch;
 mod disputes;
@@ -66,6 +67,7 @@ use command::{CommandError, CommandId};
 use event::{Effect, Event};
 
 pub use arbiter::{Case, Given};
+pub use community::{Deed, Exchange};
 pub use consumer::EscrowChoice;
 pub use disputes::DisputeWord;
 pub use escrows::WAITS_FOR_WORD;
@@ -229,6 +231,7 @@ pub struct Market {
     recovery: recovery::Recovery,
     twins: twin::Twins,
     first_sync: first_sync::FirstSync,
+    communities: community::Communities,
     pub(crate) draining: bool,
 }
 
@@ -282,6 +285,11 @@ impl Market {
             Event::Answered { call, result } => self.answered(call, result, now, rng, &mut step),
             Event::StampKept { root, result } => self.stamp_kept(root, result, now, &mut step),
             Event::Service { binding, event } => self.service(binding, event, now, rng, &mut step),
+            Event::Followed { exchange, result } => {
+                self.followed(&exchange, result, &mut step);
+                self.tend_exchanges(now, &mut step);
+                self.tend_queue(now, rng, &mut step);
+            }
             Event::Command { id, command } => self.command(id, command, now, rng, &mut step),
             Event::Twin(sight) => self.twin_sought(sight, now, &mut step),
             Event::Stopping => self.stop(now, rng, &mut step),
@@ -354,6 +362,7 @@ impl Market {
         self.read_accounts(step);
         self.watch_escrows(before, point, step);
         self.watch_found(now, step);
+        self.hand_in_joins(step);
         self.note_alive(now, step);
         self.look_over(now, rng, step);
     }
@@ -369,6 +378,7 @@ impl Market {
         self.tend_offers(now, rng, step);
         self.tend_requests(now, rng, step);
         self.tend_stamps(now, step);
+        self.tend_exchanges(now, step);
         self.tend_engaging(now, step);
         self.watch_found_controllers(now, step);
         self.tend_cases(now, step);

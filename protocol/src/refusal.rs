@@ -4,6 +4,7 @@ use core::fmt;
 
 use crate::binding::frames::RejectCode;
 use crate::binding::precheck::PrecheckCode;
+use crate::community::rules::CommunityCode;
 use crate::market::command::CommandCode;
 
 /// Who is to blame for a message that wasn't taken, which decides what happens to whom.
@@ -132,12 +133,13 @@ pub struct Part {
 }
 
 /// Every refusal of this crate, part by part. Codes are distinct within a part.
-pub fn table() -> [Part; 4] {
+pub fn table() -> [Part; 5] {
     [
         Part { title: "Messages", rules: Reason::ALL.iter().map(|r| r.rule()).collect() },
         Part { title: "Binding requests", rules: RejectCode::ALL.iter().map(|r| r.rule()).collect() },
         Part { title: "Pre-checks of a binding", rules: PrecheckCode::ALL.iter().map(|r| r.rule()).collect() },
         Part { title: "Commands", rules: CommandCode::ALL.iter().map(|r| r.rule()).collect() },
+        Part { title: "Help exchanges", rules: CommunityCode::ALL.iter().map(|r| r.rule()).collect() },
     ]
 }
 

@@ -4,6 +4,7 @@
 //! module; nothing else in the crate looks at XDR.
 
 pub mod balance_id;
+pub mod contract;
 pub mod entry;
 pub mod envelope;
 pub mod ledger_key;

@@ -31,6 +31,9 @@ pub enum Space {
     Case = 9,
     /// What was shown in disputes: binding id, side, number → item.
     Evidence = 10,
+    /// Help exchanges: `c`, tag → terms and how far it was followed; `t`, tag, ledger, place, hash → transaction; `a`,
+    /// name → act; `j`, account → transaction that was signed for it.
+    Community = 11,
 }
 
 impl Space {
@@ -47,6 +50,7 @@ impl Space {
         Space::Stamp,
         Space::Case,
         Space::Evidence,
+        Space::Community,
     ];
 
     /// Whether a backup has it. Messages come back from peers.
@@ -66,6 +70,7 @@ impl Space {
                 | Self::Stamp
                 | Self::Case
                 | Self::Evidence
+                | Self::Community
         )
     }
 }

@@ -18,6 +18,7 @@ use tradepost_protocol::binding::frames::{
     SealedEvidence, StartFailed, Started, Unbind, from_stream,
 };
 use tradepost_protocol::binding::session::End;
+use tradepost_protocol::community::frames::{Join, Joined};
 use tradepost_protocol::document::{
     BindingRequest, BuiltIn, InterfaceHash, Nonce, Offering, ServiceRecord, Template, Transport, Windows,
 };
@@ -225,6 +226,15 @@ fn sample(kind: Kind, by: [u8; 32]) -> Vec<u8> {
             Payload::encode(&Evidence { key, binding, number: 300, sealed })
         }
         Kind::Award => Payload::encode(&Award { key, binding, number: 300, split: split(), note }),
+        Kind::Join => {
+            let account = AccountId::from_bytes(by);
+            Payload::encode(&Join { account, exchange: Asset::Native, envelope: vec![7; 300] })
+        }
+        Kind::Joined => {
+            let agent = AccountId::from_bytes(by);
+            let transaction = TxHash::from_bytes([3; 32]);
+            Payload::encode(&Joined { agent, transaction, refused: Some(note) })
+        }
         Kind::Ping => Payload::encode(&Ping { key, whom: key, binding: Some(binding), nonce }),
         Kind::Pong => Payload::encode(&Pong { key, nonce }),
         Kind::NotNow => Payload::encode(&NotNow { key, binding, state: note }),
@@ -265,6 +275,8 @@ fn open(packed: Packed) -> Result<(), Refusal> {
         Kind::Dispute => as_a::<Dispute>(packed),
         Kind::Evidence => as_a::<Evidence>(packed),
         Kind::Award => as_a::<Award>(packed),
+        Kind::Join => as_a::<Join>(packed),
+        Kind::Joined => as_a::<Joined>(packed),
         Kind::Ping => as_a::<Ping>(packed),
         Kind::Pong => as_a::<Pong>(packed),
         Kind::NotNow => as_a::<NotNow>(packed),

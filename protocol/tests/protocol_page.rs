@@ -18,6 +18,7 @@ use tradepost_protocol::binding::frames::{
     SealedEvidence, StartFailed, Started, Unbind,
 };
 use tradepost_protocol::binding::session::End;
+use tradepost_protocol::community::frames::{Join, Joined};
 use tradepost_protocol::document::{BindingRequest, Offering, ServiceRecord, Template};
 use tradepost_protocol::frame;
 use tradepost_protocol::kind::{Form, Kind};
@@ -351,6 +352,9 @@ fn the_table_of_every_frame_names_its_fields_in_the_order_of_their_encoding() {
     fields(&Dispute { key, binding, at, claim: split, balance, agreement: vec![1] }, &mut seen);
     fields(&Evidence { key, binding, number: 1, sealed: SealedEvidence::new(vec![1]).unwrap() }, &mut seen);
     fields(&Award { key, binding, number: 1, split, note }, &mut seen);
+    let account = AccountId::from_bytes([8; 32]);
+    fields(&Join { account, exchange: Asset::Native, envelope: vec![1] }, &mut seen);
+    fields(&Joined { agent: account, transaction: TxHash::from_bytes([9; 32]), refused: None }, &mut seen);
     let frames = Kind::ALL.iter().copied().filter(|k| matches!(k.form(), Form::Frame));
     assert_eq!(seen, frames.collect::<Vec<_>>());
 }

@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod conformance;
+pub mod exchange;
 pub mod measure;
 pub mod page;
 pub mod simulation;

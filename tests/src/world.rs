@@ -27,7 +27,9 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 use tradepost_protocol::account::{AccountId, PeerId};
 use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::trade::Trade;
+use tradepost_protocol::community::role::RoleSettings;
 use tradepost_protocol::market::command::{Answer, Command, CommandError, CommandId};
 use tradepost_protocol::market::event::{Ask, Effect, Event, KeptStamp, ServiceEvent};
 use tradepost_protocol::market::{Keys, Market, Policy, RESTORED_KEY, StoredRow};
@@ -103,6 +105,7 @@ enum Question {
     Submit { hash: TxHash, envelope: Vec<u8> },
     Status { hash: TxHash },
     Search { balance: BalanceId, after: u32, until: u32 },
+    Follow { exchange: Asset, from: u32 },
 }
 
 /// Nodes, network, ledger and time.
@@ -252,8 +255,11 @@ impl World {
         node.generation += 1;
         node.up_since = millis;
         let mut clock = Clock::new(point, millis);
-        let (market, step) = Market::restore(node.setup.clone(), node.rows(), clock.now(millis))
+        let (mut market, step) = Market::restore(node.setup.clone(), node.rows(), clock.now(millis))
             .unwrap_or_else(|e| panic!("{name} can't start from its store: {e}"));
+        if let Some(role) = node.role.clone() {
+            market.play(role);
+        }
         let (seen, processes) = Default::default();
         node.life = Some(Life { market, clock, seen, processes });
         let address = (index, node.generation);
@@ -267,6 +273,18 @@ impl World {
             self.schedule(Duration::from_millis(first), Happening::Tick(address));
         }
         self.meet_everyone(index);
+    }
+
+    /// Gives a node a role in a help exchange, from its next start on.
+    pub fn set_role(&mut self, name: &str, role: RoleSettings) {
+        let index = self.index(name);
+        self.nodes[index].role = Some(role);
+    }
+
+    /// Lets a node take and pay with an asset, from its next start on.
+    pub fn accept(&mut self, name: &str, asset: Asset) {
+        let index = self.index(name);
+        self.nodes[index].setup.policy.assets.push(asset);
     }
 
     /// Lets a node ask two operators where more than this is at stake, from its next start on.
@@ -562,6 +580,7 @@ impl World {
             Effect::Submit { hash, envelope } => ask(self, Question::Submit { hash, envelope }),
             Effect::AskStatus { hash } => ask(self, Question::Status { hash }),
             Effect::Search { balance, after, until } => ask(self, Question::Search { balance, after, until }),
+            Effect::Follow { exchange, from, .. } => ask(self, Question::Follow { exchange, from }),
             Effect::StartService { binding, .. } => self.start_service(address, binding),
             Effect::StopService { binding } => {
                 if let Some(life) = &mut self.nodes[index].life {
@@ -605,6 +624,7 @@ impl World {
             Question::Search { balance, after, until } => {
                 Event::Searched { balance, found: self.ledger.search(balance, after, until) }
             }
+            Question::Follow { exchange, from } => Event::Followed { exchange, result: Ok(self.ledger.follow(from)) },
         };
         Some(event)
     }

@@ -7,6 +7,7 @@ use core::pin::Pin;
 use stellar_xdr::{LedgerEntryData, LedgerEntryExt, LedgerKey, TransactionEnvelope, TransactionResult};
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::asset::Asset;
 use tradepost_protocol::message::TxHash;
 use tradepost_protocol::stellar::LedgerPoint;
 use tradepost_protocol::stellar::ledger_key::Key;
@@ -98,6 +99,13 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// [`LedgerError::Rpc`] where the server's history doesn't have it, and the rest of [`LedgerError`].
     fn record(&self, sequence: u32) -> Asked<'_, LedgerRecord>;
 
+    /// The transactions that moved any of these assets and took effect, in the ledger's order, from a ledger on; 0 begins
+    /// with the oldest one that is remembered. A server can hide some: what they did is for [`Ledger::status`] to say.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    fn movements<'a>(&'a self, assets: &'a [Asset], from: u32) -> Asked<'a, Movements>;
+
     /// What was paid for inclusion of late.
     ///
     /// # Errors
@@ -157,6 +165,17 @@ pub struct LedgerRecord {
     pub header: Vec<u8>,
     /// `TransactionResultSet`: the results of its transactions, in the order in which they were applied.
     pub results: Vec<u8>,
+}
+
+/// Which transactions moved an asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Movements {
+    /// Their hashes, each once.
+    pub transactions: Vec<TxHash>,
+    /// The last ledger that was looked through.
+    pub through: u32,
+    /// Whether ledgers from the one that was asked for on are no longer remembered.
+    pub gap: bool,
 }
 
 /// The hash of a ledger's header.

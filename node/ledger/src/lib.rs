@@ -30,6 +30,6 @@ pub use endpoints::{EndpointHealth, EndpointState};
 pub use error::LedgerError;
 pub use ledger::{
     Asked, ClosedLedger, EntriesSeen, EntrySeen, Found, Funded, Head, Ledger, LedgerHash, LedgerRecord, LedgerTotals,
-    NetworkFacts, Submitted, TxStatus, Wanted,
+    Movements, NetworkFacts, Submitted, TxStatus, Wanted,
 };
 pub use rpc::RpcLedger;

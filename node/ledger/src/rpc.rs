@@ -3,6 +3,7 @@
 mod agreed;
 mod asking;
 mod heads;
+mod movements;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod mutated;
@@ -17,6 +18,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use serde_json::{Value, json};
 use stellar_xdr::{LedgerKey, TransactionEnvelope};
 use tradepost_protocol::account::AccountId;
+use tradepost_protocol::asset::Asset;
 use tradepost_protocol::limits::MAX_KEYS_PER_READ;
 use tradepost_protocol::message::TxHash;
 use tradepost_protocol::network_id::NetworkId;
@@ -29,7 +31,8 @@ use crate::endpoints::{EndpointHealth, Endpoints, Place};
 use crate::error::{LedgerError, brief};
 use crate::fees::FeeStats;
 use crate::ledger::{
-    Asked, ClosedLedger, EntriesSeen, Funded, Head, Ledger, LedgerRecord, NetworkFacts, Submitted, TxStatus, Wanted,
+    Asked, ClosedLedger, EntriesSeen, Funded, Head, Ledger, LedgerRecord, Movements, NetworkFacts, Submitted, TxStatus,
+    Wanted,
 };
 use crate::seen::Seen;
 use crate::wire;
@@ -357,6 +360,10 @@ impl Ledger for RpcLedger {
 
     fn record(&self, sequence: u32) -> Asked<'_, LedgerRecord> {
         Box::pin(self.in_time(self.ask(move |place| self.record_at(place, sequence))))
+    }
+
+    fn movements<'a>(&'a self, assets: &'a [Asset], from: u32) -> Asked<'a, Movements> {
+        Box::pin(self.in_time(self.read_movements(assets, from)))
     }
 
     fn fees(&self) -> Asked<'_, FeeStats> {

@@ -226,6 +226,32 @@ pub(crate) struct Transaction {
     pub result_xdr: Option<String>,
 }
 
+/// `getHealth`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Health {
+    pub latest_ledger: Num<u32>,
+    pub oldest_ledger: Num<u32>,
+}
+
+/// `getEvents`.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Events {
+    /// Absent or null where nothing was found.
+    pub events: Option<Vec<Event>>,
+}
+
+/// One event of `getEvents`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Event {
+    pub id: String,
+    pub ledger: Num<u32>,
+    pub tx_hash: String,
+    /// Always there before protocol 23, and no longer said by some servers.
+    pub in_successful_contract_call: Option<bool>,
+}
+
 /// `getFeeStats`.
 #[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -105,6 +105,7 @@ impl From<CommandError> for Problem {
         };
         let remedy = match (&error, error.code()) {
             (CommandError::Refused(refusal), _) => Some(refusal.reason.remedy()),
+            (CommandError::Community(refusal), _) => Some(refusal.code.rule().remedy),
             (_, "wallet-short") => Some(
                 "add coins (`tradepost wallet fund` on a test network, `tradepost wallet link` from another wallet), or wait for locked ones",
             ),

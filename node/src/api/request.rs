@@ -9,7 +9,7 @@ use tradepost_protocol::amount::{Price, Stroops};
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::document::{Arbitration, Commit, InterfaceHash, Repository, ServicePath, Transport, Windows};
 use tradepost_protocol::escrow::EscrowKind;
-use tradepost_protocol::message::Sha256Hash;
+use tradepost_protocol::message::{BalanceId, Sha256Hash};
 use tradepost_protocol::stellar::memo::PaymentMemo;
 
 use super::base64::Base64;
@@ -227,6 +227,86 @@ pub struct NewRecovery {
     /// Take back what was found, each when it is due; else only look.
     #[serde(default)]
     pub take: bool,
+}
+
+/// Do something in a help exchange.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewHelp {
+    /// Which, by its asset; the only one that the node is in where it isn't said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Asset>,
+    /// What.
+    pub deed: NewDeed,
+    /// Say what it costs, nothing more.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What is done in a help exchange.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NewDeed {
+    /// Set the exchange up, as the configured role.
+    Create {
+        /// For how long the agent offers it, seconds.
+        life_secs: u64,
+    },
+    /// Join it.
+    Join,
+    /// Leave it.
+    Leave {
+        /// Where the account's coins go, where it ends too.
+        into: Option<AccountId>,
+    },
+    /// Offer help.
+    Offer {
+        /// In words.
+        text: String,
+        /// What it costs, in stroops of the exchange's asset.
+        price: Stroops,
+        /// For how long, seconds; 0 for no end.
+        valid_secs: u64,
+    },
+    /// Want help.
+    Request {
+        /// In words.
+        text: String,
+        /// What it is worth, in stroops of the exchange's asset.
+        price: Stroops,
+        /// For how long, seconds; 0 for no end.
+        valid_secs: u64,
+    },
+    /// Take an offer or request.
+    Take {
+        /// Its transaction or offering, or the beginning of that.
+        of: String,
+    },
+    /// Claim a take of one's offer.
+    Claim {
+        /// The take.
+        of: String,
+    },
+    /// Grant a take of one's request.
+    Grant {
+        /// The take.
+        of: String,
+    },
+    /// Have what was paid converted.
+    Convert {
+        /// The take or grant by which it was paid.
+        of: String,
+    },
+    /// Ask for what one paid.
+    Repay {
+        /// The take or grant by which it was paid.
+        of: String,
+    },
+    /// Take back what is one's own.
+    Reclaim {
+        /// The balance.
+        balance: BalanceId,
+    },
 }
 
 /// Write a backup.

@@ -4,6 +4,7 @@
 //! digits, keys and accounts Stellar's `G…`. Fields may be added in later versions and are never renamed.
 
 mod binding;
+mod community;
 mod config;
 mod cost;
 mod dispute;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use tradepost_protocol::time::Timestamp;
 
 pub use binding::{BindingList, BindingView, Bound, DeadlineView, DeadlinesView, EscrowView, TransactionsView};
+pub use community::{ChainView, ExchangeList, ExchangeView, Helped, LinkView, StandingView};
 pub use config::ConfigView;
 pub use cost::{CostView, HeldView};
 pub use dispute::{

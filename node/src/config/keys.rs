@@ -22,7 +22,7 @@ const fn key(name: &'static str, about: &'static str) -> Key {
 }
 
 /// Every key but the tables `[service.NAME]`, in the order in which they are shown.
-pub const KEYS: [Key; 27] = [
+pub const KEYS: [Key; 37] = [
     key("network", "devnet, testnet or public: which sort of ledger"),
     key("network_passphrase", "the network's passphrase; a devnet's is read from its RPC server"),
     key("public_network_consent", "on the public network: the sentence that says you know it is real money"),
@@ -53,6 +53,16 @@ pub const KEYS: [Key; 27] = [
         "most that a transaction with a deadline may pay as fee where its worth can't be told, in XLM",
     ),
     key("submitters", "how many accounts of one's own may carry transactions with deadlines, count"),
+    key("community.role", "issuer or agent: this node's role in a help exchange"),
+    key("community.clawable", "what help is paid in: its code at the issuer, CODE:ISSUER at the agent"),
+    key("community.plain", "what that is converted into: its code at the issuer, CODE:ISSUER at the agent"),
+    key("community.agent", "at the issuer: the account that gives out both assets"),
+    key("community.members", "at the agent: who may join; anyone where there is nobody"),
+    key("community.issue", "at the issuer: how much of each asset the agent gets, in units"),
+    key("community.start", "what each who joins gets of each asset, in units"),
+    key("community.fee", "what each step carries besides its amount, in units"),
+    key("community.repay_secs", "for how long a payment may be asked back, seconds; after that it is converted"),
+    key("community.convert_secs", "for how long after that it may be converted, seconds; 0 for ever"),
     key("passphrase_file", "file that holds the passphrase of the keys"),
     key("log", "what is logged"),
     key("log_format", "text or json"),

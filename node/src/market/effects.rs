@@ -14,11 +14,14 @@ use tradepost_network::{
     Cursor, DirectToken, FetchAnswer, FetchPage, FetchToken, IdPage, IdsToken, ItemId, MessageToken, PeerFault,
 };
 use tradepost_protocol::account::PeerId;
+use tradepost_protocol::asset::Asset;
 use tradepost_protocol::escrow::taking;
 use tradepost_protocol::intent::queue::SubmitAnswer;
 use tradepost_protocol::kind::Kind;
 use tradepost_protocol::limits::FRAME_TIMEOUT;
-use tradepost_protocol::market::event::{Ask, Call, Effect, Event, KeptStamp, ServiceEvent, Verdict};
+use tradepost_protocol::market::event::{
+    Ask, Call, Effect, Event, FollowedPage, FollowedTransaction, KeptStamp, ServiceEvent, Verdict,
+};
 use tradepost_protocol::message::{BalanceId, BindingId, MessageId, Sha256Hash, TxHash};
 use tradepost_protocol::network_id::NetworkId;
 use tradepost_protocol::refusal::{Fault, Reason, Refusal};
@@ -137,6 +140,7 @@ impl Outside {
                 None
             }
             Effect::KeepStamp(stamp) => self.keep_stamp(*stamp),
+            Effect::Follow { exchange, assets, from } => self.follow(exchange, assets, from),
             Effect::Misbehaved { peer, refusal } => self.misbehaved(&peer, &refusal),
             Effect::Verdict { .. }
             | Effect::Respond { .. }
@@ -217,6 +221,24 @@ impl Outside {
                 tracing::warn!(%root, why, "a timestamp is in the ledger, and its proof can't be kept yet; it is tried again");
             }
             Some(Event::StampKept { root, result })
+        })
+    }
+
+    /// Reads the transactions that moved an exchange's assets, each by its hash.
+    fn follow(&self, exchange: Asset, assets: Vec<Asset>, from: u32) -> Option<Event> {
+        let Some(permit) = self.permit(&self.reads) else {
+            return Some(Event::Followed {
+                exchange,
+                result: Err("too many reads of the ledger are under way".to_owned()),
+            });
+        };
+        let ledger = Arc::clone(&self.ledger);
+        self.answer_later(permit, async move {
+            let result = follow(&*ledger, &assets, from).await;
+            if let Err(error) = &result {
+                tracing::debug!(%exchange, %error, "a help exchange can't be followed now; it is tried again");
+            }
+            Some(Event::Followed { exchange, result })
         })
     }
 
@@ -446,6 +468,25 @@ impl Outside {
         });
         None
     }
+}
+
+/// A page of what moved these assets.
+async fn follow(ledger: &dyn Ledger, assets: &[Asset], from: u32) -> Result<FollowedPage, String> {
+    let moved = ledger.movements(assets, from).await.map_err(|e| e.to_string())?;
+    let mut transactions = Vec::with_capacity(moved.transactions.len());
+    for hash in moved.transactions {
+        match ledger.status(hash).await.map_err(|e| e.to_string())? {
+            TxStatus::Success(found) => {
+                let envelope = xdr::write(&found.envelope).map_err(|e| e.to_string())?;
+                transactions.push(FollowedTransaction { at: found.at, envelope });
+            }
+            TxStatus::Failed(_) => {}
+            TxStatus::NotFound { .. } => {
+                return Err(format!("the server tells of the transaction {hash} and doesn't have it"));
+            }
+        }
+    }
+    Ok(FollowedPage { transactions, through: moved.through, gap: moved.gap })
 }
 
 /// Hands one's own messages to the network, one after the other.

@@ -203,6 +203,12 @@ impl Book {
         self.series.get(id).map(|series| self.view(*id, series, now))
     }
 
+    /// The newest revisions of a template's offerings by their series, live or not.
+    pub fn of_template(&self, template: TemplateId) -> impl Iterator<Item = (SeriesId, &Offering)> {
+        let all = self.series.iter().map(|(id, series)| (*id, series.head.body()));
+        all.filter(move |(_, offering)| offering.template == template)
+    }
+
     /// The live arbiters among these accounts, cheapest first where one offers itself twice for this asset.
     pub fn arbiters(&self, accounts: &[AccountId], asset: &Asset, now: Now) -> Vec<ArbiterService> {
         let mut found: Vec<ArbiterService> = self

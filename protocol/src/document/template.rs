@@ -96,14 +96,15 @@ pub struct BuiltIn {
     pub template: Template,
 }
 
-/// The templates that every node knows: `http-api`, `process`, `help`, `arbiter`.
+/// The templates that every node knows: `http-api`, `process`, `help`, `arbiter`, `help-exchange`.
 pub fn built_in() -> &'static [BuiltIn] {
     static ALL: LazyLock<Vec<BuiltIn>> = LazyLock::new(|| {
-        let payloads: [&'static [u8]; 4] = [
+        let payloads: [&'static [u8]; 5] = [
             include_bytes!("templates/http-api.json"),
             include_bytes!("templates/process.json"),
             include_bytes!("templates/help.json"),
             include_bytes!("templates/arbiter.json"),
+            include_bytes!("templates/help-exchange.json"),
         ];
         let read = |payload| {
             let template = Template::decode(payload).expect("built-in templates are valid: a test reads each");
@@ -133,8 +134,9 @@ mod tests {
         let golden = [
             ("http-api", "be687d0d660ceafdd6c07e2bbe69444664ea5f2548c0c4634483ea388fc3ae0b".to_owned()),
             ("process", "b8756be67dada5a6ab0edc661de4de4af55ca8b81a93b79ea524cd7995867618".to_owned()),
-            ("help", "e33e7ffb967d02e267a6da396c7a868d1e351ba94aea061abfd5d98549a50516".to_owned()),
+            ("help", "167e034244cdc624580954c7214f1bca413be47dec5d79b26a039a80a9761e99".to_owned()),
             ("arbiter", "a3a109d0facc127da2bbda5f68151233ef98c112c4d4fde3591f826d39c1816d".to_owned()),
+            ("help-exchange", "3362c20a6db5072df190f334e960553c5a9a27b42d433d8fc1a6579e46f1b78f".to_owned()),
         ];
         assert_eq!(ids, golden);
         assert!(BuiltIn::named("process").unwrap().template.requires_service);

@@ -155,7 +155,21 @@ impl Queues {
     ///
     /// # Errors
     /// [`SignError`]; then nothing has changed.
-    pub fn sign(&mut self, account: AccountId, mut plan: Plan, now: Now) -> Result<Step<QueueEffect>, SignError> {
+    pub fn sign(&mut self, account: AccountId, plan: Plan, now: Now) -> Result<Step<QueueEffect>, SignError> {
+        self.sign_beside(account, plan, &[], now)
+    }
+
+    /// As [`Queues::sign`], with further keys of the owner's whose accounts are sources of operations.
+    ///
+    /// # Errors
+    /// [`SignError`]; then nothing has changed.
+    pub fn sign_beside(
+        &mut self,
+        account: AccountId,
+        mut plan: Plan,
+        beside: &[SigningKey],
+        now: Now,
+    ) -> Result<Step<QueueEffect>, SignError> {
         let (owner, network) = (self.owner.key.clone(), self.network);
         let not_its_turn = SignError::NotItsTurn(plan.purpose);
         let line = self.lines_mut().find(|line| line.queue.account() == account).ok_or(not_its_turn)?;
@@ -168,7 +182,7 @@ impl Queues {
             plan.operations = plan.operations.into_iter().map(of_owner).collect();
         }
         let controller = plan.controller.map(|sequence| controller::key(&owner, &network, sequence));
-        let others: Vec<&SigningKey> = lends.then_some(&owner).into_iter().chain(&controller).collect();
+        let others: Vec<&SigningKey> = lends.then_some(&owner).into_iter().chain(&controller).chain(beside).collect();
         line.queue.sign_with(plan, &line.key, &others, now)
     }
 

@@ -9,9 +9,11 @@ use crate::binding::evidence::Attachment;
 use crate::binding::frames::Note;
 use crate::binding::precheck::PrecheckFailure;
 use crate::book::WithdrawError;
+use crate::community::rules::CommunityRefusal;
 use crate::document::{Arbitration, ServiceRef, Transport};
 use crate::escrow::EscrowKind;
 use crate::market::EscrowChoice;
+use crate::market::community::Deed;
 use crate::message::{BalanceId, BindingId, MessageId, SeriesId, Sha256Hash, TemplateId, TxHash};
 use crate::refusal::{Reason, Refusal, rules};
 use crate::stellar::memo::{MemoTooLong, PaymentMemo};
@@ -184,6 +186,15 @@ pub enum Command {
         /// Why.
         note: Note,
     },
+    /// Do something in a help exchange.
+    Community {
+        /// Which, by its asset; the only one that this node is in where it isn't said.
+        exchange: Option<Asset>,
+        /// What.
+        deed: Deed,
+        /// Only look.
+        dry_run: bool,
+    },
     /// Look for everything that the account has locked, from its key alone; or take back what was found, each when it is
     /// due.
     Recover {
@@ -303,6 +314,13 @@ pub enum Answer {
         /// Its transaction.
         transaction: TxHash,
     },
+    /// A step in a help exchange is in the ledger.
+    Helped {
+        /// Its transaction.
+        transaction: TxHash,
+        /// What it locked, where it locked something.
+        balance: Option<BalanceId>,
+    },
     /// The word is stored, and on its way to the other side.
     Released,
     /// The arbiters are being asked.
@@ -356,6 +374,9 @@ pub enum CommandError {
     /// The hashes are no batch.
     #[error(transparent)]
     Batch(#[from] BatchError),
+    /// A rule of a help exchange said no.
+    #[error(transparent)]
+    Community(#[from] CommunityRefusal),
     /// The memo isn't one.
     #[error(transparent)]
     Memo(#[from] MemoTooLong),
@@ -386,6 +407,7 @@ impl CommandError {
             Self::Memo(_) => CommandCode::MemoTooLong.code(),
             Self::Batch(_) => CommandCode::NoBatch.code(),
             Self::Timeout { .. } => CommandCode::Timeout.code(),
+            Self::Community(refusal) => refusal.code.code(),
         }
     }
 }

@@ -30,7 +30,7 @@ impl Market {
             .chain(self.trades.values().filter_map(|t| self.promised_to(t, &params)));
         let others = self.promised_to_trust(&params).plus(self.promised_to_stamps(&params));
         let others = if asset.is_native() { others.unwrap_or(Stroops::MAX) } else { Stroops::ZERO };
-        let open = open.plus(others).unwrap_or(Stroops::MAX);
+        let open = open.plus(others).and_then(|open| open.plus(self.promised_to_help(asset))).unwrap_or(Stroops::MAX);
         promises.fold(open, |sum, (its, amount, native)| {
             let amount = if its == *asset { amount } else { Stroops::ZERO };
             let native = if asset.is_native() { native } else { Stroops::ZERO };

@@ -43,6 +43,15 @@ impl Market {
             Ask::Agreed(_) => {}
             Ask::Case(binding) => self.case_read(binding, &entries, now, step),
             Ask::Leftovers(binding) => self.leftovers_read((binding, at), asked, &entries, now, rng, step),
+            Ask::Help(id) => {
+                self.help_read(id, &entries, now, step);
+                self.tend_queue(now, rng, step);
+            }
+            Ask::Holdings(exchange) => {
+                self.holdings_read(&exchange, asked, &entries);
+                self.tend_exchanges(now, step);
+                self.tend_queue(now, rng, step);
+            }
         }
     }
 
@@ -53,6 +62,8 @@ impl Market {
             Ask::Escrows if agreed => self.delivery_waits(&why, step),
             Ask::Account | Ask::Bonds(_) | Ask::Consumers(_) | Ask::Escrows | Ask::Found | Ask::Agreed(_) => {}
             Ask::Leftovers(_) | Ask::FoundController(_) => {}
+            Ask::Holdings(_) => {}
+            Ask::Help(id) => self.help_unreadable(id, why, step),
             Ask::Request(request) => self.request_unreadable(request, now, step),
             Ask::Precheck(id) => self.precheck_unreadable(id, why, step),
             Ask::Payment(id) => self.payment_unreadable(id, why, step),
@@ -83,6 +94,7 @@ impl Market {
             Call::Fund(binding) => self.fund_answered(binding, result, now, rng, step),
             Call::Tell(binding) => self.tell_answered(binding, result, now, step),
             Call::Heartbeat(binding) => self.heartbeat_answered(binding, result, now, step),
+            Call::Join(id) => self.join_answered(id, result, step),
             Call::Dispute { binding, to, word } => self.dispute_answered((binding, to, word), result, now, step),
         }
         self.tend_queue(now, rng, step);
@@ -109,6 +121,7 @@ impl Market {
                 | Command::Pay { dry_run: false, .. }
                 | Command::Trust { dry_run: false, .. }
                 | Command::Stamp { dry_run: false, .. }
+                | Command::Community { dry_run: false, .. }
         );
         if begins && self.holds_back(now) {
             return Self::answer(step, id, Err(CommandError::NotNow(self.why_held_back(now))));
@@ -123,6 +136,13 @@ impl Market {
             }
             Command::Withdraw(series) => self.withdraw(id, series, now, rng, step),
             Command::Register(bytes) => self.register(id, bytes, now, rng, step),
+            Command::Bind { offering, .. } | Command::PublishRequest { offering, .. } if self.is_taken(&offering) => {
+                Self::answer(step, id, Err(Self::take_instead()));
+            }
+            Command::Community { exchange, deed, dry_run } => {
+                self.community(id, (exchange, deed), dry_run, now, rng, step);
+                self.tend_queue(now, rng, step);
+            }
             Command::Bind { offering, units, wish, dry_run } => {
                 self.bind(id, Wish { offering, units, escrow: wish, dry_run, publish: None }, now, step);
             }

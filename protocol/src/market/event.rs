@@ -2,7 +2,9 @@
 
 use crate::account::{PeerId, ServingKey};
 use crate::amount::Stroops;
+use crate::asset::Asset;
 use crate::book::{BondWanted, ConsumerWanted};
+use crate::community::act::ActId;
 use crate::intent::queue::{SubmitAnswer, TxStatus};
 use crate::kind::Kind;
 use crate::market::command::{Answer, Command, CommandError, CommandId};
@@ -54,6 +56,10 @@ pub enum Ask {
     Case(BindingId),
     /// What a binding has left for this account.
     Leftovers(BindingId),
+    /// What a command in a help exchange depends on.
+    Help(CommandId),
+    /// What the issuer of a help exchange, named by its asset, looks at.
+    Holdings(Asset),
     /// One of the others, which gates money: it counts as the endpoints of two operators say it.
     Agreed(Box<Ask>),
 }
@@ -98,6 +104,8 @@ pub enum Call {
     Tell(BindingId),
     /// A heartbeat.
     Heartbeat(BindingId),
+    /// The transaction by which this node's account joins a help exchange.
+    Join(ActId),
     /// A word about a binding's money.
     Dispute {
         /// The binding.
@@ -249,6 +257,13 @@ pub enum Event {
         binding: BindingId,
         /// What.
         event: ServiceEvent,
+    },
+    /// What [`Effect::Follow`] asked for, or why it can't be had yet.
+    Followed {
+        /// The exchange, by its asset.
+        exchange: Asset,
+        /// The page.
+        result: Result<FollowedPage, String>,
     },
     /// A user wants something.
     Command {
@@ -407,8 +422,37 @@ pub enum Effect {
     /// Read the ledger that included a batch, check that it proves it, and keep all of it in a file; answered by
     /// [`Event::StampKept`].
     KeepStamp(Box<KeptStamp>),
+    /// Read the transactions that moved any of an exchange's assets, from a ledger on; answered by [`Event::Followed`].
+    Follow {
+        /// The exchange, by its asset.
+        exchange: Asset,
+        /// Its assets.
+        assets: Vec<Asset>,
+        /// The first ledger.
+        from: u32,
+    },
     /// Something changed that people watch.
     News(News),
+}
+
+/// A part of the ledger's history, as far as an exchange is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FollowedPage {
+    /// The transactions that took effect, in the ledger's order.
+    pub transactions: Vec<FollowedTransaction>,
+    /// The last ledger that was looked at.
+    pub through: u32,
+    /// Whether ledgers before the first one that was looked at are no longer remembered.
+    pub gap: bool,
+}
+
+/// A transaction that took effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FollowedTransaction {
+    /// In which ledger.
+    pub at: LedgerPoint,
+    /// Its envelope, XDR.
+    pub envelope: Vec<u8>,
 }
 
 /// A batch of timestamps that is in a ledger.

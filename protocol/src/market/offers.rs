@@ -36,9 +36,16 @@ const MAX_SPEC_BYTES: usize = 16 * 1024;
 /// A draft whose bond has not had its turn yet. Nothing of it was revealed.
 #[derive(Debug)]
 pub struct Draft {
-    command: CommandId,
+    command: Option<CommandId>,
     draft: OfferingDraft,
     pub(super) cost: Cost,
+}
+
+impl Draft {
+    /// Whether one of its parameters is this text.
+    pub(super) fn says(&self, text: &str) -> bool {
+        self.draft.parameters.values().any(|value| value.as_str() == Some(text))
+    }
 }
 
 /// Where an offering of one's own stands.
@@ -177,6 +184,7 @@ pub(super) struct Loader {
     twins: super::twin::Twins,
     evidence: BTreeMap<Vec<u8>, Vec<u8>>,
     cases: BTreeMap<BindingId, Case>,
+    communities: super::community::Communities,
     alive_at: Now,
 }
 
@@ -217,12 +225,14 @@ impl Loader {
                 self.cases.insert(case.binding(), case);
             }
             Space::Evidence => drop(self.evidence.insert(key, value)),
+            Space::Community => self.communities.take(network, key, value)?,
             Space::Meta | Space::Request => {}
         }
         Ok(())
     }
 
-    pub(super) fn into_market(self, setup: Setup, now: Now) -> Result<(Market, Step<Effect>), RestoreError> {
+    pub(super) fn into_market(mut self, setup: Setup, now: Now) -> Result<(Market, Step<Effect>), RestoreError> {
+        self.communities.fold(&setup.network)?;
         let restored = Book::restore(setup.network, setup.margins.clone(), self.messages, self.heads, now);
         let mut step = Step::none();
         let key = setup.keys.account.as_ref();
@@ -266,6 +276,7 @@ impl Loader {
             recovery: self.recovery,
             twins: self.twins,
             first_sync: super::first_sync::FirstSync::default(),
+            communities: self.communities,
             draining: false,
         };
         market.absorb_book(restored.step, &mut step);
@@ -287,13 +298,29 @@ impl Loader {
 impl Market {
     /// A user wants to publish: the draft waits for its bond's turn.
     pub(super) fn publish(&mut self, id: CommandId, draft: OfferingDraft, now: Now, step: &mut Step<Effect>) {
-        if self.drafts.len() >= MAX_DRAFTS {
-            let error = CommandError::NotNow("too many offerings wait for their bonds; try again shortly".into());
-            return Self::answer(step, id, Err(error));
+        self.publish_for(Some(id), draft, now, step);
+    }
+
+    /// As [`Market::publish`], also where nobody waits for the answer.
+    pub(super) fn publish_for(
+        &mut self,
+        command: Option<CommandId>,
+        draft: OfferingDraft,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) {
+        let full = self.drafts.len() >= MAX_DRAFTS;
+        let full =
+            full.then(|| CommandError::NotNow("too many offerings wait for their bonds; try again shortly".into()));
+        match full.map_or_else(|| self.quote_publish(&draft, now), Err) {
+            Ok(cost) => self.drafts.push_back(Draft { command, draft, cost }),
+            Err(error) => Self::answer_if(step, command, Err(error)),
         }
-        match self.quote_publish(&draft, now) {
-            Ok(cost) => self.drafts.push_back(Draft { command: id, draft, cost }),
-            Err(error) => Self::answer(step, id, Err(error)),
+    }
+
+    fn answer_if(step: &mut Step<Effect>, id: Option<CommandId>, result: Result<Answer, CommandError>) {
+        if let Some(id) = id {
+            step.then(Effect::Answer { id, result });
         }
     }
 
@@ -385,7 +412,7 @@ impl Market {
         });
         let (signed, bond_amount) = match made {
             Ok(made) => made,
-            Err(error) => return Self::answer(step, command, Err(error)),
+            Err(error) => return Self::answer_if(step, command, Err(error)),
         };
         let offer = Offer {
             signed,
@@ -395,7 +422,7 @@ impl Market {
             bond_transaction: None,
             status_sequence: 0,
             told_free: None,
-            command: Some(command),
+            command,
         };
         let series = offer.series();
         offer.store(step);

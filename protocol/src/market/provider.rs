@@ -14,6 +14,7 @@ use crate::binding::negotiation::{Negotiation, NegotiationEvent};
 use crate::binding::phase::{Phase, Side};
 use crate::binding::session::{Session, SessionEvent};
 use crate::binding::trade::{Access, Controlled, Handed, Told, Trade};
+use crate::community;
 use crate::document::{ArbiterService, BindingRequest, Offering};
 use crate::escrow::EscrowKind;
 use crate::escrow::outcome::{EscrowState, Observation};
@@ -147,6 +148,9 @@ impl Market {
                 RejectCode::NotOffered,
                 "an arbiter isn't bound: parties list it, and it is engaged for a case",
             );
+        }
+        if community::listing::is_not_bound(body) {
+            return refuse(RejectCode::NotOffered, "it is part of a help exchange: take it there");
         }
         if body.valid_until < now.timestamp() {
             return refuse(RejectCode::NotOffered, "the offering has expired");

@@ -251,14 +251,16 @@ impl Market {
         for _ in 0..MAX_TURNS {
             let Some((account, purpose, sequence)) = self.queue.as_ref().and_then(|q| q.turn()) else { break };
             let plan = self.plan((account, sequence), purpose, now);
+            let beside = self.cosigners_of_help(purpose);
             let Some(queue) = &mut self.queue else { return };
-            match plan.and_then(|plan| queue.sign(account, plan, now).ok()) {
+            match plan.and_then(|plan| queue.sign_beside(account, plan, &beside, now).ok()) {
                 Some(signed) => {
                     self.signed(purpose, now, step);
                     self.absorb(signed, now, rng, step);
                 }
                 None => {
                     queue.cancel(purpose);
+                    self.help_dropped(purpose, step);
                     if let Some(id) = self.command_of(purpose) {
                         let why = "its time was over before it could be signed; nothing was paid: try again";
                         step.then(Effect::Answer { id, result: Err(CommandError::NotNow(why.into())) });
@@ -315,6 +317,10 @@ impl Market {
             }
             Purpose::Trust { id } => (vec![self.plan_trust(id)?], Bounds::until(soon)),
             Purpose::Stamp { root } => (self.stamp_to_sign(&root)?.operations(), Bounds::until(soon)),
+            Purpose::Help { id } => {
+                let (operations, hold) = self.plan_help(id)?;
+                return Some(Move { hold, ..Move::of(operations, Bounds::until(soon)) });
+            }
             Purpose::Fund { binding }
             | Purpose::Collect { binding }
             | Purpose::GiveBack { binding }
@@ -331,12 +337,18 @@ impl Market {
         if let Purpose::Stamp { root } = purpose {
             return self.stamp_to_sign(&root).map_or(Memo::None, Batch::memo);
         }
+        if let Purpose::Help { id } = purpose {
+            return self.memo_of_help(id);
+        }
         let payment = self.payments.values().find(|payment| purpose == Purpose::Pay { id: payment.id });
         payment.map_or(Memo::None, |payment| payment.memo.clone())
     }
 
     /// A transaction was signed: a funding's balance is known from here on, and it goes to the provider first.
     fn signed(&mut self, purpose: Purpose, now: Now, step: &mut Step<Effect>) {
+        if let Purpose::Help { id } = purpose {
+            return self.help_signed(id, now, step);
+        }
         let Purpose::Fund { binding } = purpose else { return };
         let Some(request) = self.by_binding.get(&binding).copied() else { return };
         let intent = self.queue.as_ref().and_then(|q| q.intent(purpose)).map(|i| (i.sequence, i.hash));
@@ -382,6 +394,7 @@ impl Market {
             }
             Purpose::Trust { id } => self.command_of_trust(id),
             Purpose::Stamp { root } => self.command_of_stamp(&root),
+            Purpose::Help { id } => self.command_of_help(id),
             _ => None,
         }
     }
@@ -410,6 +423,7 @@ impl Market {
             // What became of them is seen in the accounts, which are read after each transaction.
             Purpose::OpenSubmitter { .. } | Purpose::FeedSubmitter { .. } | Purpose::MergeSubmitter { .. } => {}
             Purpose::Stamp { root } => self.stamp_ended(root, outcome, step),
+            Purpose::Help { id } => self.help_ended(id, outcome, now, step),
             Purpose::Pay { .. } | Purpose::Trust { .. } => {
                 let hash = self.queue.as_ref().and_then(|q| q.intent(purpose)).map(|i| i.hash);
                 if let (Some(id), Some(hash)) = (self.command_of(purpose), hash) {

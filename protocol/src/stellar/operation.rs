@@ -5,6 +5,7 @@ use stellar_xdr::{
     CreateClaimableBalanceOp, DataValue, ManageDataOp, Operation, OperationBody, PaymentOp, SequenceNumber,
     SetOptionsOp, Signer, SignerKey, String64, TrustLineAsset,
 };
+use stellar_xdr::{ClawbackClaimableBalanceOp, ClawbackOp};
 
 use crate::account::AccountId;
 use crate::amount::Stroops;
@@ -44,6 +45,32 @@ pub fn set_data(name: &str, value: &[u8]) -> Operation {
     let name = name.try_into().map(String64).expect("a name of at most 64 bytes");
     let value = value.to_vec().try_into().map(DataValue).expect("a value of at most 64 bytes");
     plain(OperationBody::ManageData(ManageDataOp { data_name: name, data_value: Some(value) }))
+}
+
+/// Deletes a data entry of the transaction's source.
+///
+/// # Panics
+/// Where the name has more than 64 bytes: it is ours.
+pub fn delete_data(name: &str) -> Operation {
+    let name = name.try_into().map(String64).expect("a name of at most 64 bytes");
+    plain(OperationBody::ManageData(ManageDataOp { data_name: name, data_value: None }))
+}
+
+/// Takes `amount` of an asset of the source's own back from who holds it.
+pub fn clawback(from: AccountId, asset: &Asset, amount: Stroops) -> Operation {
+    let clawback = ClawbackOp { asset: xdr::asset(asset), from: xdr::muxed(from), amount: amount.get() };
+    plain(OperationBody::Clawback(clawback))
+}
+
+/// Takes a claimable balance of an asset of the source's own back.
+pub fn clawback_balance(balance: BalanceId) -> Operation {
+    let clawback = ClawbackClaimableBalanceOp { balance_id: balance_id::to_xdr(balance) };
+    plain(OperationBody::ClawbackClaimableBalance(clawback))
+}
+
+/// Sets these `AUTH_*` flags of the source besides those that it has.
+pub fn set_flags(flags: u32) -> Operation {
+    plain(OperationBody::SetOptions(SetOptionsOp { set_flags: Some(flags), ..SetOptionsOp::default() }))
 }
 
 /// Locks `amount` of an asset for claimants.

@@ -50,7 +50,7 @@ impl LedgerParams {
 
     /// What operations take out of `source` in `asset` at their deepest: payments, claimable balances with their
     /// reserves, accounts created, the reserve of a trustline or data entry as if it were new; less what other accounts'
-    /// payments brought before. Fees are not among them.
+    /// payments brought before, and what an entry's deletion gives back. Fees are not among them.
     pub fn outflow(&self, source: AccountId, operations: &[Operation], asset: &Asset) -> Stroops {
         let wanted = xdr::asset(asset);
         let (mut level, mut lowest) = (0i128, 0i128);
@@ -61,6 +61,10 @@ impl LedgerParams {
                     if !own && op.asset == wanted && xdr::read_plain(&op.destination) == Some(source) =>
                 {
                     level += i128::from(op.amount);
+                }
+                // What is deleted here was set here: our own transactions delete no other entries.
+                OperationBody::ManageData(op) if own && op.data_value.is_none() && asset.is_native() => {
+                    level += i128::from(self.reserves(1).get());
                 }
                 body if own => level -= self.taken_by(body, &wanted),
                 _ => {}

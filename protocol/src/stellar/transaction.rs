@@ -159,6 +159,21 @@ impl Envelope {
         self.bytes
     }
 
+    /// The same transaction with one more signature, `key`'s.
+    ///
+    /// # Errors
+    /// [`XdrError::Invalid`] where this is a fee bump or has no room for one more.
+    pub fn countersigned(&self, key: &SigningKey, network: &NetworkId) -> Result<Self, XdrError> {
+        let TransactionEnvelope::Tx(mut v1) = xdr::read("transaction", &self.bytes)? else {
+            return Err(XdrError::Invalid("transaction to sign"));
+        };
+        let hash = v1.tx.hash(*network.as_bytes()).map_err(|e| XdrError::DoesNotFit(e.to_string()))?;
+        let own = decorated(&(key.verifying_key().to_bytes(), key.sign(&hash).to_bytes()));
+        let all: Vec<DecoratedSignature> = v1.signatures.iter().cloned().chain([own]).collect();
+        v1.signatures = all.try_into().map_err(|_| XdrError::Invalid("number of signatures"))?;
+        Ok(Self { bytes: xdr::write(&TransactionEnvelope::Tx(v1))?, hash: self.hash })
+    }
+
     /// Wraps a signed transaction so that `key`'s account pays up to `fee` stroops for it, the bump's own operation
     /// included. The inner transaction's hash still finds it.
     ///

@@ -3,8 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use stellar_xdr::{
-    AccountId as XdrAccount, AlphaNum4, AlphaNum12, Asset as XdrAsset, AssetCode4, AssetCode12, Limits, MuxedAccount,
-    PublicKey, ReadXdr, TrustLineAsset, Uint256, WriteXdr,
+    AccountId as XdrAccount, AlphaNum4, AlphaNum12, Asset as XdrAsset, AssetCode4, AssetCode12, ChangeTrustAsset,
+    Limits, MuxedAccount, PublicKey, ReadXdr, TrustLineAsset, Uint256, WriteXdr,
 };
 
 use crate::account::AccountId;
@@ -140,6 +140,18 @@ pub fn asset(asset: &Asset) -> XdrAsset {
         Asset::Issued { code, issuer } => {
             XdrAsset::CreditAlphanum12(AlphaNum12 { asset_code: AssetCode12(padded(code)), issuer: account(*issuer) })
         }
+    }
+}
+
+/// The asset that a trustline is made for, from XDR.
+///
+/// # Errors
+/// [`XdrError::Invalid`] for a share of a pool.
+pub fn read_trusted(line: &ChangeTrustAsset) -> Result<Asset, XdrError> {
+    match line {
+        ChangeTrustAsset::CreditAlphanum4(a) => read_asset(&XdrAsset::CreditAlphanum4(a.clone())),
+        ChangeTrustAsset::CreditAlphanum12(a) => read_asset(&XdrAsset::CreditAlphanum12(a.clone())),
+        ChangeTrustAsset::Native | ChangeTrustAsset::PoolShare(_) => Err(XdrError::Invalid("trustline's asset")),
     }
 }
 

@@ -133,6 +133,10 @@ impl Question {
             }
             Self::Submit { hash, .. } => Some(Event::Submitted { hash: *hash, answer: SubmitAnswer::TryAgainLater }),
             Self::Status { .. } | Self::Search { .. } => None,
+            Self::Follow { exchange, .. } => {
+                let why = format!("the ledger gave no answer within {} s", PATIENCE.as_secs());
+                Some(Event::Followed { exchange: exchange.clone(), result: Err(why) })
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::escrow::taking;
 use tradepost_protocol::intent::queue::{SubmitAnswer, TxStatus};
+use tradepost_protocol::market::event::{FollowedPage, FollowedTransaction};
 use tradepost_protocol::message::{BalanceId, TxHash};
 use tradepost_protocol::network_id::NetworkId;
 use tradepost_protocol::stellar::entry::{AUTH_CLAWBACK_ENABLED, AUTH_REVOCABLE, AccountState, BalanceState, Entry};
@@ -49,6 +50,8 @@ pub struct WorldLedger {
     fees: BTreeMap<AccountId, i64>,
     included: Vec<TxHash>,
     newest: Vec<Included>,
+    /// The transactions that took effect, in order.
+    effective: Vec<FollowedTransaction>,
     /// What a ledger includes at the least, in stroops for each operation.
     least_rate: i64,
     bumps: usize,
@@ -88,6 +91,7 @@ impl WorldLedger {
             fees: BTreeMap::new(),
             included: Vec::new(),
             newest: Vec::new(),
+            effective: Vec::new(),
             least_rate: 0,
             bumps: 0,
         }
@@ -119,6 +123,11 @@ impl WorldLedger {
     /// The network.
     pub fn network(&self) -> NetworkId {
         self.network
+    }
+
+    /// The account that all coins are of at first.
+    pub fn root(&self) -> AccountId {
+        AccountId::of(&self.root)
     }
 
     /// The asset that this world's issuer issues.
@@ -230,6 +239,13 @@ impl WorldLedger {
         Ok(found.map(|transaction| xdr::from_base64(text(&transaction["envelopeXdr"])).expect("base64")))
     }
 
+    /// The transactions that took effect from a ledger on, as an endpoint tells of them that moved some asset.
+    pub fn follow(&mut self, from: u32) -> FollowedPage {
+        let through = self.point().sequence;
+        let transactions = self.effective.iter().filter(|found| (from..=through).contains(&found.at.sequence));
+        FollowedPage { transactions: transactions.cloned().collect(), through, gap: false }
+    }
+
     /// A closed ledger's header behind its hash, and the results of its transactions, as XDR.
     pub fn record(&mut self, sequence: u32) -> (Vec<u8>, Vec<u8>) {
         let params = json!({ "startLedger": sequence, "pagination": { "limit": 1 } });
@@ -248,8 +264,12 @@ impl WorldLedger {
     pub fn close(&mut self, close_time: u64) -> LedgerPoint {
         let closed = self.ledger.close(close_time).expect("the world's clock goes forward");
         self.newest.clear();
+        let point = LedgerPoint::new(closed.sequence, Timestamp::from_secs(closed.close_time));
         for record in &closed.transactions {
             self.take_in(record);
+            if record.succeeded() {
+                self.effective.push(FollowedTransaction { at: point, envelope: record.envelope_xdr.clone() });
+            }
         }
         self.audit();
         LedgerPoint::new(closed.sequence, Timestamp::from_secs(closed.close_time))
@@ -318,7 +338,7 @@ impl WorldLedger {
                 match entry {
                     Entry::Account(account) => native += i128::from(account.balance.get()),
                     Entry::Balance(balance) if balance.asset.is_native() => native += i128::from(balance.amount.get()),
-                    Entry::Balance(balance) => hours += i128::from(balance.amount.get()),
+                    Entry::Balance(balance) if balance.asset == issued => hours += i128::from(balance.amount.get()),
                     Entry::Trustline(line) => hours += i128::from(line.balance.get()),
                     _ => {}
                 }

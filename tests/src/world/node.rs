@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use tradepost_protocol::account::{AccountId, PeerId};
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
+use tradepost_protocol::community::role::RoleSettings;
 use tradepost_protocol::document::Transport;
 use tradepost_protocol::limits::Margins;
 use tradepost_protocol::market::{EscrowPolicy, Keys, Market, Policy, Setup, StoredRow};
@@ -143,6 +144,8 @@ pub struct Node {
     pub(super) part: usize,
     pub(super) script: Script,
     pub(super) giving: Giving,
+    /// Its role in a help exchange.
+    pub(super) role: Option<RoleSettings>,
     pub(super) trap: Option<Trap>,
     /// What its account held at first, in stroops.
     pub(super) endowment: i64,
@@ -191,6 +194,7 @@ impl Node {
             part: 0,
             script: Script::default(),
             giving: Giving::default(),
+            role: None,
             trap: None,
             endowment: 0,
             started: Vec::new(),

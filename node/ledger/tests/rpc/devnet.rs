@@ -221,3 +221,39 @@ async fn accounts_balances_and_the_fee_pool_of_one_ledger_are_all_coins() {
     assert!(totals.fee_pool.get() > 0);
     assert_eq!(sum + totals.fee_pool.get(), totals.total_coins.get());
 }
+
+#[tokio::test]
+async fn what_moved_an_asset_is_told_once_and_in_order_and_nothing_else() {
+    let world = World::new().await;
+    let (issuer, holder, later) = (world.account(1).await, world.account(2).await, world.later().await);
+    let [issues, holds] = [&issuer, &holder].map(AccountId::of);
+    let asset = Asset::issued("HEXA", issues).unwrap();
+    let other = Asset::issued("OTHER", issues).unwrap();
+    let begun = world.ledger.latest().await.unwrap().sequence;
+    let mut moved = Vec::new();
+    for (key, operation, counts) in [
+        (&holder, operation::change_trust(&asset, Stroops::MAX).unwrap(), false),
+        (&holder, operation::change_trust(&other, Stroops::MAX).unwrap(), false),
+        (&issuer, operation::pay(holds, &asset, Stroops::whole(5)), true),
+        (&issuer, operation::pay(holds, &other, Stroops::whole(5)), false),
+        (&holder, operation::pay(issues, &Asset::Native, Stroops::whole(1)), false),
+        (&holder, operation::pay(issues, &asset, Stroops::whole(6)), false),
+        (&holder, operation::pay(issues, &asset, Stroops::whole(2)), true),
+    ] {
+        let envelope = world.signed(key, operation, later).await;
+        world.settle(&envelope, later).await;
+        if counts {
+            moved.push(envelope.hash());
+        }
+    }
+    let latest = world.ledger.latest().await.unwrap().sequence;
+    let assets = [asset];
+    let all = world.ledger.movements(&assets, 0).await.unwrap();
+    assert_eq!((all.transactions, all.through, all.gap), (moved.clone(), latest, false));
+    let from_the_last = world.ledger.movements(&assets, latest).await.unwrap();
+    assert_eq!(from_the_last.transactions, moved[1..]);
+    let none = world.ledger.movements(&assets, begun).await.unwrap().transactions;
+    assert_eq!(none.len(), 2, "all of it came after");
+    let nothing_new = world.ledger.movements(&assets, latest + 1).await.unwrap();
+    assert_eq!((nothing_new.transactions, nothing_new.through), (Vec::new(), latest));
+}

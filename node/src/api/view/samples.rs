@@ -433,3 +433,67 @@ pub(crate) fn peers() -> PeerList {
         remedy: None,
     }
 }
+
+/// An offer in a help exchange that somebody took.
+pub(crate) fn chain() -> ChainView {
+    let exchange = Asset::issued("ClawableHexa", account(3)).expect("twelve letters");
+    let offer = LinkView {
+        transaction: TxHash::from_bytes([0xaa; 32]),
+        kind: "offer".into(),
+        by: account(1),
+        previous: None,
+        depth: 0,
+        ledger: 7,
+        at: at(0),
+        amount: Stroops::new(100).expect("positive"),
+        asset: Asset::issued("HEXA", account(4)).expect("four letters"),
+        description: Some("Bread".into()),
+        price: Some(Stroops::whole(5)),
+        series: Some(SeriesId::from_bytes([1; 32])),
+        state: "stands".into(),
+    };
+    let take = LinkView {
+        transaction: TxHash::from_bytes([0xbb; 32]),
+        kind: "take".into(),
+        by: account(2),
+        previous: Some(offer.transaction),
+        depth: 1,
+        amount: Stroops::new(50_000_100).expect("positive"),
+        asset: exchange.clone(),
+        description: None,
+        price: None,
+        series: None,
+        state: "waits for the maker".into(),
+        ..offer.clone()
+    };
+    ChainView { exchange, links: vec![offer, take] }
+}
+
+/// A help exchange that this node is a member of.
+pub(crate) fn exchange() -> ExchangeView {
+    ExchangeView {
+        clawable: Asset::issued("ClawableHexa", account(3)).expect("twelve letters"),
+        plain: Asset::issued("HEXA", account(4)).expect("four letters"),
+        agent: account(5),
+        fee: Stroops::new(100).expect("positive"),
+        start: Stroops::whole(5_000),
+        repay_secs: 604_800,
+        convert_secs: 0,
+        role: None,
+        offered: true,
+        accepted: true,
+        member: true,
+        members: 3,
+        endowed: true,
+        followed: 9,
+        gap: false,
+        makes: Vec::new(),
+        standing: vec![StandingView {
+            transaction: TxHash::from_bytes([0xbb; 32]),
+            kind: Some("take".into()),
+            balance: BalanceId::from_bytes([0xcc; 32]),
+            amount: Stroops::new(50_000_100).expect("positive"),
+            asset: Asset::issued("ClawableHexa", account(3)).expect("twelve letters"),
+        }],
+    }
+}

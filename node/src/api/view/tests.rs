@@ -78,3 +78,13 @@ fn a_service_has_its_golden_json() {
 fn a_list_of_peers_has_its_golden_json() {
     is_golden(&samples::peers(), include_str!("golden/peers.json"));
 }
+
+#[test]
+fn a_help_exchange_has_its_golden_json() {
+    is_golden(&samples::exchange(), include_str!("golden/exchange.json"));
+}
+
+#[test]
+fn a_chain_of_a_help_exchange_has_its_golden_json() {
+    is_golden(&samples::chain(), include_str!("golden/chain.json"));
+}

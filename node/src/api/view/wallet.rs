@@ -82,10 +82,10 @@ pub struct TransactionView {
     /// Its hash.
     pub hash: TxHash,
     /// bond, reclaim_bond, fund, collect, give_back, refund, pay, reclaim, open_submitter, feed_submitter,
-    /// merge_submitter, trust or stamp.
+    /// merge_submitter, trust, stamp or help.
     pub purpose: String,
     /// What that is for: a series, a binding, a payment's or trustline's own number, a balance that was found, a
-    /// submitter's number, or a timestamp's root.
+    /// submitter's number, a timestamp's root, or the name of a step in a help exchange.
     pub of: String,
     /// held, signed, submitted, bumped (its fee was raised), included, failed, dead or unknown.
     pub state: String,
@@ -197,6 +197,7 @@ impl From<&Intent> for TransactionView {
             Purpose::MergeSubmitter { index } => ("merge_submitter", index.to_string()),
             Purpose::Trust { id } => ("trust", hex::encode(id)),
             Purpose::Stamp { root } => ("stamp", root.to_string()),
+            Purpose::Help { id } => ("help", hex::encode(id)),
         };
         let state = match intent.state {
             IntentState::Signed { held: true } => "held",
