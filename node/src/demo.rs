@@ -9,6 +9,7 @@ pub mod actor;
 pub mod books;
 pub mod cluster;
 mod disputes;
+pub mod help_exchange;
 mod narrator;
 pub mod process;
 pub mod report;

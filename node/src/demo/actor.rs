@@ -59,6 +59,18 @@ impl Actor {
         self.client.post(path, body).await.map_err(|failure| self.failed(path, &failure))
     }
 
+    /// Asks for something that has to be refused; the refusal's code.
+    ///
+    /// # Errors
+    /// [`ClusterError`] where it isn't refused, or not by a rule.
+    pub async fn refused(&self, path: &str, body: &impl Serialize) -> Result<String, ClusterError> {
+        match self.client.post::<serde_json::Value>(path, body).await {
+            Err(Failure { code: Some(code), .. }) => Ok(code),
+            Err(failure) => Err(self.failed(path, &failure)),
+            Ok(done) => Err(self.error(format!("{path}: {done} where it should have been refused"))),
+        }
+    }
+
     /// Posts JSON to the service of a binding and returns its answer.
     ///
     /// # Errors

@@ -243,6 +243,30 @@ impl Cluster {
         )
     }
 
+    /// Adds lines to the configuration of a node that doesn't run.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub fn configure(&self, name: &str, lines: &str) -> Result<(), ClusterError> {
+        self.rewrite(name, |text| text + lines)
+    }
+
+    /// Replaces a part of the configuration of a node that doesn't run.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub fn replace(&self, name: &str, part: &str, by: &str) -> Result<(), ClusterError> {
+        self.rewrite(name, |text| text.replace(part, by))
+    }
+
+    fn rewrite(&self, name: &str, change: impl FnOnce(String) -> String) -> Result<(), ClusterError> {
+        let node = self.node(name)?;
+        let file = node.home.config_file();
+        let failed = |e: io::Error| node.error(format!("can't use {}: {e}", file.display()));
+        let text = fs::read_to_string(&file).map_err(failed)?;
+        private_file::write(&file, change(text).as_bytes()).map_err(failed)
+    }
+
     /// Runs a command to its end; what it prints is thrown away, for new words are nobody's business here.
     async fn command(
         &self,

@@ -33,6 +33,7 @@ mod b22_a_claim_that_finds_fees_risen_is_bumped;
 mod b22_over_processes;
 mod both_sides_settle_what_they_agree_on;
 mod c23_ann_ben_and_cyn_help_each_other;
+mod c23_over_processes;
 mod deadline_transactions_land_side_by_side;
 mod demo;
 mod first_trade_by_hand;

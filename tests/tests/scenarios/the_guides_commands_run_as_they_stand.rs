@@ -9,6 +9,7 @@ const FIRST_TRADE: &str = "docs/guide/first-trade-on-the-devnet.md";
 const TEST_NETWORK: &str = "docs/guide/on-the-test-network.md";
 const SELLING: &str = "docs/guide/selling-what-i-already-run.md";
 const WRONG: &str = "docs/guide/when-something-went-wrong.md";
+const COMMUNITY: &str = "docs/guide/community-currency.md";
 const DISPUTES: &str = "docs/guide/disputes.md";
 const ESCROWS: &str = "docs/guide/what-escrow-protects.md";
 /// The page's last commands that it only describes.
@@ -68,6 +69,15 @@ fn a_dispute_is_opened_answered_and_decided_as_its_page_says() {
     {
         assert!(typed.out.contains(part), "{part} is missing: {typed:#?}");
     }
+}
+
+#[test]
+fn a_community_currency_is_run_as_its_page_says() {
+    let page = page::read(COMMUNITY).unwrap();
+    let first = page.split("\n\n").nth(1).unwrap();
+    assert!(first.starts_with("**Whom you trust.**"), "the trust assumptions come first: {first}");
+    let typed = typed(&blocks(COMMUNITY));
+    assert!(typed.out.contains("repaid ") && typed.out.contains("once is enough"), "{typed:#?}");
 }
 
 #[test]
