@@ -268,6 +268,7 @@ impl Market {
             Event::Submitted { hash, answer } => self.submitted(hash, answer, now, rng, &mut step),
             Event::Status { hash, status, envelope } => {
                 self.closing_read(hash, &envelope, &mut step);
+                self.case_settlement_read(hash, &envelope, now, &mut step);
                 self.funding_read(hash, &status, now, &mut step);
                 self.status_read(hash, status, now, rng, &mut step);
             }
@@ -388,7 +389,7 @@ impl Market {
             .trades
             .iter()
             .filter(|(_, t)| {
-                let owes = t.owes_word() || t.asks_for_closing() || t.has_leftovers();
+                let owes = t.owes_word() || t.asks_for_closing() || t.has_leftovers() || t.owes_arbiters();
                 !t.phase().is_final() || t.state.session.runs() || owes
             })
             .map(|(id, _)| *id)

@@ -13,7 +13,7 @@ mod transitions;
 use core::fmt;
 use core::ops::Range;
 use core::time::Duration;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::sync::Mutex;
@@ -25,6 +25,7 @@ use rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 
 pub use day::{BINDINGS, NODES};
+pub use judge::Sort;
 pub use transitions::Transitions;
 
 use crate::world::{CrashPlan, Moment, Mutant, World};
@@ -65,6 +66,8 @@ pub struct Tally {
     pub seeds: u64,
     /// Bindings between nodes that were agreed on.
     pub bindings: usize,
+    /// Escrows between nodes that ledgers showed, by their sort.
+    pub escrows: BTreeMap<Sort, usize>,
     /// Crashes by plan.
     pub crashes: usize,
     /// Questions to the ledger that met a fault, and times that it stood still.
@@ -81,6 +84,9 @@ impl Tally {
     fn add(&mut self, other: Self) {
         self.seeds += other.seeds;
         self.bindings += other.bindings;
+        for (sort, count) in other.escrows {
+            *self.escrows.entry(sort).or_default() += count;
+        }
         self.crashes += other.crashes;
         self.ledger_faults += other.ledger_faults;
         self.transitions.add(&other.transitions);
@@ -102,9 +108,11 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seeds, bindings, crashes, ledger_faults, transitions, .. } = self;
+        let Self { seeds, bindings, escrows, crashes, ledger_faults, transitions, .. } = self;
         let (taken, all) = (transitions.taken(), transitions.all());
-        write!(f, "seeds {seeds}, bindings {bindings}, crashes {crashes}, ")?;
+        let sorts: Vec<String> = escrows.iter().map(|(sort, count)| format!("{sort} {count}")).collect();
+        write!(f, "seeds {seeds}, bindings {bindings}, escrows {} ", escrows.values().sum::<usize>())?;
+        write!(f, "({}), crashes {crashes}, ", sorts.join(", "))?;
         write!(f, "ledger faults {ledger_faults}, transitions {taken}/{all}")
     }
 }
@@ -222,6 +230,7 @@ fn live_through(
     let tally = lived.map(|()| Tally {
         seeds: 1,
         bindings: day.judge.bindings(),
+        escrows: day.judge.sorts(),
         crashes: day.judge.crashes.len(),
         ledger_faults: day.world.ledger_faults(),
         commits: Some(NODES.map(|name| day.world.commits(name))),

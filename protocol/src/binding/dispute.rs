@@ -9,6 +9,7 @@ use crate::binding::evidence::Chain;
 use crate::binding::frames::Note;
 use crate::binding::phase::Side;
 use crate::binding::session::{End, Session};
+use crate::message::TxHash;
 use crate::time::Timestamp;
 
 /// The states of a dispute.
@@ -209,6 +210,8 @@ pub struct Heard {
     pub opening: bool,
     /// What each arbiter has, in the agreement's order.
     pub arbiters: Vec<HeardByArbiter>,
+    /// This side's settlement that pays the arbiters, while one of them has to hear of it.
+    pub settlement: Option<TxHash>,
 }
 
 /// What one arbiter has acknowledged.
@@ -218,6 +221,8 @@ pub struct HeardByArbiter {
     pub opening: bool,
     /// How many items of evidence it has.
     pub evidence: u32,
+    /// Whether it knows which transaction pays it.
+    pub settlement: bool,
 }
 
 /// Signed frames of the other side that are kept for the arbiters.

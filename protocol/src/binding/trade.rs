@@ -337,6 +337,11 @@ impl Trade {
         self.state.owed.is_some() || self.state.side == Side::Consumer && reserve
     }
 
+    /// Whether arbiters must still hear by which transaction of this side they are paid.
+    pub fn owes_arbiters(&self) -> bool {
+        self.state.dispute.as_ref().is_some_and(|record| record.heard.settlement.is_some())
+    }
+
     /// Whether the other side must still hear of something.
     pub fn owes_word(&self) -> bool {
         matches!(self.state.told, Told::StartPending | Told::EndPending | Told::ClosingPending)

@@ -21,7 +21,7 @@ use crate::market::command::{Answer, CommandError, CommandId};
 use crate::market::disputes::DisputeWord;
 use crate::market::event::{Ask, Effect, Token};
 use crate::market::{Market, RestoreError, escrows};
-use crate::message::{BalanceId, BindingId, Packed, Signed};
+use crate::message::{BalanceId, BindingId, Packed, Signed, TxHash};
 use crate::network_id::NetworkId;
 use crate::refusal::{Reason, Refusal};
 use crate::stellar::entry::Entry;
@@ -63,6 +63,8 @@ struct CaseFile {
     versions: [u8; 2],
     /// The balances by which these pay this arbiter; at most one of them is ever there.
     fees: Vec<BalanceId>,
+    /// The transactions that the parties say pay it, which aren't looked up yet.
+    settlements: [Option<TxHash>; 2],
 }
 
 /// An award as its arbiter gave it.
@@ -280,6 +282,7 @@ impl Market {
                 fellows: Vec::new(),
                 versions: [0; 2],
                 fees: Vec::new(),
+                settlements: [None; 2],
             };
             self.keep_case(Case { agreement, file, looks: fees::Looks::default() }, step);
             self.case_ack(binding, Kind::Dispute)
@@ -445,7 +448,7 @@ impl Market {
                 let Given { number, split, note, .. } = case.file.award.clone()?;
                 self.frame(Award { key: ServingKey::of(key), binding, number, split, note }, key)
             }
-            DisputeWord::Released(_) | DisputeWord::Evidence(_) => None,
+            DisputeWord::Released(_) | DisputeWord::Evidence(_) | DisputeWord::Settlement(_) => None,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::account::{PeerId, ServingKey};
 use crate::amount::Stroops;
 use crate::binding::dispute::{self, Decision, DisputeState, Opening, Split};
 use crate::binding::evidence::{self, Attachment, Chain};
-use crate::binding::frames::{self, Ack, Award, Dispute, Evidence, Rejected, Released, SealedEvidence};
+use crate::binding::frames::{self, Ack, Award, Closing, Dispute, Evidence, Rejected, Released, SealedEvidence};
 use crate::binding::negotiation::Negotiation;
 use crate::binding::phase::Side;
 use crate::binding::trade::Trade;
@@ -16,7 +16,8 @@ use crate::limits::MAX_EVIDENCE_ITEMS;
 use crate::market::Market;
 use crate::market::command::{Answer, CommandError, CommandId};
 use crate::market::event::{Call, Effect};
-use crate::message::{BindingId, MessageId, Packed};
+use crate::market::trades::CLOSING_TOLD_FOR;
+use crate::message::{BindingId, MessageId, Packed, TxHash};
 use crate::refusal::{Reason, Refusal};
 use crate::step::{Space, Step};
 use crate::time::Now;
@@ -43,6 +44,8 @@ pub enum DisputeWord {
     Evidence(u32),
     /// An arbiter's award of this number.
     Award(u32),
+    /// Which transaction of this side pays the arbiters.
+    Settlement(TxHash),
 }
 
 impl DisputeWord {
@@ -53,6 +56,7 @@ impl DisputeWord {
             Self::Opening => Kind::Dispute,
             Self::Evidence(_) => Kind::Evidence,
             Self::Award(_) => Kind::Award,
+            Self::Settlement(_) => Kind::Closing,
         }
     }
 }
@@ -234,6 +238,33 @@ impl Market {
         step.then(Effect::Send { peer, call: Call::Dispute { binding, to, word }, bytes });
     }
 
+    /// Tells the arbiters by which transaction of this side they are paid, until all know or it no longer matters: one that
+    /// wasn't there while it was signed can't know.
+    pub(super) fn tell_of_settlement(
+        &mut self,
+        trade: &mut Trade,
+        now: Now,
+        rng: &mut dyn CryptoRng,
+        step: &mut Step<Effect>,
+    ) {
+        let (Some(binding), Some(record)) = (trade.binding(), &trade.state.dispute) else { return };
+        let (Some(hash), Some(agreed)) = (record.heard.settlement, trade.terms()) else { return };
+        let over = agreed.terms.refund_at().is_some_and(|t| now.timestamp() >= t.plus(CLOSING_TOLD_FOR));
+        let waits = agreed.arbiters.iter().zip(&record.heard.arbiters).filter(|(_, heard)| !heard.settlement);
+        let waits: Vec<_> = waits.map(|(arbiter, _)| (arbiter.key, arbiter.peer.clone())).collect();
+        for (to, peer) in waits.into_iter().filter(|_| !over) {
+            let word = DisputeWord::Settlement(hash);
+            if self.may_tell(binding, to, now)
+                && let Some(bytes) = self.dispute_frame(trade, to, word, rng)
+            {
+                self.tell_one(binding, to, peer, word, bytes, step);
+            }
+        }
+        if let Some(record) = trade.state.dispute.as_mut().filter(|_| over) {
+            record.heard.settlement = None;
+        }
+    }
+
     fn dispute_frame(
         &self,
         trade: &Trade,
@@ -256,6 +287,7 @@ impl Market {
                 let sealed = evidence::seal(rng, &arbiter.sealing, binding, side, bytes).ok()?;
                 self.frame(Evidence { key, binding, number, sealed: SealedEvidence::new(sealed)? }, &own)
             }
+            DisputeWord::Settlement(transaction) => self.frame(Closing { key, binding, transaction }, &own),
             DisputeWord::Award(_) => None,
         }
     }
@@ -304,6 +336,12 @@ impl Market {
                 (DisputeWord::Released(split), None) => record.heard.released = Some(split),
                 (DisputeWord::Opening, None) => record.heard.opening = true,
                 (DisputeWord::Opening, Some(place)) => record.heard.arbiters[place].opening = true,
+                (DisputeWord::Settlement(_), Some(place)) => {
+                    record.heard.arbiters[place].settlement = true;
+                    if record.heard.arbiters.iter().all(|arbiter| arbiter.settlement) {
+                        record.heard.settlement = None;
+                    }
+                }
                 (DisputeWord::Evidence(number), Some(place)) => {
                     let known = &mut record.heard.arbiters[place].evidence;
                     *known = (*known).max(number + 1);
@@ -487,7 +525,8 @@ impl Market {
         let (trades, by_binding, cases) = (&self.trades, &self.by_binding, &self.cases);
         self.outgoing.retain(|(binding, _), _| {
             let trade = by_binding.get(binding).and_then(|request| trades.get(request));
-            cases.contains_key(binding) || trade.is_some_and(|trade| !trade.phase().is_final())
+            let open = |trade: &Trade| !trade.phase().is_final() || trade.owes_arbiters();
+            cases.contains_key(binding) || trade.is_some_and(open)
         });
     }
 }

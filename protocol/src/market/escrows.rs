@@ -3,6 +3,7 @@
 use rand_core::CryptoRng;
 
 use crate::amount::Stroops;
+use crate::binding::dispute::DisputeRecord;
 use crate::binding::frames::Note;
 use crate::binding::negotiation::{Negotiation, NegotiationEvent};
 use crate::binding::phase::Side;
@@ -251,7 +252,11 @@ impl Market {
                 let network = market.setup.network;
                 let taking = found.as_ref().zip(trade.escrow_terms()).and_then(|(envelope, terms)| {
                     let taking = terms.taking(balance, envelope, &network).ok().flatten()?;
-                    trade.state.closing = SignedTransaction::read_included(envelope, &network).ok().map(|t| t.hash());
+                    // A provider names to the other side what it made itself.
+                    if trade.state.side == Side::Consumer {
+                        let transaction = SignedTransaction::read_included(envelope, &network).ok();
+                        trade.state.closing = transaction.map(|t| t.hash());
+                    }
                     Some(taking)
                 });
                 match taking {
@@ -336,6 +341,12 @@ impl Market {
                     if let Some(taking) = market.taking_of_own(trade, purpose) {
                         trade.closed_by(hash);
                         market.took(trade, &taking);
+                        let awarded = |record: &&mut DisputeRecord| record.settles().is_some_and(|s| s.awarded);
+                        if let (Purpose::Settle { .. }, Some(record)) =
+                            (purpose, trade.state.dispute.as_mut().filter(awarded))
+                        {
+                            record.heard.settlement = hash;
+                        }
                     }
                     None
                 }

@@ -143,14 +143,14 @@ impl Market {
         }
     }
 
-    /// Who signs beside this side: the other one where both agree, else the arbiters that decided so.
+    /// Who is asked to sign beside this side: the other one where both agree, else the arbiters. Those that decided
+    /// otherwise, or not at all, don't sign, and hear where their fee will be.
     fn cosigners(trade: &Trade, settles: &Settles) -> Vec<(ServingKey, PeerId)> {
-        let (Some(agreed), Some(record)) = (trade.terms(), &trade.state.dispute) else { return Vec::new() };
+        let Some(agreed) = trade.terms() else { return Vec::new() };
         if !settles.awarded {
             return Self::other_key(trade).map(|key| (key, trade.state.peer.clone())).into_iter().collect();
         }
-        let decided = |key| record.decisions().iter().any(|d| d.arbiter == key && d.split == settles.split);
-        agreed.arbiters.iter().filter(|a| decided(a.key)).map(|a| (a.key, a.peer.clone())).collect()
+        agreed.arbiters.iter().map(|a| (a.key, a.peer.clone())).collect()
     }
 
     /// An account with the means for a settlement, and its next sequence number.

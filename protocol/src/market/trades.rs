@@ -19,7 +19,7 @@ use crate::step::{Space, Step};
 use crate::time::Now;
 
 /// For how long after T a consumer that can't be reached is still told which transaction closed its escrow.
-const CLOSING_TOLD_FOR: Duration = Duration::from_secs(3_600);
+pub(super) const CLOSING_TOLD_FOR: Duration = Duration::from_secs(3_600);
 
 impl Market {
     /// Lets `change` work on a trade, then stores it where anything changed.
@@ -109,6 +109,7 @@ impl Market {
             market.keep_in_touch(trade, now, rng, step);
             market.drive_dispute(trade, now, rng, step);
             market.drive_settlement(trade, now, step);
+            market.tell_of_settlement(trade, now, rng, step);
             market.drive_leftovers(trade, now, step);
             market.tell(trade, now, step);
         });
@@ -389,6 +390,11 @@ impl Market {
             Kind::Closing => Word::Closing(packed.open(&network)?.into_body()),
             _ => Word::Unbind(packed.open(&network)?.into_body()),
         };
+        if let Word::Closing(closing) = &word
+            && !self.by_binding.contains_key(&closing.binding)
+        {
+            return self.case_settled(closing, now, step);
+        }
         let request = self.trade_of(word.binding(), word.key())?;
         let answer = self.with_trade(request, step, |market, trade, step| {
             let taken = match trade.state.side {

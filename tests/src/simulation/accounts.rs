@@ -1,13 +1,15 @@
 //! The judge's own books: what every account may hold, from the transactions that ledgers include.
 
+mod settled;
+
 use core::fmt;
 use std::collections::BTreeMap;
 
-use stellar_xdr::OperationBody;
+use stellar_xdr::{CreateClaimableBalanceOp, OperationBody, Signer, SignerKey};
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::message::{BalanceId, BindingId, MessageId};
-use tradepost_protocol::stellar::{balance_id, xdr};
+use tradepost_protocol::stellar::{Operation, balance_id, xdr};
 use tradepost_protocol::time::Timestamp;
 
 use crate::world::Included;
@@ -40,6 +42,12 @@ pub struct Deal {
     pub price: Sum,
     /// T, where there is money.
     pub refund_at: Option<Timestamp>,
+    /// Who takes it from T on.
+    pub beneficiary: AccountId,
+    /// Who decides, and what any award pays each; none under `timed`.
+    pub arbiters: Vec<(AccountId, i64)>,
+    /// Who moves the controller, with which weight.
+    pub signers: BTreeMap<[u8; 32], u32>,
 }
 
 /// Who got an escrow.
@@ -51,6 +59,13 @@ pub enum Holder {
     Recipient,
     /// The consumer, by itself or by way of the recipient.
     Consumer,
+    /// Each a part.
+    Both {
+        /// The recipient's.
+        recipient: i64,
+        /// The consumer's.
+        consumer: i64,
+    },
 }
 
 /// An escrow that a ledger showed.
@@ -60,10 +75,29 @@ pub struct Escrow {
     pub binding: BindingId,
     /// Who locked it.
     pub funder: AccountId,
+    /// Who may take it before T.
+    pub controller: AccountId,
     /// What it holds.
     pub locked: Sum,
     /// Who has the money.
     pub holder: Holder,
+    /// Whether it was taken at T or later.
+    pub late: bool,
+    /// Whether its arbiters were paid.
+    pub awarded: bool,
+    /// Whether its controller is moved by whom it was agreed, where it has one.
+    pub sound: bool,
+}
+
+/// What a settlement left for somebody.
+#[derive(Debug, Clone)]
+pub struct Share {
+    /// For whom.
+    pub payee: AccountId,
+    /// Of which binding's escrow.
+    pub binding: BindingId,
+    /// How much.
+    pub sum: Sum,
 }
 
 /// Everything that was locked and paid, transaction by transaction.
@@ -73,8 +107,27 @@ pub struct Accounts {
     pub deals: BTreeMap<BindingId, Deal>,
     escrows: BTreeMap<BalanceId, Escrow>,
     bonds: BTreeMap<BalanceId, (AccountId, i64)>,
+    /// What settlements left for others than their submitters.
+    shares: BTreeMap<BalanceId, Share>,
+    /// The accounts that fundings made and that stand, with who made them.
+    controllers: BTreeMap<AccountId, AccountId>,
     balances: BTreeMap<(AccountId, Asset), i64>,
     cheats: Vec<AccountId>,
+}
+
+/// How far a transaction is.
+#[derive(Debug, Default)]
+struct Course {
+    /// The escrow that it claimed for its recipient or beneficiary.
+    claimed: Option<BalanceId>,
+    /// The escrow that it claimed for its controller.
+    settled: Option<BalanceId>,
+    /// What each account won or lost in it since.
+    flows: BTreeMap<AccountId, i64>,
+    /// The escrow that it locked, and who may take that before T.
+    locked: Option<(BalanceId, AccountId)>,
+    /// Who moves that controller, with which weight.
+    signers: BTreeMap<[u8; 32], u32>,
 }
 
 impl Accounts {
@@ -92,40 +145,96 @@ impl Accounts {
         *self.balances.entry((account, asset.clone())).or_default() += stroops;
     }
 
+    fn is_followed(&self, account: AccountId) -> bool {
+        self.balances.contains_key(&(account, Asset::Native))
+    }
+
     /// Takes in a transaction of a ledger that closed then.
     ///
     /// # Errors
     /// In words, where no rule allows it.
     pub fn take(&mut self, included: &Included, closed: Timestamp) -> Result<(), String> {
-        let Some(balance) = self.balances.get_mut(&(included.source, Asset::Native)) else { return Ok(()) };
-        *balance -= included.fee;
-        if !included.succeeded {
+        if self.is_followed(included.payer) {
+            self.add(included.payer, &Asset::Native, -included.fee);
+        }
+        if !included.succeeded || !self.is_followed(included.source) {
             return Ok(());
         }
-        let mut claimed = None;
+        let mut course = Course::default();
         for (index, operation) in included.operations.iter().enumerate() {
-            match &operation.body {
-                OperationBody::CreateClaimableBalance(create) => {
-                    let id = balance_id::of_operation(included.source, included.sequence, index as u32);
-                    let claimants: Vec<AccountId> = create.claimants.iter().map(claimant).collect();
-                    self.locks(included.source, id, sum_of(&create.asset, create.amount)?, &claimants)?;
-                }
-                OperationBody::ClaimClaimableBalance(claim) => {
-                    let id = balance_id::from_xdr(&claim.balance_id);
-                    self.claims(included.source, id, closed)?;
-                    claimed = Some(id);
-                }
-                OperationBody::Payment(payment) => {
-                    let to = xdr::read_plain(&payment.destination).ok_or("a payment to nobody")?;
-                    let id = claimed.take().ok_or("a payment that gives back no escrow")?;
-                    self.gives_back(included.source, to, sum_of(&payment.asset, payment.amount)?, id)?;
-                }
-                // A trader's owner trusts the issued asset before the trades.
-                OperationBody::ChangeTrust(_) => {}
-                other => return Err(format!("a transaction that no node has a reason for: {}", other.name())),
-            }
+            let id = balance_id::of_operation(included.source, included.sequence, index as u32);
+            let acting = operation.source_account.as_ref().and_then(xdr::read_plain).unwrap_or(included.source);
+            self.take_operation(operation, acting, id, closed, &mut course)?;
         }
-        Ok(())
+        if let Some((id, _)) = course.locked
+            && let Some(escrow) = self.escrows.get_mut(&id)
+        {
+            escrow.sound = course.signers == self.deals[&escrow.binding].signers;
+        }
+        match course.settled {
+            Some(id) => self.settles(id, &course.flows),
+            None => Ok(()),
+        }
+    }
+
+    fn take_operation(
+        &mut self,
+        operation: &Operation,
+        acting: AccountId,
+        id: BalanceId,
+        closed: Timestamp,
+        course: &mut Course,
+    ) -> Result<(), String> {
+        match &operation.body {
+            OperationBody::CreateClaimableBalance(create) if course.settled.is_some() => {
+                self.leaves(acting, id, create, course)
+            }
+            OperationBody::CreateClaimableBalance(create) => {
+                course.locked = create.claimants.first().map(|first| (id, claimant(first)));
+                let claimants: Vec<AccountId> = create.claimants.iter().map(claimant).collect();
+                self.locks(acting, id, sum_of(&create.asset, create.amount)?, &claimants)
+            }
+            OperationBody::CreateAccount(create) => {
+                let made = xdr::read_account(&create.destination);
+                if course.locked.map(|(_, controller)| controller) != Some(made) {
+                    return Err("an account was made that is no escrow's controller".to_owned());
+                }
+                self.controllers.insert(made, acting);
+                self.add(acting, &Asset::Native, -create.starting_balance);
+                self.add(made, &Asset::Native, create.starting_balance);
+                Ok(())
+            }
+            OperationBody::BumpSequence(_) if self.controllers.contains_key(&acting) => Ok(()),
+            OperationBody::SetOptions(set) if self.controllers.contains_key(&acting) => {
+                if let Some(Signer { key: SignerKey::Ed25519(key), weight }) = &set.signer {
+                    course.signers.insert(key.0, *weight);
+                }
+                Ok(())
+            }
+            // A trader's owner trusts the issued asset before the trades, a controller what it has to hold.
+            OperationBody::ChangeTrust(_) => Ok(()),
+            OperationBody::ClaimClaimableBalance(claim) => {
+                self.claims(acting, balance_id::from_xdr(&claim.balance_id), closed, course)
+            }
+            OperationBody::Payment(payment) => {
+                let to = xdr::read_plain(&payment.destination).ok_or("a payment to nobody")?;
+                let paid = sum_of(&payment.asset, payment.amount)?;
+                if course.settled.is_some() {
+                    self.moves(acting, to, &paid, course);
+                    return Ok(());
+                }
+                let id = course.claimed.take().ok_or("a payment that gives back no escrow")?;
+                self.gives_back(acting, to, paid, id)
+            }
+            OperationBody::AccountMerge(to) if self.controllers.contains_key(&acting) => {
+                let left = self.balances.remove(&(acting, Asset::Native)).unwrap_or_default();
+                self.balances.retain(|(account, _), _| *account != acting);
+                self.controllers.remove(&acting);
+                self.add(xdr::read_plain(to).ok_or("a merge into nobody")?, &Asset::Native, left);
+                Ok(())
+            }
+            other => Err(format!("a transaction that no node has a reason for: {}", other.name())),
+        }
     }
 
     fn locks(&mut self, by: AccountId, id: BalanceId, locked: Sum, claimants: &[AccountId]) -> Result<(), String> {
@@ -148,23 +257,38 @@ impl Accounts {
                 return Err(format!("binding {binding} over {} was funded with {locked}", deal.price));
             }
         }
-        self.escrows.insert(id, Escrow { binding, funder: by, locked, holder: Holder::Ledger });
+        let (holder, controller) = (Holder::Ledger, claimants[0]);
+        let (late, awarded, sound) = (false, false, false);
+        let escrow = Escrow { binding, funder: by, controller, locked, holder, late, awarded, sound };
+        self.escrows.insert(id, escrow);
         Ok(())
     }
 
-    fn claims(&mut self, by: AccountId, id: BalanceId, closed: Timestamp) -> Result<(), String> {
+    fn claims(&mut self, by: AccountId, id: BalanceId, closed: Timestamp, course: &mut Course) -> Result<(), String> {
         if let Some((owner, stroops)) = self.bonds.remove(&id) {
             self.add(by, &Asset::Native, stroops);
             return if owner == by { Ok(()) } else { Err("somebody took another's bond".to_owned()) };
         }
+        if let Some(Share { payee, sum, .. }) = self.shares.remove(&id) {
+            self.add(by, &sum.asset, sum.stroops);
+            return if payee == by { Ok(()) } else { Err("somebody took another's share".to_owned()) };
+        }
         let escrow = self.escrows.get_mut(&id).ok_or("a balance was claimed that nobody locked")?;
         let deal = &self.deals[&escrow.binding];
         let early = deal.refund_at.is_some_and(|t| closed < t);
-        escrow.holder = match (by == deal.recipient, by == escrow.funder) {
-            (true, _) if early => Holder::Recipient,
-            (_, true) if !early => Holder::Consumer,
-            _ => return Err(format!("the escrow of binding {} was taken by whom it wasn't due to", escrow.binding)),
+        escrow.late = !early;
+        let arbitrated = !deal.arbiters.is_empty();
+        escrow.holder = if early && arbitrated && by == escrow.controller {
+            course.settled = Some(id);
+            Holder::Ledger
+        } else if by == deal.recipient && (early && !arbitrated || !early && by == deal.beneficiary) {
+            Holder::Recipient
+        } else if !early && (by == deal.beneficiary || by == escrow.funder) {
+            Holder::Consumer
+        } else {
+            return Err(format!("the escrow of binding {} was taken by whom it wasn't due to", escrow.binding));
         };
+        course.claimed = Some(id);
         let locked = escrow.locked.clone();
         self.add(by, &locked.asset, locked.stroops);
         Ok(())
@@ -195,6 +319,16 @@ impl Accounts {
     pub fn escrow_of(&self, binding: &BindingId) -> Option<&Escrow> {
         self.escrows.values().find(|e| &e.binding == binding)
     }
+
+    /// What settlements left and nobody claimed yet.
+    pub fn shares(&self) -> impl Iterator<Item = &Share> {
+        self.shares.values()
+    }
+
+    /// Controllers that stand, but those that cheats made.
+    pub fn controllers(&self) -> usize {
+        self.controllers.values().filter(|funder| !self.cheats.contains(funder)).count()
+    }
 }
 
 fn sum_of(asset: &stellar_xdr::Asset, stroops: i64) -> Result<Sum, String> {
@@ -205,4 +339,11 @@ fn sum_of(asset: &stellar_xdr::Asset, stroops: i64) -> Result<Sum, String> {
 fn claimant(claimant: &stellar_xdr::Claimant) -> AccountId {
     let stellar_xdr::Claimant::ClaimantTypeV0(v0) = claimant;
     xdr::read_account(&v0.destination)
+}
+
+/// Who may claim a balance that a settlement leaves: one account, at any time.
+fn only_claimant(create: &CreateClaimableBalanceOp) -> Option<AccountId> {
+    let [only] = create.claimants.as_slice() else { return None };
+    let stellar_xdr::Claimant::ClaimantTypeV0(v0) = only;
+    (v0.predicate == stellar_xdr::ClaimPredicate::Unconditional).then(|| claimant(only))
 }

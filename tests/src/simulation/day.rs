@@ -1,25 +1,32 @@
-//! One world's day: four traders who sell to each other, and everything that goes wrong meanwhile, from a seed.
+//! One world's day: four traders who sell to each other, the arbiters whom they trust, and everything that goes wrong
+//! meanwhile, from a seed.
+
+mod arbitration;
 
 use core::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
+use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::{Price, Stroops, Unit};
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::agreement::Agreement;
 use tradepost_protocol::binding::phase::Side;
 use tradepost_protocol::binding::session::Session;
 use tradepost_protocol::binding::trade::Trade;
+use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::market::command::{Command, EscrowWish, OfferingDraft};
 use tradepost_protocol::market::event::ServiceEvent;
 use tradepost_protocol::message::Signed;
 use tradepost_protocol::time::Now;
 
 use super::judge::Judge;
-use crate::world::{CrashPlan, FaultRates, Published, Script, Stranger, World, draft, escrow_of, keys_of};
+use crate::world::{CrashPlan, FaultRates, Published, Script, Stranger, World, arbitrated_draft, escrow_of, keys_of};
 
-/// The traders. Each is a consumer; the first two are providers, too.
-pub const NODES: [&str; 4] = ["anna", "bert", "cora", "dana"];
+/// The traders, then the arbiters. Each trader is a consumer; the first two are providers, too.
+pub const NODES: [&str; 7] = ["anna", "bert", "cora", "dana", "ruth", "sven", "tess"];
+/// How many of them trade.
+const TRADERS: usize = 4;
 /// How many of them sell.
 const PROVIDERS: usize = 2;
 /// Offerings of each of those.
@@ -51,6 +58,7 @@ enum Later {
     Kill(usize),
     CallDone(usize, Box<Command>),
     Refund(Box<Signed<Agreement>>, i64),
+    Rob(Box<Signed<Agreement>>, i64),
 }
 
 /// A day in progress.
@@ -75,7 +83,12 @@ impl Day {
         let mut judge = Judge::default();
         world.watch();
         for (node, name) in NODES.into_iter().enumerate() {
-            world.add_crashing_node(name, endowment, plan(node));
+            if node < TRADERS {
+                let (arbiters, per_trade) = (&NODES[TRADERS..], if node.is_multiple_of(2) { 1 } else { 3 });
+                world.add_crashing_buyer(name, endowment, plan(node), (arbiters, per_trade));
+            } else {
+                world.add_crashing_node(name, endowment, plan(node));
+            }
             let key = keys_of(world.seed(), name).account.expect("a trader's keys");
             world.endow(&key, endowment);
             let holds = [(Asset::Native, endowment.get()), (issued.clone(), endowment.get())];
@@ -105,7 +118,7 @@ impl Day {
             self.world.set_connected(name, true);
             self.world.set_script(name, Script::default());
         }
-        while !(self.later.is_empty() && self.judge.all_over(&self.world)) {
+        while !self.later.is_empty() || self.judge.what_is_open(&self.world).is_some() {
             self.pass(GLANCE)?;
         }
         self.judge.close_books(&self.world)
@@ -119,7 +132,8 @@ impl Day {
             self.do_what_is_due();
         }
         if self.world.now().since(self.began) > LONGEST {
-            return Err(format!("the day never ends: {} bindings so far", self.judge.bindings()));
+            let open = self.judge.what_is_open(&self.world).unwrap_or_default();
+            return Err(format!("the day never ends: {} bindings so far; {open}", self.judge.bindings()));
         }
         Ok(())
     }
@@ -127,21 +141,30 @@ impl Day {
     /// Publishes until everything is out: a node may crash in between, also more than once.
     fn publish(&mut self) -> Result<(), String> {
         let issued = self.world.ledger().issued_asset();
-        let drafts: Vec<OfferingDraft> =
-            (0..PROVIDERS * OFFERINGS).map(|n| draft_of(n, &issued, &mut self.dice)).collect();
-        let mut open = 0;
-        while open < drafts.len() {
-            open = 0;
-            for (index, name) in NODES.iter().enumerate().take(PROVIDERS) {
+        let arbiters: Vec<AccountId> = NODES[TRADERS..].iter().map(|name| self.world.account(name)).collect();
+        let drafts = |dice: &mut ChaCha20Rng, node: usize| -> Vec<OfferingDraft> {
+            match node {
+                0..PROVIDERS => {
+                    (0..OFFERINGS).map(|n| draft_of(node * OFFERINGS + n, (&issued, &arbiters), dice)).collect()
+                }
+                TRADERS.. => vec![arbitration::draft_of_arbiter(&issued)],
+                _ => Vec::new(),
+            }
+        };
+        let drafts: Vec<Vec<OfferingDraft>> = (0..NODES.len()).map(|node| drafts(&mut self.dice, node)).collect();
+        let mut missing = true;
+        while missing {
+            missing = false;
+            for (name, drafts) in NODES.iter().zip(&drafts) {
                 if !self.world.is_up(name) {
+                    missing = true;
                     continue;
                 }
                 let offers = self.world.market(name).offers();
                 let all = offers.filter(|(_, offer)| offer.is_open()).count();
-                open += all;
-                if all < OFFERINGS && self.world.unanswered().is_empty() {
-                    let draft = drafts[index * OFFERINGS + all].clone();
-                    self.world.give(name, Command::Publish(Box::new(draft)));
+                missing |= all < drafts.len();
+                if all < drafts.len() && self.world.unanswered().is_empty() {
+                    self.world.give(name, Command::Publish(Box::new(drafts[all].clone())));
                 }
             }
             self.pass(GLANCE)?;
@@ -174,7 +197,7 @@ impl Day {
     }
 
     fn something_happens(&mut self) {
-        let (node, provider) = (self.pick(NODES.len()), self.pick(PROVIDERS));
+        let (node, provider) = (self.pick(TRADERS), self.pick(PROVIDERS));
         match self.pick(100) {
             0..45 => {
                 let which = self.pick(self.offered.len());
@@ -185,6 +208,7 @@ impl Day {
             52..62 => self.unbind(node),
             62..76 => self.call(provider),
             76..83 => {
+                let node = self.pick(NODES.len());
                 let cut_off = self.between(500, 9_000);
                 self.world.set_connected(NODES[node], false);
                 self.put_off(cut_off, Later::Connect(node));
@@ -196,6 +220,7 @@ impl Day {
                 self.put_off(Duration::from_secs(2), Later::Kill(provider));
             }
             93..97 => self.cheat(),
+            98 => self.somebody_decides(node),
             97 => {
                 let halt = self.between(1_500, 8_000);
                 self.world.halt_ledger(halt);
@@ -208,15 +233,19 @@ impl Day {
         let units = 1 + self.pick(4) as u64;
         if node != offered.provider && self.world.is_up(NODES[node]) {
             let offering = offered.published.offering;
-            self.world
-                .give(NODES[node], Command::Bind { offering, units, wish: EscrowWish::default(), dry_run: false });
+            let wish = match self.pick(6) {
+                0 | 1 => EscrowWish { kind: Some(EscrowKind::Timed), pay_unless_disputed: false },
+                2 if !offered.free => EscrowWish { kind: Some(EscrowKind::Arbitrated), pay_unless_disputed: true },
+                _ => EscrowWish { kind: None, pay_unless_disputed: false },
+            };
+            self.world.give(NODES[node], Command::Bind { offering, units, wish, dry_run: false });
         }
     }
 
     /// All want the last place at the same time.
     fn race(&mut self) {
         let last = self.offered.iter().find(|o| o.places == 1).copied();
-        for (node, last) in (0..NODES.len()).zip(last.iter().cycle()) {
+        for (node, last) in (0..TRADERS).zip(last.iter().cycle()) {
             self.bind(node, last);
         }
     }
@@ -266,6 +295,9 @@ impl Day {
     fn cheat(&mut self) {
         let paid: Vec<Offered> = self.offered.iter().filter(|o| !o.free).copied().collect();
         let offered = paid[self.pick(paid.len())];
+        if self.pick(2) == 0 {
+            return self.cheat_with_controller(&offered);
+        }
         let provider = NODES[offered.provider];
         let Ok(agreement) = self.cheat.request(&mut self.world, provider, &offered.published, 2) else { return };
         let amount = agreement.body().amount;
@@ -283,6 +315,7 @@ impl Day {
     }
 
     fn do_what_is_due(&mut self) {
+        self.arbiters_decide();
         let now = self.world.now().millis();
         let (due, later): (Vec<_>, Vec<_>) =
             core::mem::take(&mut self.later).into_iter().partition(|(at, _)| *at <= now);
@@ -299,6 +332,7 @@ impl Day {
                 }
                 Later::Kill(_) | Later::CallDone(..) => {}
                 Later::Refund(agreement, sequence) => self.cheat_takes_back(agreement, sequence),
+                Later::Rob(agreement, sequence) => self.cheat_robs(&agreement, sequence),
             }
         }
     }
@@ -319,7 +353,7 @@ impl Day {
 }
 
 /// Calls, the last place, seconds for an issued asset, and what costs nothing; each with its own time.
-fn draft_of(number: usize, issued: &Asset, dice: &mut ChaCha20Rng) -> OfferingDraft {
+fn draft_of(number: usize, (issued, arbiters): (&Asset, &[AccountId]), dice: &mut ChaCha20Rng) -> OfferingDraft {
     let deliver = Duration::from_secs(4 + dice.next_u64() % 10);
     let mut price = |asset: &Asset, unit, most: u64| {
         let amount = Stroops::new(1 + (dice.next_u64() % most) as i64).expect("positive");
@@ -331,5 +365,5 @@ fn draft_of(number: usize, issued: &Asset, dice: &mut ChaCha20Rng) -> OfferingDr
         2 => (price(issued, Unit::Second, 5_000_000), 3),
         _ => (Price { asset: Asset::Native, amount: Stroops::ZERO, unit: Unit::Call }, 2),
     };
-    OfferingDraft { price, max_supply, deliver, ..draft() }
+    OfferingDraft { price, max_supply, deliver, ..arbitrated_draft(arbiters.to_vec()) }
 }

@@ -1,11 +1,14 @@
 //! Whoever sees the whole world says whether anybody lost what the terms protect.
 
+use core::fmt;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tradepost_protocol::account::AccountId;
+use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::agreement::{Agreement, binding_id};
+use tradepost_protocol::binding::dispute::Split;
 use tradepost_protocol::binding::phase::{Phase, Side};
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::escrow::outcome::EscrowState;
@@ -13,7 +16,7 @@ use tradepost_protocol::message::{BindingId, MessageId, SeriesId, Signed};
 use tradepost_protocol::stellar::LedgerPoint;
 use tradepost_protocol::time::Timestamp;
 
-use super::accounts::{Accounts, Deal, Holder, Sum};
+use super::accounts::{Accounts, Deal, Escrow, Holder, Share, Sum};
 use super::transitions::Transitions;
 use crate::world::{Included, Moment, Sight, World};
 
@@ -32,6 +35,10 @@ pub struct Judge {
     agreed: BTreeMap<MessageId, BindingId>,
     healthy: BTreeSet<BindingId>,
     unbound: BTreeSet<MessageId>,
+    /// Bindings whose owners gave their word themselves.
+    given: BTreeSet<MessageId>,
+    /// What arbiters were told to award, and to whom of them.
+    awards: Vec<(BindingId, &'static str, Stroops)>,
     /// Which moves were taken.
     pub transitions: Transitions,
     /// Every crash: the node, its commit, whether what followed from it was carried out.
@@ -62,6 +69,26 @@ impl Judge {
     /// A series has so many places.
     pub fn places(&mut self, series: SeriesId, places: u32) {
         self.places.insert(series, places as usize);
+    }
+
+    /// An owner gives its word for something else than its node would.
+    pub fn release_typed(&mut self, request: MessageId) {
+        self.given.insert(request);
+    }
+
+    /// An arbiter is told to award so much to the provider.
+    pub fn award_typed(&mut self, binding: BindingId, arbiter: &'static str, to_provider: Stroops) {
+        self.awards.push((binding, arbiter, to_provider));
+    }
+
+    /// How many escrows of each sort between nodes there were: by kind, arbiters and asset.
+    pub fn sorts(&self) -> BTreeMap<Sort, usize> {
+        let mut sorts = BTreeMap::new();
+        for escrow in self.accounts.escrows().filter(|e| !self.cheats.contains(&e.funder)) {
+            let arbiters = self.accounts.deals[&escrow.binding].arbiters.len();
+            *sorts.entry(Sort { arbiters, native: escrow.locked.asset.is_native() }).or_default() += 1;
+        }
+        sorts
     }
 
     /// How many bindings between nodes were agreed on.
@@ -116,6 +143,9 @@ impl Judge {
                     recipient: body.recipient,
                     price: Sum { asset: body.asset.clone(), stroops: body.amount.get() },
                     refund_at: body.terms.refund_at(),
+                    beneficiary: body.timeout_beneficiary(),
+                    arbiters: body.arbiters.iter().map(|a| (a.account, a.fee.get())).collect(),
+                    signers: signers(body),
                 };
                 self.series.insert(binding, body.series);
                 self.accounts.deals.insert(binding, deal);
@@ -135,6 +165,9 @@ impl Judge {
             let locked = escrow.map_or_else(|| "nothing".to_owned(), |e| e.locked.to_string());
             return Err(format!("{name} serves binding {binding} over {} for {locked}", deal.price));
         }
+        if deal.price.stroops > 0 && escrow.is_some_and(|e| !e.sound) {
+            return Err(format!("{name} serves binding {binding}, whose controller isn't moved as was agreed"));
+        }
         let series = self.series.get(&binding);
         let served = running.iter().filter(|b| self.series.get(b) == series).count();
         match series.and_then(|s| self.places.get(s)) {
@@ -148,9 +181,12 @@ impl Judge {
         for transaction in included {
             self.accounts.take(transaction, point.close_time).map_err(at)?;
         }
-        for escrow in self.accounts.escrows().filter(|e| e.holder == Holder::Recipient) {
+        let gained = |e: &&Escrow| matches!(e.holder, Holder::Recipient | Holder::Both { .. });
+        for escrow in self.accounts.escrows().filter(gained) {
             let deal = &self.accounts.deals[&escrow.binding];
             let earned = self.healthy.contains(&escrow.binding) || self.unbound.contains(&deal.request);
+            // An arbiter may be wrong, and whoever listed it has said so; an owner may give what it needn't.
+            let earned = earned || escrow.awarded || self.given.contains(&deal.request);
             if !earned || escrow.locked != deal.price {
                 return Err(at(format!("binding {} was collected and never served", escrow.binding)));
             }
@@ -171,8 +207,15 @@ impl Judge {
         self.overdue(world, point.close_time)
     }
 
-    /// Every binding has ended by T + margin at a node that was there for it.
+    /// Every binding has ended by T + margin at a node that was there for it, and every reserve is free some time later.
     fn overdue(&self, world: &World, closed: Timestamp) -> Result<(), String> {
+        for (name, _) in self.nodes.iter().filter(|(name, _)| world.up_for(name) > MARGIN * 2) {
+            for trade in world.market(name).trades().filter(|t| t.has_leftovers()) {
+                if closed > due(trade).plus(MARGIN * 2) {
+                    return Err(format!("{name} still has something locked for {}", trade.request_id()));
+                }
+            }
+        }
         for (name, _) in self.nodes.iter().filter(|(name, _)| world.up_for(name) > MARGIN) {
             for trade in world.market(name).trades().filter(|t| !t.phase().is_final()) {
                 if closed > due(trade).plus(MARGIN) && !self.waits_for_the_other(trade) {
@@ -191,11 +234,69 @@ impl Judge {
         trade.state.side == Side::Provider && trade.phase() == Phase::Timeout && stands
     }
 
-    /// Whether nothing is open any more, anywhere.
-    pub fn all_over(&self, world: &World) -> bool {
-        let over = |t: &Trade| t.phase().is_final() && !t.owes_word() && !t.asks_for_closing();
-        self.nodes.iter().all(|(name, _)| world.is_up(name) && world.market(name).trades().all(over))
-            && self.accounts.escrows().all(|e| e.holder != Holder::Ledger)
+    /// What is still open, in words; nothing where all is over.
+    pub fn what_is_open(&self, world: &World) -> Option<String> {
+        let mut open: Vec<String> = Vec::new();
+        for (name, account) in &self.nodes {
+            if !world.is_up(name) {
+                open.push(format!("{name} is down"));
+                continue;
+            }
+            let owes = |t: &Trade| t.owes_word() || t.asks_for_closing() || t.has_leftovers();
+            let trades = world.market(name).trades().filter(|t| !t.phase().is_final() || owes(t));
+            open.extend(
+                trades.map(|t| format!("{name} has {} {} in {}", t.state.side.as_str(), t.request_id(), t.phase())),
+            );
+            // An arbiter that never took a case doesn't learn where its fee is.
+            let knows =
+                |binding: &BindingId| !self.is_arbiter(account, binding) || world.market(name).case(binding).is_some();
+            let its = |s: &&Share| s.payee == *account && knows(&s.binding);
+            let shares = self.accounts.shares().filter(its);
+            open.extend(shares.map(|share| format!("{name} doesn't claim {} of {}", share.sum, share.binding)));
+        }
+        let standing = self.accounts.escrows().filter(|e| e.holder == Holder::Ledger);
+        open.extend(standing.map(|escrow| format!("the escrow of {} stands", escrow.binding)));
+        match self.accounts.controllers() {
+            0 => {}
+            count => open.push(format!("{count} controllers stand")),
+        }
+        (!open.is_empty()).then(|| open.join("; "))
+    }
+
+    fn is_arbiter(&self, account: &AccountId, binding: &BindingId) -> bool {
+        self.accounts.deals.get(binding).is_some_and(|deal| deal.arbiters.iter().any(|(a, _)| a == account))
+    }
+
+    /// What was taken before T under `arbitrated` was divided as a majority of the arbiters was told to award it, or as this
+    /// node's side gave its word for.
+    fn was_agreed_or_awarded(&self, name: &str, trade: &Trade, escrow: &Escrow) -> Result<(), String> {
+        let deal = &self.accounts.deals[&escrow.binding];
+        let (recipient, consumer) = match escrow.holder {
+            Holder::Ledger => return Ok(()),
+            _ if escrow.late => return Ok(()),
+            Holder::Recipient | Holder::Consumer | Holder::Both { .. } => shares(escrow, deal),
+        };
+        let right = if escrow.awarded {
+            let fees: i64 = deal.arbiters.iter().map(|(_, fee)| fee).sum();
+            let is_this = |to_provider: Stroops| {
+                let split = Stroops::new(deal.price.stroops).and_then(|amount| Split::of(amount, to_provider));
+                let after = split.zip(Stroops::new(fees)).and_then(|(split, fees)| split.after(fees));
+                after.is_some_and(|s| (s.to_provider.get(), s.to_consumer.get()) == (recipient, consumer))
+            };
+            let for_it: BTreeSet<&str> = self
+                .awards
+                .iter()
+                .filter(|(binding, _, to_provider)| *binding == escrow.binding && is_this(*to_provider))
+                .map(|(_, arbiter, _)| *arbiter)
+                .collect();
+            for_it.len() >= deal.arbiters.len().div_ceil(2)
+        } else {
+            let word = trade.state.dispute.as_ref().and_then(|record| record.released(trade.state.side));
+            word.is_some_and(|s| (s.to_provider.get(), s.to_consumer.get()) == (recipient, consumer))
+        };
+        let request = trade.request_id();
+        let wrong = || format!("{name} neither agreed to {recipient} and {consumer} for {request} nor was it awarded");
+        right.then_some(()).ok_or_else(wrong)
     }
 
     /// What both sides believe in the end is what the ledger did.
@@ -205,16 +306,26 @@ impl Judge {
     pub fn close_books(&self, world: &World) -> Result<(), String> {
         for (name, _) in &self.nodes {
             for trade in world.market(name).trades() {
-                let holder = trade.binding().and_then(|b| self.accounts.escrow_of(&b)).map(|e| e.holder);
-                // A cheat's balance may carry the id that belongs to another of its bindings.
+                let escrow = trade.binding().and_then(|b| self.accounts.escrow_of(&b));
+                let holder = escrow.map(|e| e.holder);
+                let arbitrated = trade.terms().is_some_and(|agreed| agreed.terms.arbitrated().is_some());
                 let cheated = self.cheats.contains(&trade.request.body().account);
+                if let Some(escrow) = escrow.filter(|_| arbitrated && !cheated) {
+                    self.was_agreed_or_awarded(name, trade, escrow)?;
+                }
+                // A cheat's balance may carry the id that belongs to another of its bindings.
                 let right = match trade.escrow() {
                     // Where an endpoint forgot the transaction that gave the money back before its provider saw it, nobody
                     // names it to the consumer (docs/decisions/0007).
                     EscrowState::Paid => match trade.state.side {
                         Side::Provider => holder == Some(Holder::Recipient),
+                        Side::Consumer if arbitrated => holder == Some(Holder::Recipient),
                         Side::Consumer => matches!(holder, Some(Holder::Recipient | Holder::Consumer)),
                     },
+                    EscrowState::Split { recipient, consumer } => {
+                        let (recipient, consumer) = (recipient.get(), consumer.get());
+                        holder == Some(Holder::Both { recipient, consumer })
+                    }
                     EscrowState::Refunded => holder == Some(Holder::Consumer),
                     EscrowState::Free => holder.is_none(),
                     // A funding that was handed over and never submitted is none. A provider that was away from then
@@ -225,11 +336,12 @@ impl Judge {
                     },
                     EscrowState::Unknown => holder.is_some(),
                     EscrowState::Locked | EscrowState::Refused(_) => false,
-                    // Nobody here has arbiters, and no issuer claws back.
-                    EscrowState::Split { .. } | EscrowState::ClawedBack => false,
+                    // No issuer claws back here.
+                    EscrowState::ClawedBack => false,
                 };
                 let earned = trade.state.session.end().is_some_and(|end| end.earned());
                 let collected = holder == Some(Holder::Recipient) && trade.state.side == Side::Provider;
+                let collected = collected && !arbitrated;
                 if !right && !cheated || collected && !earned {
                     let (request, escrow, session) = (trade.request_id(), trade.escrow(), trade.state.session);
                     return Err(format!("{name} believes {request} is {escrow:?} after {session:?}; it is {holder:?}"));
@@ -242,6 +354,44 @@ impl Judge {
         match world.unanswered().len() {
             0 => Ok(()),
             open => Err(format!("{open} commands were never answered")),
+        }
+    }
+}
+
+/// Who moves the controller of an agreement's escrow; nobody under `timed`.
+fn signers(agreed: &Agreement) -> BTreeMap<[u8; 32], u32> {
+    let each = agreed.arbiters.len().div_ceil(2) as u32;
+    let parties = [agreed.serving_key, agreed.consumer_key].map(|key| (*key.as_bytes(), each));
+    let arbiters = agreed.arbiters.iter().map(|arbiter| (*arbiter.key.as_bytes(), 1));
+    parties.into_iter().filter(|_| each > 0).chain(arbiters).collect()
+}
+
+/// What recipient and consumer got of a settled escrow.
+fn shares(escrow: &Escrow, deal: &Deal) -> (i64, i64) {
+    let fees: i64 = deal.arbiters.iter().map(|(_, fee)| fee).sum();
+    let whole = escrow.locked.stroops - if escrow.awarded { fees } else { 0 };
+    match escrow.holder {
+        Holder::Both { recipient, consumer } => (recipient, consumer),
+        Holder::Recipient => (whole, 0),
+        Holder::Consumer | Holder::Ledger => (0, whole),
+    }
+}
+
+/// A sort of escrow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sort {
+    /// How many arbiters it has; none under `timed`.
+    pub arbiters: usize,
+    /// Whether it holds native coins.
+    pub native: bool,
+}
+
+impl fmt::Display for Sort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let asset = if self.native { "native" } else { "issued" };
+        match self.arbiters {
+            0 => write!(f, "timed {asset}"),
+            arbiters => write!(f, "arbitrated by {arbiters} {asset}"),
         }
     }
 }

@@ -12,7 +12,7 @@ use tradepost_protocol::market::command::{Command, CommandError, EscrowWish, Off
 use tradepost_protocol::message::{BindingId, MessageId};
 use tradepost_protocol::{binding::frames::Note, market::command::Answer};
 
-use super::{Bound, Published, World, draft, keys_of};
+use super::{Bound, CrashPlan, Published, World, draft, keys_of};
 
 /// The arbiters' names, in the order in which they are listed.
 pub const ARBITERS: [&str; 3] = ["ruth", "sven", "tess"];
@@ -65,6 +65,22 @@ impl World {
         let accounts: Vec<AccountId> = arbiters.iter().map(account).collect();
         self.add_trader(name, balance, None, |policy| {
             policy.escrow.arbiters_per_trade = accounts.len();
+            policy.escrow.arbiters = accounts;
+        });
+    }
+
+    /// As [`World::add_buyer`], one that crashes by a plan, and that wants so many of the arbiters for a trade.
+    pub fn add_crashing_buyer(
+        &mut self,
+        name: &str,
+        balance: Stroops,
+        plan: CrashPlan,
+        (arbiters, per_trade): (&[&str], usize),
+    ) {
+        let account = |name: &&str| keys_of(self.seed, name).account_id().expect("a trader's keys");
+        let accounts: Vec<AccountId> = arbiters.iter().map(account).collect();
+        self.add_trader(name, balance, Some(plan), |policy| {
+            policy.escrow.arbiters_per_trade = per_trade;
             policy.escrow.arbiters = accounts;
         });
     }

@@ -2,6 +2,9 @@
 
 use core::time::Duration;
 
+use stellar_xdr::{SignerKey, Uint256};
+use tradepost_protocol::binding::trade::Trade;
+use tradepost_protocol::escrow::terms::EscrowTerms;
 use tradepost_protocol::market::event::Ask;
 use tradepost_protocol::stellar::entry::Entry;
 use tradepost_store::MemoryStore;
@@ -29,7 +32,7 @@ pub enum Mutant {
     AcknowledgesEarly,
     /// The runner sets no timer after a restart: neither ticks nor the look at the newest ledger.
     DropsTimers,
-    /// The ledger's client says that every escrow holds what was agreed.
+    /// The ledger's client says that every escrow holds what was agreed, and that its controller is moved by whom it should.
     AnswersAsAgreed,
 }
 
@@ -113,10 +116,26 @@ impl World {
         }
         let Some(life) = &self.nodes[index].life else { return };
         for entry in entries {
-            let Entry::Balance(balance) = entry else { continue };
             let mut trades = life.market.trades();
-            if let Some(terms) = trades.find(|t| t.state.balance == Some(balance.id)).and_then(|t| t.terms()) {
-                balance.amount = terms.amount;
+            match entry {
+                Entry::Balance(balance) => {
+                    if let Some(terms) = trades.find(|t| t.state.balance == Some(balance.id)).and_then(|t| t.terms()) {
+                        balance.amount = terms.amount;
+                    }
+                }
+                Entry::Account(account) => {
+                    let its = |t: &&Trade| t.state.controller.is_some_and(|c| c.account == account.id);
+                    let Some(EscrowTerms::Arbitrated(terms)) = trades.find(its).and_then(|t| t.escrow_terms()) else {
+                        continue;
+                    };
+                    for (key, weight) in terms.signers().weights() {
+                        let key = SignerKey::Ed25519(Uint256(*key.as_bytes()));
+                        for signer in account.signers.iter_mut().filter(|signer| signer.key == key) {
+                            signer.weight = u32::from(weight);
+                        }
+                    }
+                }
+                _ => {}
             }
         }
     }

@@ -62,6 +62,8 @@ pub struct WorldLedger {
 pub struct Included {
     /// The account that it is of.
     pub source: AccountId,
+    /// Who paid for it.
+    pub payer: AccountId,
     /// The sequence number that it used.
     pub sequence: i64,
     /// Whether its operations took effect.
@@ -282,6 +284,7 @@ impl WorldLedger {
         *self.fees.entry(payer).or_default() += record.result.fee_charged;
         self.newest.push(Included {
             source: transaction.source(),
+            payer,
             sequence: transaction.sequence(),
             succeeded: record.succeeded(),
             fee: record.result.fee_charged,

@@ -1,11 +1,12 @@
-//! Four traders and a cheat through days of trading, cuts, failing services and a crash at every commit, two hundred
-//! times; the `simulate` program does the same a thousand times. And worlds that break a promise, to see that it's seen.
+//! Four traders, three arbiters and a cheat through days of trading, cuts, failing services and a crash at every commit, a
+//! hundred times; the `simulate` program does the same a thousand times. And worlds that break a promise, to see that it's
+//! seen.
 
-use tradepost_tests::simulation::{BINDINGS, STRIDE, Source, caught, sweep};
+use tradepost_tests::simulation::{BINDINGS, STRIDE, Sort, Source, caught, sweep};
 use tradepost_tests::world::Mutant;
 
 /// Worlds that every run of the tests lives through.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 100;
 /// Threads that do.
 const THREADS: usize = 2;
 /// Worlds within which a broken promise has to be noticed.
@@ -17,6 +18,11 @@ fn whatever_commit_is_the_last_nobody_loses_more_than_the_terms_say_and_every_bi
     println!("{tally}, violations 0");
     assert_eq!(tally.seeds, SEEDS);
     assert!(tally.bindings >= SEEDS as usize * BINDINGS, "{tally}");
+    for (arbiters, native) in [0, 1, 3].into_iter().flat_map(|n| [(n, true), (n, false)]) {
+        let sort = Sort { arbiters, native };
+        let count = tally.escrows.get(&sort).copied().unwrap_or_default();
+        assert!(count >= SEEDS as usize / 4, "{count} escrows {sort}");
+    }
     const { assert!(SEEDS >= 2 * STRIDE, "every commit is the last one once before and once after its effects") };
     assert_eq!(tally.missed_points(), [], "node, commit, whether after its effects");
     assert!(tally.transitions.missing().len() <= 16, "{:#?}", tally.transitions.missing());

@@ -55,9 +55,11 @@ fn b21_an_award_is_settled_and_every_arbiter_has_its_fee() {
         let fees = arbiters as i64 * COIN;
         assert_eq!(world.gain("provider"), 20 * COIN - fees - BOND);
         assert_eq!(world.gain("consumer"), -20 * COIN);
-        for name in &ARBITERS[..awards] {
+        // Also the one who wasn't needed.
+        for name in &ARBITERS[..arbiters] {
             assert_eq!(world.gain(name), COIN - ARBITERS_BOND, "{name}");
         }
+        assert_eq!(world.reserves("provider"), 2 + 2, "the provider's bond alone");
     }
 }
 

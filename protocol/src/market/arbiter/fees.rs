@@ -8,15 +8,17 @@ use super::{Case, index};
 use crate::account::{AccountId, ServingKey};
 use crate::binding::agreement;
 use crate::binding::dispute::Settles;
-use crate::binding::frames::{Cosign, Cosigned};
+use crate::binding::frames::{Closing, Cosign, Cosigned};
 use crate::binding::phase::Side;
 use crate::escrow::arbitrated::ArbitratedTerms;
 use crate::escrow::settlement::Submitter;
 use crate::escrow::terms::EscrowTerms;
 use crate::intent::Purpose;
+use crate::kind::Kind;
 use crate::market::Market;
 use crate::market::event::{Ask, Effect};
-use crate::message::{BalanceId, BindingId};
+use crate::market::trades::CLOSING_TOLD_FOR;
+use crate::message::{BalanceId, BindingId, TxHash};
 use crate::refusal::{Reason, Refusal};
 use crate::stellar::LedgerPoint;
 use crate::stellar::entry::Entry;
@@ -24,7 +26,8 @@ use crate::stellar::ledger_key::Key;
 use crate::step::Step;
 use crate::time::{Now, Timestamp};
 
-/// Versions of a settlement that are signed for one side: a new one is needed where a sequence number went elsewhere.
+/// Versions of a settlement that are known and signed for one side: a new one is needed where a sequence number went
+/// elsewhere.
 const MAX_VERSIONS: usize = 32;
 /// Looks for the fee after which the pause between them begins to double.
 const QUICK_LOOKS: u32 = 8;
@@ -46,7 +49,8 @@ impl Case {
 
     fn is_collectable_by(&self, account: Option<AccountId>, key: Option<ServingKey>) -> bool {
         let seat = self.terms().arbiters.iter().find(|arbiter| Some(arbiter.key) == key);
-        !self.file.fees.is_empty() && seat.is_some_and(|seat| Some(seat.account) == account)
+        let open = !self.file.fees.is_empty() || self.file.settlements.iter().any(Option::is_some);
+        open && seat.is_some_and(|seat| Some(seat.account) == account)
     }
 }
 
@@ -75,10 +79,6 @@ impl Market {
 
     fn sign_award(&self, case: &mut Case, cosign: &Cosign, now: Now) -> Result<Cosigned, Unsigned> {
         let side = case.side_of(cosign.key).ok_or(Unsigned::Stranger)?;
-        let awarded = case.file.award.as_ref().is_some_and(|given| given.split == cosign.split);
-        if !awarded || !cosign.awarded {
-            return Err(Unsigned::NotNow("the arbiter didn't award that"));
-        }
         if now.timestamp() >= case.deadline() {
             return Err(Unsigned::NotNow("T has passed: the escrow is the timeout beneficiary's"));
         }
@@ -88,17 +88,19 @@ impl Market {
         };
         let place = (case.file.controller, case.file.balance);
         let cosigned = self.cosigned(&terms, place, side, cosign, key).map_err(Unsigned::Refused)?;
+        // The others may sign it all the same, and pay this arbiter's fee by it.
         let fee = self.fee_by(&terms, place, side, cosign).filter(|fee| !case.file.fees.contains(fee));
         if let Some(fee) = fee {
             let versions = &mut case.file.versions[index(side)];
             if usize::from(*versions) >= MAX_VERSIONS {
-                return Err(Unsigned::NotNow("too many versions of the settlement are signed already"));
+                return Err(Unsigned::NotNow("too many versions of the settlement are known already"));
             }
             *versions += 1;
             case.file.fees.push(fee);
             case.looks = Looks::default();
         }
-        Ok(cosigned)
+        let awarded = case.file.award.as_ref().is_some_and(|given| given.split == cosign.split);
+        if awarded && cosign.awarded { Ok(cosigned) } else { Err(Unsigned::NotNow("the arbiter didn't award that")) }
     }
 
     /// The balance by which this arbiter is paid in a version.
@@ -109,7 +111,7 @@ impl Market {
         side: Side,
         cosign: &Cosign,
     ) -> Option<BalanceId> {
-        let settles = Settles { split: cosign.split, awarded: true };
+        let settles = Settles { split: cosign.split, awarded: cosign.awarded };
         let submitter = Submitter { side, account: cosign.account, sequence: cosign.sequence };
         let settlement = self.settlement(terms, place, &settles, submitter).ok()?;
         let own = terms.arbiters().iter().find(|a| Some(a.key) == self.setup.keys.serving_key())?;
@@ -125,8 +127,64 @@ impl Market {
             let doublings = case.looks.count.saturating_sub(QUICK_LOOKS).min(MAX_PAUSE_DOUBLINGS);
             let pause: Duration = heartbeat * (1 << doublings);
             case.looks = Looks { count: case.looks.count.saturating_add(1), next_at: now.plus(pause) };
-            let keys = case.file.fees.iter().copied().map(Key::Balance).collect();
-            step.then(Effect::Read { ask: Ask::Leftovers(case.binding()), keys });
+            let keys: Vec<Key> = case.file.fees.iter().copied().map(Key::Balance).collect();
+            if !keys.is_empty() {
+                step.then(Effect::Read { ask: Ask::Leftovers(case.binding()), keys });
+            }
+            case.file.settlements.iter().flatten().for_each(|hash| step.then(Effect::AskStatus { hash: *hash }));
+        }
+    }
+
+    /// A party says which transaction settled a case: the ledger is asked.
+    pub(in crate::market) fn case_settled(
+        &mut self,
+        closing: &Closing,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) -> Result<Vec<u8>, Refusal> {
+        let unknown = || Refusal::new(Reason::UnknownSeries, "no case about this binding is here");
+        let mut case = self.cases.remove(&closing.binding).ok_or_else(unknown)?;
+        let side = case.side_of(closing.key);
+        if let Some(side) = side.filter(|_| now.timestamp() < case.deadline().plus(CLOSING_TOLD_FOR)) {
+            case.file.settlements[index(side)] = Some(closing.transaction);
+            case.looks = Looks::default();
+        }
+        self.keep_case(case, step);
+        if side.is_none() {
+            return Err(Refusal::new(Reason::BadSignature, "not a party of the case"));
+        }
+        self.case_ack(closing.binding, Kind::Closing).ok_or_else(unknown)
+    }
+
+    /// A transaction was read that a party says settled a case: whether it took the escrow, and which balance is the fee.
+    pub(in crate::market) fn case_settlement_read(
+        &mut self,
+        hash: TxHash,
+        envelope: &[u8],
+        now: Now,
+        step: &mut Step<Effect>,
+    ) {
+        let its = |case: &&Case| case.file.settlements.contains(&Some(hash));
+        let concerned: Vec<BindingId> = self.cases.values().filter(its).map(Case::binding).collect();
+        for binding in concerned {
+            let Some(mut case) = self.cases.remove(&binding) else { continue };
+            let (before, own) = (case.file.clone(), self.setup.keys.account_id());
+            let taking = agreement::escrow_terms(&case.agreement)
+                .and_then(|terms| terms.taking(case.file.balance, envelope, &self.setup.network).ok().flatten());
+            let paid = taking.iter().flat_map(|taking| &taking.paid).find(|(account, _)| Some(*account) == own);
+            let over = now.timestamp() >= case.deadline().plus(CLOSING_TOLD_FOR);
+            if !envelope.is_empty() || over {
+                case.file.settlements = case.file.settlements.map(|known| known.filter(|known| *known != hash));
+            }
+            if let Some((_, fee)) = paid.filter(|(_, fee)| !case.file.fees.contains(fee)) {
+                case.file.fees.push(*fee);
+                case.looks = Looks::default();
+            }
+            if case.file == before {
+                self.cases.insert(binding, case);
+            } else {
+                self.keep_case(case, step);
+            }
         }
     }
 

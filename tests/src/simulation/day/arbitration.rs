@@ -1,0 +1,114 @@
+//! What arbiters, the owners of disputed bindings, and whoever cheats with a controller do in a day.
+
+use serde_json::json;
+use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::asset::Asset;
+use tradepost_protocol::binding::agreement::Agreement;
+use tradepost_protocol::binding::dispute::DisputeRecord;
+use tradepost_protocol::binding::frames::Note;
+use tradepost_protocol::binding::trade::Trade;
+use tradepost_protocol::market::Market;
+use tradepost_protocol::market::command::{Command, OfferingDraft};
+use tradepost_protocol::message::{BindingId, Signed};
+
+use super::{Day, Later, NODES, Offered, TRADERS};
+use crate::world::{arbiters_draft, keys_of};
+
+/// What an award costs, in native coins and in the issued asset.
+const FEE: Stroops = match Stroops::new(1_000) {
+    Some(fee) => fee,
+    None => Stroops::ZERO,
+};
+/// An arbiter decides at one look of the judge in so many.
+const DECIDES_AT_ONE_IN: usize = 6;
+
+/// What an arbiter offers.
+pub(super) fn draft_of_arbiter(issued: &Asset) -> OfferingDraft {
+    let fees = [json!({ "asset": issued.to_string(), "fee": FEE.get().to_string() })];
+    let parameters = json!({ "award_secs": 6, "policy": "What was agreed.", "fees": fees });
+    let parameters = parameters.as_object().expect("an object").clone();
+    OfferingDraft { parameters, ..arbiters_draft(Asset::Native, FEE) }
+}
+
+impl Day {
+    /// Arbiters decide, some never, some wrongly.
+    pub(super) fn arbiters_decide(&mut self) {
+        for name in &NODES[TRADERS..] {
+            if !self.world.is_up(name) || self.pick(DECIDES_AT_ONE_IN) != 0 {
+                continue;
+            }
+            let now = self.world.now();
+            let open = |market: &Market| {
+                let cases = market.cases().filter(|case| case.award().is_none() && !case.is_over(now));
+                cases.map(|case| (case.binding(), case.terms().amount)).collect::<Vec<_>>()
+            };
+            for (binding, amount) in open(self.world.market(name)) {
+                let Some(to_provider) = self.opinion(binding, amount) else { continue };
+                self.judge.award_typed(binding, name, to_provider);
+                let note = Note::new("by what was shown");
+                self.world.give(name, Command::Award { binding, to_provider, note });
+            }
+        }
+    }
+
+    /// What an arbiter thinks of a case: mostly the same as the others; about some cases nobody ever thinks anything.
+    fn opinion(&mut self, binding: BindingId, amount: Stroops) -> Option<Stroops> {
+        let [silent, fair, ..] = *binding.as_bytes();
+        if silent < 40 {
+            return None;
+        }
+        let fair = if self.pick(8) == 0 { self.pick(256) as u8 } else { fair };
+        let parts = |of: i64| Stroops::new(amount.get() / 4 * of);
+        match fair % 4 {
+            0 => Some(Stroops::ZERO),
+            1 => Some(amount),
+            quarters => parts(i64::from(quarters)),
+        }
+    }
+
+    /// The owner of a binding releases it, offers a part, or asks the arbiters.
+    pub(super) fn somebody_decides(&mut self, node: usize) {
+        // Who has given its word doesn't change it here: the judge knows the last one only.
+        let quiet = |record: &DisputeRecord, side| record.settles().is_none() && record.released(side).is_none();
+        let disputable = |t: &Trade| {
+            let record = t.state.dispute.as_ref();
+            !t.phase().is_final() && record.is_some_and(|record| quiet(record, t.state.side))
+        };
+        let Some(trade) = self.trade_of(node, disputable) else { return };
+        let Some(amount) = trade.terms().map(|terms| terms.amount) else { return };
+        let (request, half) = (trade.request_id(), Stroops::new(amount.get() / 2));
+        self.judge.release_typed(request);
+        let command = match self.pick(3) {
+            0 => Command::Release { request, to_provider: None },
+            1 => Command::Release { request, to_provider: half },
+            _ => Command::OpenDispute { request, to_provider: half, text: "I want half".to_owned() },
+        };
+        self.world.give(NODES[node], command);
+    }
+
+    /// Somebody without a node hands the right funding over, and submits one whose controller it moves alone.
+    pub(super) fn cheat_with_controller(&mut self, offered: &Offered) {
+        let provider = NODES[offered.provider];
+        let which = TRADERS + self.pick(NODES.len() - TRADERS);
+        let arbiter = keys_of(self.world.seed(), NODES[which]).account_id().expect("an arbiter's keys");
+        let agreement = self.cheat.request_under(&mut self.world, provider, &offered.published, 2, &[arbiter]);
+        let Ok(agreement) = agreement else { return };
+        let right = self.cheat.funding_with_controller(&mut self.world, &agreement, false);
+        let wrong = self.cheat.funding_with_controller(&mut self.world, &agreement, true);
+        let (Some(right), Some(wrong)) = (right, wrong) else { return };
+        let account = self.world.ledger().account(self.cheat.account()).expect("the cheat's account");
+        self.cheat.try_hand_over(&mut self.world, provider, &agreement, &right);
+        self.world.ledger().submit(wrong.bytes());
+        let (robs, refunds) = (self.between(3_000, 12_000), self.between(20_000, 60_000));
+        let (agreement, sequence) = (Box::new(agreement), account.sequence + 1);
+        self.put_off(robs, Later::Rob(agreement.clone(), sequence));
+        self.put_off(refunds, Later::Refund(agreement, sequence));
+    }
+
+    /// It takes the money through its controller.
+    pub(super) fn cheat_robs(&mut self, agreement: &Signed<Agreement>, sequence: i64) {
+        if let Some(robbery) = self.cheat.robbery(&mut self.world, agreement, sequence) {
+            self.world.ledger().submit(robbery.bytes());
+        }
+    }
+}
