@@ -158,7 +158,7 @@ pub const CALL_SEND_BUFFER: usize = 64 * 1024;
 /// Flow-control window of one call, bytes.
 pub const CALL_STREAM_WINDOW: u32 = 256 * 1024;
 /// Flow-control window of all that one peer calls us with, bytes. Its own calls share it: a stranger may not make us hold
-/// more. What we call a peer with has [`Limits::answers_window`].
+/// more. What we call a peer with has `Limits::answers_window`.
 pub const CALL_CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 
 /// Largest window that HTTP/2 knows, bytes.

@@ -260,6 +260,10 @@ impl Judge {
             0 => {}
             count => open.push(format!("{count} controllers stand")),
         }
+        match world.unanswered().len() {
+            0 => {}
+            count => open.push(format!("{count} commands wait for their answers")),
+        }
         (!open.is_empty()).then(|| open.join("; "))
     }
 
