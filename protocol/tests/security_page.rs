@@ -49,8 +49,15 @@ fn whatever_stops_somebody_names_its_test() {
     let (stopped, rest) = page.split_once(UNSTOPPED).unwrap();
     let sections: Vec<&str> = stopped.split("\n## ").skip(1).collect();
     let who: Vec<&str> = sections.iter().map(|section| section.lines().next().unwrap()).collect();
-    let expected =
-        ["A peer", "A provider", "A consumer", "An RPC server", "Another user of this machine", "A web page"];
+    let expected = [
+        "A peer",
+        "A provider",
+        "A consumer",
+        "An RPC server",
+        "Another user of this machine",
+        "A web page",
+        "A member of a help exchange",
+    ];
     assert_eq!(who, expected);
     for item in sections.iter().flat_map(|section| section.split("\n- ").skip(1)) {
         assert!(item.starts_with("**") && !named(item).is_empty(), "nothing holds this: {item}");
