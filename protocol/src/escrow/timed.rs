@@ -145,11 +145,6 @@ impl TimedTerms {
         vec![operation::claim(balance)]
     }
 
-    /// When collecting and giving back may be included: until `margin` before T.
-    pub fn collect_bounds(&self, margin: Duration) -> Bounds {
-        Bounds::until(self.refund_at().minus(margin))
-    }
-
     /// What the recipient sends to give the money back before T.
     pub fn give_back_operations(&self, balance: BalanceId) -> Vec<Operation> {
         vec![operation::claim(balance), operation::pay(self.consumer(), self.asset(), self.amount())]

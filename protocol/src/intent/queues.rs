@@ -151,19 +151,12 @@ impl Queues {
     }
 
     /// Signs the transaction whose turn it is in this account's queue; see [`AccountQueue::sign`]. A submitter's
-    /// operations are its owner's, and signed by both.
+    /// operations are its owner's, and signed by both. `beside` are further keys of the owner's whose accounts are sources
+    /// of operations.
     ///
     /// # Errors
     /// [`SignError`]; then nothing has changed.
-    pub fn sign(&mut self, account: AccountId, plan: Plan, now: Now) -> Result<Step<QueueEffect>, SignError> {
-        self.sign_beside(account, plan, &[], now)
-    }
-
-    /// As [`Queues::sign`], with further keys of the owner's whose accounts are sources of operations.
-    ///
-    /// # Errors
-    /// [`SignError`]; then nothing has changed.
-    pub fn sign_beside(
+    pub fn sign(
         &mut self,
         account: AccountId,
         mut plan: Plan,
@@ -184,6 +177,14 @@ impl Queues {
         let controller = plan.controller.map(|sequence| controller::key(&owner, &network, sequence));
         let others: Vec<&SigningKey> = lends.then_some(&owner).into_iter().chain(&controller).chain(beside).collect();
         line.queue.sign_with(plan, &line.key, &others, now)
+    }
+
+    /// Whether one of the accounts by which a settlement can go has the means, busy or not.
+    pub fn has(&self, means: impl Fn(&AccountState) -> bool) -> bool {
+        let submitters = self.submitters.iter().filter(|line| line.is_usable());
+        let seen = submitters.chain([&self.owner]).map(|line| line.queue.seen());
+        // What wasn't read yet may have them.
+        seen.into_iter().any(|seen| seen.is_none_or(|(state, _)| means(state)))
     }
 
     /// An account by which a settlement can go, and the sequence number that is kept for it there: a submitter that has the
@@ -383,7 +384,7 @@ mod tests {
     }
 
     fn sign(queues: &mut Queues, account: AccountId, purpose: Purpose, hold: bool) {
-        drop(queues.sign(account, plan(purpose, 500, hold), now(50)).unwrap());
+        drop(queues.sign(account, plan(purpose, 500, hold), &[], now(50)).unwrap());
     }
 
     #[test]

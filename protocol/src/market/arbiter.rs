@@ -223,8 +223,9 @@ impl Market {
         }
         let binding = dispute.binding;
         if let Some(mut case) = self.cases.remove(&binding) {
+            let before = case.file.clone();
             case.file.claims[index(by)].get_or_insert(dispute.claim);
-            self.keep_case(case, step);
+            self.keep_if_changed(case, &before, step);
             return Ok(self.case_ack(binding, Kind::Dispute));
         }
         let deadline = agreement.body().terms.arbitrated().map(|d| d.dispute_by()).unwrap_or_default();
@@ -304,6 +305,15 @@ impl Market {
         let binding = case.binding();
         step.batch().put(Space::Case, *binding.as_bytes(), case.to_bytes());
         self.cases.insert(binding, case);
+    }
+
+    /// Puts a case back, and stores it where what is stored of it changed: a stranger's frame must cost no write.
+    fn keep_if_changed(&mut self, case: Case, before: &CaseFile, step: &mut Step<Effect>) {
+        if case.file == *before {
+            self.cases.insert(case.binding(), case);
+        } else {
+            self.keep_case(case, step);
+        }
     }
 
     fn case_ack(&self, binding: BindingId, kind: Kind) -> Option<Vec<u8>> {
@@ -398,22 +408,21 @@ impl Market {
     /// Another arbiter of a case decided.
     pub(super) fn fellow_award(&mut self, award: Award, step: &mut Step<Effect>) -> Result<Vec<u8>, Refusal> {
         let unknown = || Refusal::new(Reason::UnknownSeries, "nobody here waits for this award");
-        let case = self.cases.get_mut(&award.binding).ok_or_else(unknown)?;
+        let case = self.cases.get(&award.binding).ok_or_else(unknown)?;
         let own = self.setup.keys.serving_key();
         let fellow = case.terms().arbiters.iter().any(|arbiter| arbiter.key == award.key && Some(award.key) != own);
         if !fellow || !award.split.divides(case.terms().amount) {
             return Err(Refusal::new(Reason::BadSignature, "not another arbiter of the binding, or no division of it"));
         }
         let decision = Decision { arbiter: award.key, number: award.number, split: award.split, note: award.note };
-        let fellows = &mut case.file.fellows;
+        let Some(mut case) = self.cases.remove(&award.binding) else { return Err(unknown()) };
+        let (before, fellows) = (case.file.clone(), &mut case.file.fellows);
         match fellows.iter_mut().find(|known| known.arbiter == decision.arbiter) {
             Some(known) if known.number < decision.number => *known = decision,
             Some(_) => {}
             None => fellows.push(decision),
         }
-        if let Some(case) = self.cases.remove(&award.binding) {
-            self.keep_case(case, step);
-        }
+        self.keep_if_changed(case, &before, step);
         self.case_ack(award.binding, Kind::Award).ok_or_else(unknown)
     }
 

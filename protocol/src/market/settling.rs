@@ -32,6 +32,13 @@ const MAX_PAUSE_DOUBLINGS: u32 = 4;
 /// For so many heartbeats a sequence number is kept while others are asked to sign.
 const KEPT_HEARTBEATS: u32 = 2;
 
+/// What keeps a settlement waiting on this side.
+const NO_MEANS: &str =
+    "the settlement waits: no account here has the coins for its fee and reserves, or it can't hold the asset";
+
+/// No account has what a settlement takes.
+struct NoMeans;
+
 /// A settlement whose signatures are being asked for.
 #[derive(Debug)]
 pub struct Settling {
@@ -118,7 +125,14 @@ impl Market {
             return;
         };
         let side = trade.state.side;
-        let Some((account, sequence)) = self.keep_for_settling(terms, binding, &settles, side) else { return };
+        let kept = self.keep_for_settling(terms, binding, &settles, side);
+        let waits = trade.state.note.as_ref().is_some_and(|note| note.as_str() == NO_MEANS);
+        match (&kept, waits) {
+            (Err(NoMeans), false) => trade.state.note = Some(Note::new(NO_MEANS)),
+            (Ok(_), true) => trade.state.note = None,
+            _ => {}
+        }
+        let Ok(Some((account, sequence))) = kept else { return };
         let submitter = Submitter { side, account, sequence };
         let settlement = self.settlement(terms, (controller.account, balance), &settles, submitter);
         let own = settlement.and_then(|settlement| Ok((settlement.sign(&key, &self.setup.network)?, settlement)));
@@ -153,24 +167,28 @@ impl Market {
         agreed.arbiters.iter().map(|a| (a.key, a.peer.clone())).collect()
     }
 
-    /// An account with the means for a settlement, and its next sequence number.
+    /// An account with the means for a settlement, and its next sequence number; `None` while those that have them are busy.
     fn keep_for_settling(
         &mut self,
         terms: &ArbitratedTerms,
         binding: BindingId,
         settles: &Settles,
         side: Side,
-    ) -> Option<(AccountId, i64)> {
+    ) -> Result<Option<(AccountId, i64)>, NoMeans> {
         let params = self.params.unwrap_or(LedgerParams::USUAL);
-        let division = division(terms, settles)?;
+        let division = division(terms, settles).ok_or(NoMeans)?;
         let other = u32::from(!division.of(dispute::other(side)).is_zero());
         let balances = other + division.arbiters.len() as u32;
-        let needed = params.fee(4 + balances).plus(params.reserves(balances))?;
+        let needed = params.fee(4 + balances).plus(params.reserves(balances)).ok_or(NoMeans)?;
         let own = self.setup.keys.account_id();
         let payee = if side == Side::Provider { terms.recipient() } else { terms.consumer() };
         let gained = if terms.asset().is_native() { division.of(side) } else { Stroops::ZERO };
         let committed = self.committed(&Asset::Native);
         let means = |state: &AccountState| {
+            // The whole sum passes through the submitter, and a submitter account has no trustline.
+            if !terms.asset().is_native() && Some(state.id) != own {
+                return false;
+            }
             let (promised, gained) = match Some(state.id) == own {
                 true => (committed, if state.id == payee { gained } else { Stroops::ZERO }),
                 false => (Stroops::ZERO, Stroops::ZERO),
@@ -178,7 +196,8 @@ impl Market {
             let free = params.available(state).minus(promised).unwrap_or_default();
             free.plus(gained).is_none_or(|free| free >= needed) && free >= params.fee(4 + balances)
         };
-        self.queue.as_mut()?.keep(Purpose::Settle { binding }, means)
+        let queue = self.queue.as_mut().ok_or(NoMeans)?;
+        if queue.has(means) { Ok(queue.keep(Purpose::Settle { binding }, means)) } else { Err(NoMeans) }
     }
 
     fn stop_settling(&mut self, binding: BindingId) {
@@ -293,6 +312,10 @@ impl Market {
         }
         if !record.concedes(own, cosign.split, claims) {
             return Err("this side didn't give its word for that division".to_owned());
+        }
+        let awarded = record.settles().filter(|settles| settles.awarded);
+        if awarded.is_some_and(|award| award.split.share(own) > cosign.split.share(own)) {
+            return Err("the arbiters decided, and gave this side more".to_owned());
         }
         // Whoever asks for it agrees to it.
         record.release(dispute::other(own), cosign.split, own, claims);

@@ -253,7 +253,7 @@ impl Market {
             let plan = self.plan((account, sequence), purpose, now);
             let beside = self.cosigners_of_help(purpose);
             let Some(queue) = &mut self.queue else { return };
-            match plan.and_then(|plan| queue.sign_beside(account, plan, &beside, now).ok()) {
+            match plan.and_then(|plan| queue.sign(account, plan, &beside, now).ok()) {
                 Some(signed) => {
                     self.signed(purpose, now, step);
                     self.absorb(signed, now, rng, step);

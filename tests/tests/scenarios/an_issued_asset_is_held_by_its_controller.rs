@@ -17,6 +17,10 @@ fn active(seed: u64, clawback: bool) -> (World, Bound, Asset) {
     let asset = world.ledger().issued_asset();
     world.add_node("ruth", Stroops::whole(100));
     world.add_node("provider", Stroops::whole(100));
+    // A submitter has no trustline, so what is settled in an issued asset doesn't go through it.
+    world.allow_submitters("provider", 1);
+    world.kill("provider");
+    world.start("provider");
     world.add_buyer("consumer", Stroops::whole(100), &ARBITERS[..1]);
     if clawback {
         world.let_issuer_claw_back();

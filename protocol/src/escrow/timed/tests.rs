@@ -402,12 +402,11 @@ fn a_found_transaction_tells_who_got_the_money() {
 }
 
 #[test]
-fn claims_end_before_the_deadline_and_refunds_begin_with_it() {
-    let margin = Duration::from_secs(60);
-    assert_eq!(terms().collect_bounds(margin), Bounds::until(Timestamp::from_secs(940)));
-    let before = terms().refund_bounds(Timestamp::from_secs(900), margin);
+fn refunds_begin_with_the_deadline_and_live_on_from_there() {
+    let life = Duration::from_secs(60);
+    let before = terms().refund_bounds(Timestamp::from_secs(900), life);
     assert_eq!(before, Bounds { from: T, ..Bounds::until(Timestamp::from_secs(1_060)) });
-    let after = terms().refund_bounds(Timestamp::from_secs(2_000), margin);
+    let after = terms().refund_bounds(Timestamp::from_secs(2_000), life);
     assert_eq!(after, Bounds { from: T, ..Bounds::until(Timestamp::from_secs(2_060)) });
 }
 

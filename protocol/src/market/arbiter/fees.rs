@@ -24,7 +24,7 @@ use crate::stellar::LedgerPoint;
 use crate::stellar::entry::Entry;
 use crate::stellar::ledger_key::Key;
 use crate::step::Step;
-use crate::time::{Now, Timestamp};
+use crate::time::Now;
 
 /// Versions of a settlement that are known and signed for one side: a new one is needed where a sequence number went
 /// elsewhere.
@@ -42,11 +42,6 @@ pub(super) struct Looks {
 }
 
 impl Case {
-    /// T.
-    fn deadline(&self) -> Timestamp {
-        self.terms().terms.refund_at().unwrap_or_default()
-    }
-
     fn is_collectable_by(&self, account: Option<AccountId>, key: Option<ServingKey>) -> bool {
         let seat = self.terms().arbiters.iter().find(|arbiter| Some(arbiter.key) == key);
         let open = !self.file.fees.is_empty() || self.file.settlements.iter().any(Option::is_some);
@@ -65,8 +60,9 @@ impl Market {
         let unknown = || Refusal::new(Reason::UnknownSeries, "no case about this binding is here");
         let binding = cosign.binding;
         let mut case = self.cases.remove(&binding).ok_or_else(unknown)?;
+        let before = case.file.clone();
         let signed = self.sign_award(&mut case, &cosign, now);
-        self.keep_case(case, step);
+        self.keep_if_changed(case, &before, step);
         let key = self.setup.keys.serving.as_ref().ok_or_else(unknown)?;
         let answer = match signed {
             Ok(cosigned) => self.frame(cosigned, key),
@@ -79,7 +75,7 @@ impl Market {
 
     fn sign_award(&self, case: &mut Case, cosign: &Cosign, now: Now) -> Result<Cosigned, Unsigned> {
         let side = case.side_of(cosign.key).ok_or(Unsigned::Stranger)?;
-        if now.timestamp() >= case.deadline() {
+        if now.timestamp() >= case.timeout_at() {
             return Err(Unsigned::NotNow("T has passed: the escrow is the timeout beneficiary's"));
         }
         let key = self.setup.keys.serving.as_ref().ok_or(Unsigned::Stranger)?;
@@ -144,12 +140,12 @@ impl Market {
     ) -> Result<Vec<u8>, Refusal> {
         let unknown = || Refusal::new(Reason::UnknownSeries, "no case about this binding is here");
         let mut case = self.cases.remove(&closing.binding).ok_or_else(unknown)?;
-        let side = case.side_of(closing.key);
-        if let Some(side) = side.filter(|_| now.timestamp() < case.deadline().plus(CLOSING_TOLD_FOR)) {
+        let (before, side) = (case.file.clone(), case.side_of(closing.key));
+        if let Some(side) = side.filter(|_| now.timestamp() < case.timeout_at().plus(CLOSING_TOLD_FOR)) {
             case.file.settlements[index(side)] = Some(closing.transaction);
             case.looks = Looks::default();
         }
-        self.keep_case(case, step);
+        self.keep_if_changed(case, &before, step);
         if side.is_none() {
             return Err(Refusal::new(Reason::BadSignature, "not a party of the case"));
         }
@@ -172,7 +168,7 @@ impl Market {
             let taking = agreement::escrow_terms(&case.agreement)
                 .and_then(|terms| terms.taking(case.file.balance, envelope, &self.setup.network).ok().flatten());
             let paid = taking.iter().flat_map(|taking| &taking.paid).find(|(account, _)| Some(*account) == own);
-            let over = now.timestamp() >= case.deadline().plus(CLOSING_TOLD_FOR);
+            let over = now.timestamp() >= case.timeout_at().plus(CLOSING_TOLD_FOR);
             if !envelope.is_empty() || over {
                 case.file.settlements = case.file.settlements.map(|known| known.filter(|known| *known != hash));
             }
@@ -180,11 +176,7 @@ impl Market {
                 case.file.fees.push(*fee);
                 case.looks = Looks::default();
             }
-            if case.file == before {
-                self.cases.insert(binding, case);
-            } else {
-                self.keep_case(case, step);
-            }
+            self.keep_if_changed(case, &before, step);
         }
     }
 
@@ -205,7 +197,7 @@ impl Market {
         let fees = case.file.fees.iter().copied().filter(asked);
         let there = fees.clone().find(|fee| entries.iter().any(|e| matches!(e, Entry::Balance(b) if b.id == *fee)));
         let all_asked = fees.count() == case.file.fees.len();
-        let over = at.close_time >= case.deadline();
+        let over = at.close_time >= case.timeout_at();
         let purpose = Purpose::Receive { binding };
         match there {
             Some(fee) => {

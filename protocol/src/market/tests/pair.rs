@@ -37,15 +37,19 @@ pub(super) fn net() -> NetworkId {
 }
 
 #[derive(Debug, Default, Clone)]
-pub(super) struct Rows(BTreeMap<(Space, Vec<u8>), Vec<u8>>);
+pub(super) struct Rows {
+    entries: BTreeMap<(Space, Vec<u8>), Vec<u8>>,
+    writes: usize,
+}
 
 impl Commit for Rows {
     type Error = String;
     fn commit(&mut self, batch: Batch) -> Result<(), String> {
         for write in batch.writes() {
+            self.writes += 1;
             match write.clone() {
-                Write::Put { space, key, value } => self.0.insert((space, key), value),
-                Write::Delete { space, key } => self.0.remove(&(space, key)),
+                Write::Put { space, key, value } => self.entries.insert((space, key), value),
+                Write::Delete { space, key } => self.entries.remove(&(space, key)),
             };
         }
         Ok(())
@@ -321,7 +325,7 @@ impl Pair {
 
     pub(super) fn restart(&mut self, who: usize) {
         let node = &mut self.nodes[who];
-        let rows = node.rows.0.clone().into_iter().map(|((space, key), value)| (space, key, value));
+        let rows = node.rows.entries.clone().into_iter().map(|((space, key), value)| (space, key, value));
         let (market, step) = Market::restore(node.setup.clone(), rows, self.now).unwrap();
         (node.market, node.up) = (market, true);
         self.follow(who, step);
@@ -331,15 +335,20 @@ impl Pair {
 
     /// As [`Pair::restart`], of a store that was restored from a backup.
     pub(super) fn restore(&mut self, who: usize) {
-        self.nodes[who].rows.0.insert((Space::Meta, RESTORED_KEY.to_vec()), Vec::new());
+        self.nodes[who].rows.entries.insert((Space::Meta, RESTORED_KEY.to_vec()), Vec::new());
         // Messages are in no backup.
-        self.nodes[who].rows.0.retain(|(space, _), _| space.is_backed_up());
+        self.nodes[who].rows.entries.retain(|(space, _), _| space.is_backed_up());
         self.restart(who);
     }
 
     /// What a node has stored.
     pub(super) fn rows(&self, who: usize) -> Rows {
         self.nodes[who].rows.clone()
+    }
+
+    /// How often a node has written anything.
+    pub(super) fn writes(&self, who: usize) -> usize {
+        self.nodes[who].rows.writes
     }
 
     /// Puts this in the place of what a node has stored.

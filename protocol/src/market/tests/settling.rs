@@ -6,14 +6,14 @@ use super::pair::{CONSUMER, PROVIDER, Pair, net};
 use crate::account::{AccountId, ServingKey};
 use crate::amount::Stroops;
 use crate::binding::dispute::Split;
-use crate::binding::frames::{Cosign, Cosigned, NotNow, Rejected, from_stream, to_stream};
+use crate::binding::frames::{Closing, Cosign, Cosigned, NotNow, Rejected, from_stream, to_stream};
 use crate::binding::phase::Phase;
 use crate::binding::session::End;
 use crate::escrow::outcome::EscrowState;
 use crate::kind::Kind;
 use crate::market::command::Command;
 use crate::market::event::{Call, Effect, Event, Token};
-use crate::message::{Payload, Signed};
+use crate::message::{Payload, Signed, TxHash};
 use crate::stellar::envelope::SignedTransaction;
 use crate::step::Step;
 
@@ -94,6 +94,61 @@ fn a_stranger_gets_no_signature() {
     let (key, account) = (ServingKey::of(&stranger), AccountId::of(&stranger));
     let body = Cosign { key, binding, split: split(10), awarded: false, account, sequence: 9 };
     assert!(answer(&mut pair, CONSUMER, PROVIDER, body, &stranger).is_empty());
+}
+
+#[test]
+fn an_old_word_for_less_is_worth_nothing_once_the_arbiters_gave_more() {
+    let (mut pair, request) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
+    pair.lose.push((PROVIDER, Kind::Cosign));
+    pair.command(CONSUMER, Command::Release { request, to_provider: Some(Stroops::whole(8)) });
+    run_to(&mut pair, "dispute_by", 2);
+    assert!(opened::<Cosigned>(&cosign(&mut pair, CONSUMER, split(8), false)).is_some(), "its word still stands");
+    award(&mut pair, ARBITER, 3);
+    pair.run(1);
+    assert!(opened::<Rejected>(&cosign(&mut pair, CONSUMER, split(8), false)).is_some(), "it was awarded more");
+    assert!(opened::<Rejected>(&cosign(&mut pair, CONSUMER, split(4), false)).is_some());
+}
+
+#[test]
+fn what_a_stranger_or_nobody_new_says_of_a_case_costs_an_arbiter_no_write() {
+    let (mut pair, _) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
+    run_to(&mut pair, "dispute_by", 2);
+    let binding = pair.only(PROVIDER).binding().unwrap();
+    assert!(pair.nodes[ARBITER].market.case(&binding).is_some());
+    let stranger = ed25519_dalek::SigningKey::from_bytes(&[77; 32]);
+    let (key, account) = (ServingKey::of(&stranger), AccountId::of(&stranger));
+    let before = pair.writes(ARBITER);
+    let body = Cosign { key, binding, split: split(10), awarded: true, account, sequence: 9 };
+    assert!(answer(&mut pair, ARBITER, PROVIDER, body, &stranger).is_empty());
+    let body = Closing { key, binding, transaction: TxHash::from_bytes([1; 32]) };
+    assert!(answer(&mut pair, ARBITER, PROVIDER, body, &stranger).is_empty());
+    // A party's own word twice is a write at most once.
+    let party = pair.nodes[PROVIDER].setup.keys.serving.clone().unwrap();
+    let body = Closing { key: ServingKey::of(&party), binding, transaction: TxHash::from_bytes([2; 32]) };
+    for _ in 0..3 {
+        assert!(!answer(&mut pair, ARBITER, PROVIDER, body.clone(), &party).is_empty());
+    }
+    assert_eq!(pair.writes(ARBITER), before + 1);
+}
+
+#[test]
+fn whoever_has_not_the_coins_for_a_settlement_says_so_and_settles_once_it_has() {
+    let (mut pair, request) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
+    run_to(&mut pair, "dispute_by", 2);
+    let id = account(&pair, PROVIDER);
+    let coins = pair.ledger.accounts[&id].balance;
+    pair.ledger.accounts.get_mut(&id).unwrap().balance = Stroops::whole(1);
+    pair.run(1);
+    pair.kill(CONSUMER);
+    award(&mut pair, ARBITER, 10);
+    pair.run(6);
+    assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Locked);
+    let note = pair.trade(PROVIDER, request).state.note.clone().unwrap().to_string();
+    assert!(note.contains("the coins for its fee"), "{note}");
+    pair.ledger.accounts.get_mut(&id).unwrap().balance = coins;
+    pair.run(8);
+    assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Paid);
+    assert_eq!(pair.trade(PROVIDER, request).state.note, None);
 }
 
 #[test]
