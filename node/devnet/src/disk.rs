@@ -124,12 +124,13 @@ impl Disk {
     pub(crate) fn open(dir: &Path, fresh: &str) -> Result<Found, StateError> {
         fs::create_dir_all(dir).map_err(file::io_at(dir))?;
         let network = dir.join(NETWORK);
-        let known = network.exists();
-        if !known && !is_unused(dir)? {
+        // In this order: who begins here at the same time names its network before all else.
+        if !is_unused(dir)? && !network.exists() {
             return Err(StateError::NoNetwork { dir: dir.to_owned() });
         }
         let lock = lock(dir)?;
-        if !known {
+        // Only now: until then another process may have named its network here, and gone.
+        if !network.exists() {
             Format::of(hash::network_id(fresh)).write(&network, Kind::Network, fresh.as_bytes())?;
         }
         let (format, passphrase) = file::read_network(&network)?;

@@ -43,7 +43,7 @@ pub enum DisputeCommand {
 pub struct Show {
     /// The binding, or the beginning of its id.
     binding: String,
-    /// Writes the files that were shown into this directory, which is made.
+    /// Writes the files that were shown into this directory, which is made; each is named by binding, side, item and place.
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
 }
@@ -123,8 +123,8 @@ impl Show {
     async fn run(self, global: &Global, client: &Client) -> Result<(), Failure> {
         let details = get(client, &self.binding).await?;
         if let Some(dir) = &self.files {
-            for written in write_files(dir, &details.evidence)? {
-                global.terminal().say(&format!("written: {}", written.display()));
+            for (written, named) in write_files(dir, &details)? {
+                global.terminal().say(&format!("written: {}, shown as {:?}", written.display(), plain(&named)));
             }
         }
         Ok(global.terminal().print(&details, |details| text(details, client.now()))?)
@@ -193,26 +193,23 @@ fn read_file(path: &Path) -> Result<NewFile, Failure> {
     Ok(NewFile { name, bytes: Base64(bytes) })
 }
 
-/// Writes what was shown: each file under its side, item and place, for their own names are strangers' words.
-fn write_files(dir: &Path, evidence: &[EvidenceView]) -> Result<Vec<PathBuf>, Failure> {
+/// Writes what was shown: each file under its binding, side, item and place, for its own name is a stranger's word. Returns
+/// where each is, and under which name it was shown.
+fn write_files(dir: &Path, details: &DisputeDetails) -> Result<Vec<(PathBuf, String)>, Failure> {
     let failed = |path: &Path, e: std::io::Error| {
         Failure::new(Exit::Failed, format!("can't write {}", path.display())).because(&e)
     };
     std::fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
     let mut written = Vec::new();
-    for item in evidence {
+    let binding = show::id(details.dispute.binding);
+    for item in &details.evidence {
         for (place, FileView { name, bytes }) in item.files.iter().enumerate() {
-            let path = dir.join(format!("{}-{}-{place}-{}", item.by, item.number, safe(name)));
+            let path = dir.join(format!("{binding}-{}-{}-{place}", item.by, item.number));
             private_file::write(&path, &bytes.0).map_err(|e| failed(&path, e))?;
-            written.push(path);
+            written.push((path, name.clone()));
         }
     }
     Ok(written)
-}
-
-/// A stranger's name for a file as part of a file's name.
-fn safe(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' }).collect()
 }
 
 fn who(view: &DisputeView) -> String {
@@ -421,12 +418,16 @@ mod tests {
     }
 
     #[test]
-    fn files_that_were_shown_are_written_under_names_that_lead_nowhere_else() {
+    fn files_that_were_shown_are_written_under_names_that_no_stranger_chose() {
         let dir = tempfile::tempdir().unwrap();
         let mut details = samples::dispute();
-        details.evidence[0].files[0].name = "../../etc/passwd".into();
-        let written = write_files(dir.path(), &details.evidence).unwrap();
-        assert_eq!(written, [dir.path().join("consumer-0-0-.._.._etc_passwd")]);
-        assert_eq!(std::fs::read(&written[0]).unwrap(), [1, 2, 3]);
+        for name in ["../../etc/passwd", "run-me.desktop", ".bashrc"] {
+            details.evidence[0].files[0].name = name.into();
+            let written = write_files(dir.path(), &details).unwrap();
+            let expected = dir.path().join(format!("{}-consumer-0-0", show::id(details.dispute.binding)));
+            assert_eq!(written, [(expected, name.to_owned())]);
+            assert_eq!(std::fs::read(&written[0].0).unwrap(), [1, 2, 3]);
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

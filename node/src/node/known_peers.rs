@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
-use tradepost_network::{Handle, Multiaddr};
+use tradepost_network::{Direction, Handle, Multiaddr, PeerInfo};
 
 use crate::home::Home;
 use crate::private_file;
@@ -39,8 +39,10 @@ pub(super) async fn remember(network: Handle, home: Home, known: Vec<Multiaddr>)
     loop {
         looks.tick().await;
         let Ok(peers) = network.peers().await else { continue };
-        let met = peers.into_iter().filter(|peer| peer.met).filter_map(|peer| peer.reached_at);
-        if !add(&mut known, met) {
+        // Who dials this node says itself where it listens: strangers could fill the list with their own.
+        let dialled = |peer: &PeerInfo| peer.met && peer.direction == Direction::Outbound;
+        let met: Vec<Multiaddr> = peers.into_iter().filter(dialled).filter_map(|peer| peer.reached_at).collect();
+        if !add(&mut known, &met) {
             continue;
         }
         let (file, all) = (home.peers_file(), serde_json::to_vec(&known).unwrap_or_default());
@@ -51,16 +53,21 @@ pub(super) async fn remember(network: Handle, home: Home, known: Vec<Multiaddr>)
     }
 }
 
-/// Puts those that are new in front; whether there were any.
-fn add(known: &mut VecDeque<Multiaddr>, met: impl Iterator<Item = Multiaddr>) -> bool {
+/// Puts those that are new in front, where those that aren't there now make room; whether anything changed.
+fn add(known: &mut VecDeque<Multiaddr>, met: &[Multiaddr]) -> bool {
     let mut changed = false;
     for address in met {
-        if !known.contains(&address) {
-            known.push_front(address);
-            changed = true;
+        if known.contains(address) {
+            continue;
         }
+        if known.len() >= REMEMBERED {
+            // Who is there stays: else more than fit would take turns, with a write at each look.
+            let Some(gone) = known.iter().rposition(|known| !met.contains(known)) else { break };
+            known.remove(gone);
+        }
+        known.push_front(address.clone());
+        changed = true;
     }
-    known.truncate(REMEMBERED);
     changed
 }
 
@@ -79,12 +86,27 @@ mod tests {
         let home = Home::at(dir.path());
         assert!(recalled(&home).is_empty());
         let mut known = VecDeque::new();
-        assert!(add(&mut known, (1..=REMEMBERED + 4).map(address)));
-        assert!(!add(&mut known, [address(REMEMBERED + 4)].into_iter()), "nothing new, nothing to write");
+        let first: Vec<Multiaddr> = (1..=REMEMBERED).map(address).collect();
+        assert!(add(&mut known, &first));
+        assert!(add(&mut known, &[address(REMEMBERED + 4)]));
+        assert!(!add(&mut known, &[address(REMEMBERED + 4)]), "nothing new, nothing to write");
+        assert!(!known.contains(&address(1)), "who was met first makes room");
         private_file::write(&home.peers_file(), &serde_json::to_vec(&known).unwrap()).unwrap();
         let recalled_now = recalled(&home);
         assert_eq!((recalled_now.len(), &recalled_now[0]), (REMEMBERED, &address(REMEMBERED + 4)));
         private_file::write(&home.peers_file(), b"[\"nonsense").unwrap();
         assert!(recalled(&home).is_empty());
+    }
+
+    #[test]
+    fn more_peers_than_are_remembered_do_not_take_turns() {
+        let all: Vec<Multiaddr> = (1..=REMEMBERED + 4).map(address).collect();
+        let mut known = VecDeque::new();
+        assert!(add(&mut known, &all));
+        let before = known.clone();
+        for _ in 0..3 {
+            assert!(!add(&mut known, &all));
+        }
+        assert_eq!((known.len(), &known), (REMEMBERED, &before));
     }
 }

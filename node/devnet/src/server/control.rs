@@ -74,12 +74,15 @@ pub(super) async fn advance_clock(
 }
 
 /// `GET /devnet/status`: the network at a glance. Amounts are decimal strings
-/// of stroops.
-pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
+/// of stroops. As everywhere, nothing is told of a ledger that isn't saved.
+pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, (StatusCode, String)> {
     let ledger = shared.client.ledger();
+    if let Some(why) = ledger.unsaved() {
+        return Err((StatusCode::INTERNAL_SERVER_ERROR, CloseError::Unsaved(why).to_string()));
+    }
     let totals = ledger.totals();
     let root = PublicKey(*hash::key_bytes(&ledger.root_account()));
-    Json(json!({
+    Ok(Json(json!({
         "passphrase": ledger.passphrase(),
         "root": root.to_string().as_str(),
         "friendbot": shared.friendbot_address,
@@ -98,5 +101,5 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
             "fee_pool": totals.fee_pool.to_string(),
             "total": totals.total.to_string(),
         },
-    }))
+    })))
 }

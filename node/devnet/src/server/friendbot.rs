@@ -156,12 +156,16 @@ impl Friendbot {
     /// into being meanwhile), the others are tried again.
     async fn serve(&self, shared: &Shared, mut batch: Vec<Request>) {
         for _ in 0..MAX_ATTEMPTS {
+            // From before the submission, so that no ledger is missed.
+            let mut closed = shared.closed.subscribe();
+            if shared.client.ledger().unsaved().is_some() {
+                wait_for_ledger(shared, &mut closed).await;
+                continue;
+            }
             batch = answer_existing(&shared.client.ledger(), batch);
             if batch.is_empty() {
                 return;
             }
-            // From before the submission, so that no ledger is missed.
-            let mut closed = shared.closed.subscribe();
             let accounts: Vec<AccountId> = batch.iter().map(|r| r.account.clone()).collect();
             let submitted = self.submit(&mut shared.client.ledger(), &accounts);
             let record = match submitted {
@@ -235,11 +239,12 @@ fn answer_failed(record: &TransactionRecord, batch: Vec<Request>) -> Vec<Request
     left
 }
 
-/// Waits until a ledger has the transaction, or enough of them haven't.
+/// Waits until a ledger that is saved has the transaction, or enough of them haven't.
 async fn wait_for(shared: &Shared, closed: &mut watch::Receiver<u32>, hash: [u8; 32]) -> Option<TransactionRecord> {
     for _ in 0..MAX_LEDGERS {
         wait_for_ledger(shared, closed).await;
-        if let Some(record) = shared.client.ledger().transaction(&hash) {
+        let ledger = shared.client.ledger();
+        if let Some(record) = ledger.transaction(&hash).filter(|_| ledger.unsaved().is_none()) {
             return Some(record.clone());
         }
     }

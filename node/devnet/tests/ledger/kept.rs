@@ -260,6 +260,55 @@ fn a_ledger_that_cannot_be_written_is_told_to_nobody_until_it_is() {
 }
 
 #[tokio::test]
+async fn neither_friendbot_nor_status_tell_of_a_ledger_that_is_not_written() {
+    let dir = tempdir().unwrap();
+    let config = Config { state: Some(dir.path().to_owned()), close: Close::OnDemand, ..Config::default() };
+    let server = Server::spawn(config).await.unwrap();
+    let (status, address) =
+        (format!("{}/devnet/status", server.url()), stellar_strkey::ed25519::PublicKey(Key::of("someone").bytes()));
+    let friendbot = format!("{}/friendbot?addr={}", server.url(), address.to_string().as_str());
+    let get = async |url: &str| reqwest::get(url).await.unwrap().status().as_u16();
+    assert_eq!(get(&status).await, 200);
+    let obstacle = dir.path().join("ledgers-0000000001.new");
+    fs::create_dir(&obstacle).unwrap();
+    assert_eq!(get(&friendbot).await, 503, "the account is in a ledger that a restart wouldn't know");
+    assert_eq!(get(&status).await, 500);
+    assert_eq!(get(&friendbot).await, 503, "nor does it exist already");
+    fs::remove_dir(&obstacle).unwrap();
+    assert_eq!(get(&friendbot).await, 400, "now it does");
+    assert_eq!(get(&status).await, 200);
+    server.shutdown().await;
+}
+
+#[test]
+fn of_processes_that_begin_in_one_directory_at_once_one_names_the_network() {
+    for round in 0..40 {
+        let dir = tempdir().unwrap();
+        let begin = std::sync::Barrier::new(4);
+        let named: Vec<String> = std::thread::scope(|scope| {
+            let starts: Vec<_> = (0..4)
+                .map(|n| {
+                    let (dir, begin) = (dir.path(), &begin);
+                    scope.spawn(move || {
+                        begin.wait();
+                        // It ends at once, as a process does that is killed.
+                        let made = |passphrase: &str| match Ledger::open(dir, Some(passphrase), START, None) {
+                            Ok(ledger) => Some(ledger.passphrase().to_owned()),
+                            Err(StateError::Busy { .. } | StateError::OtherNetwork { .. }) => None,
+                            Err(other) => panic!("{other}"),
+                        };
+                        (0..6).find_map(|_| made(&format!("Network {n} ; {round}")))
+                    })
+                })
+                .collect();
+            starts.into_iter().filter_map(|start| start.join().unwrap()).collect()
+        });
+        let kept = open(dir.path()).unwrap();
+        assert!(named.iter().all(|name| name == kept.passphrase()), "{named:?}, and {} is there", kept.passphrase());
+    }
+}
+
+#[tokio::test]
 async fn a_server_goes_on_with_its_ledger_its_clock_and_its_faults() {
     let dir = tempdir().unwrap();
     let config = || Config { state: Some(dir.path().to_owned()), close: Close::OnDemand, ..Config::default() };

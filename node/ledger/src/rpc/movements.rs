@@ -38,7 +38,9 @@ impl RpcLedger {
 
     async fn movements_at(&self, place: Place, filters: &Value, from: u32) -> Result<Movements, LedgerError> {
         let health: wire::Health = self.at(place, "getHealth", &json!({})).await?;
-        let (oldest, latest) = (health.oldest_ledger.0, health.latest_ledger.0);
+        // What a server says of the future isn't believed: whoever asks would go on from there, past what is yet to come.
+        let newest = self.newest_seen().map(|head| head.ledger.sequence);
+        let (oldest, latest) = (health.oldest_ledger.0, health.latest_ledger.0.min(newest.unwrap_or_default()));
         let start = from.max(oldest);
         let gap = from != 0 && from < oldest;
         if start > latest {

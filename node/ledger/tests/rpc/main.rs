@@ -5,5 +5,6 @@ mod answers;
 mod devnet;
 mod hostile;
 mod lifecycle;
+mod looking;
 mod server;
 mod several;

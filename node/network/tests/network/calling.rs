@@ -206,7 +206,8 @@ async fn a_call_under_way_ends_before_its_server_closes() {
     let body = StreamBody::new(Box::pin(frames)).map_err(Into::into).boxed_unsync();
     let mut echoed = call(&client, &server, Request::post("/").body(body).unwrap()).await.unwrap().into_body();
     let handle = server.handle.clone();
-    let closing = tokio::spawn(async move { handle.close(Duration::from_secs(20)).await });
+    // Parts of this are the patience with each step, so none of them decides here.
+    let closing = tokio::spawn(async move { handle.close(Duration::from_secs(800)).await });
     until(|| async { server.handle.peers().await.is_err() }).await;
     // Longer than the moment that written messages get.
     let mut pace = tokio::time::interval(CLOSE_LINGER / 4);
@@ -216,6 +217,7 @@ async fn a_call_under_way_ends_before_its_server_closes() {
         assert_eq!(within(10, echoed.frame()).await.unwrap().unwrap().into_data().unwrap(), "on");
     }
     drop(sender);
-    assert!(echoed.collect().await.unwrap().to_bytes().is_empty(), "it ends as it should");
+    let rest = within(10, echoed.collect()).await.unwrap();
+    assert!(rest.to_bytes().is_empty(), "it ends as it should");
     within(20, closing).await.unwrap();
 }
