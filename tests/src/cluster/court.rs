@@ -18,6 +18,20 @@ use super::market::{Market, Opening, SOON, Terms, bootstrap, funded, told};
 /// What each arbiter wants for an award.
 pub const FEE: Stroops = Stroops::whole(1);
 
+/// How long the parts of a dispute take.
+#[derive(Debug, Clone, Copy)]
+pub struct Deciding {
+    /// In which a side may ask the arbiters.
+    pub dispute_secs: u64,
+    /// In which they decide.
+    pub award_secs: u64,
+    /// In which it is settled.
+    pub settle_secs: u64,
+}
+
+/// About as brief as nodes take it, for T is waited for.
+const BRIEF: Deciding = Deciding { dispute_secs: 10, award_secs: 15, settle_secs: 12 };
+
 /// A seller, a buyer, and arbiters that both of them list.
 #[derive(Debug)]
 pub struct Court {
@@ -36,10 +50,24 @@ impl Court {
     /// # Panics
     /// Where any of that fails.
     pub async fn open(program: &str, terms: Terms, arbiters: usize, start: &[&str]) -> Self {
-        told(Self::seat(Nodes::start(program).await, terms, arbiters, start).await)
+        Self::open_in(Nodes::start(program).await, terms, BRIEF, arbiters, start).await
     }
 
-    async fn seat(mut nodes: Nodes, terms: Terms, count: usize, start: &[&str]) -> Result<Self, ClusterError> {
+    /// As [`Court::open`] beside this ledger, with other windows for disputes.
+    ///
+    /// # Panics
+    /// Where any of that fails.
+    pub async fn open_in(nodes: Nodes, terms: Terms, windows: Deciding, arbiters: usize, start: &[&str]) -> Self {
+        told(Self::seat(nodes, terms, windows, arbiters, start).await)
+    }
+
+    async fn seat(
+        mut nodes: Nodes,
+        terms: Terms,
+        windows: Deciding,
+        count: usize,
+        start: &[&str],
+    ) -> Result<Self, ClusterError> {
         let names: Vec<String> = (1..=count).map(|n| format!("arbiter-{n}")).collect();
         let setup = Setup { bootstrap: bootstrap(&mut nodes).await?, keys: true, ..Setup::default() };
         let (mut arbiters, mut accounts, mut published) = (Vec::new(), Vec::new(), Vec::new());
@@ -53,7 +81,8 @@ impl Court {
         }
         let listed: Vec<String> = accounts.iter().map(|account| format!("{:?}", account.to_string())).collect();
         let both = format!("arbiters = [{}]\narbiters_per_trade = {count}\n", listed.join(", "));
-        let arbitration = Arbitration { arbiters: accounts.clone(), dispute_secs: 10, award_secs: 15, settle_secs: 12 };
+        let Deciding { dispute_secs, award_secs, settle_secs } = windows;
+        let arbitration = Arbitration { arbiters: accounts.clone(), dispute_secs, award_secs, settle_secs };
         let opening = Opening { start, both: &both, arbitration: Some(arbitration), ..Opening::default() };
         let market = Market::open_with(nodes, terms, opening).await?;
         for side in [&market.seller, &market.buyer] {

@@ -82,7 +82,15 @@ fn demo_service(program: &Path) -> [String; 4] {
     [program, "demo-service", "--port", "{port}"].map(str::to_owned)
 }
 
-fn texts(parts: &[String]) -> Vec<&str> {
+/// The command of a service whose starts can be held up.
+pub(super) fn start_to_hold(nodes: &Nodes) -> Vec<String> {
+    let held = nodes.dir().join(HELD);
+    let held = held.to_str().expect("a temporary directory's path is text");
+    let wait = ["sh", "-c", START_WHEN_LET, held].map(str::to_owned);
+    wait.into_iter().chain(demo_service(nodes.program())).collect()
+}
+
+pub(super) fn texts(parts: &[String]) -> Vec<&str> {
     parts.iter().map(String::as_str).collect()
 }
 
@@ -139,11 +147,8 @@ impl Market {
     /// # Panics
     /// Where any of that fails.
     pub async fn open_to_hold(nodes: Nodes, terms: Terms) -> Self {
-        let held = nodes.dir().join(HELD);
-        let held = held.to_str().expect("a temporary directory's path is text").to_owned();
-        let service = demo_service(nodes.program());
-        let start = [&["sh", "-c", START_WHEN_LET, &held], texts(&service).as_slice()].concat();
-        told(Self::open_with(nodes, terms, Opening { start: &start, ..Opening::default() }).await)
+        let start = start_to_hold(&nodes);
+        told(Self::open_with(nodes, terms, Opening { start: &texts(&start), ..Opening::default() }).await)
     }
 
     pub(super) async fn open_with(mut nodes: Nodes, terms: Terms, opening: Opening<'_>) -> Result<Self, ClusterError> {

@@ -3,6 +3,8 @@
 //! A phase is held by the ledger, which takes nothing or throws away what it is given, by the way to it, which is shut, by
 //! a service that doesn't get healthy, by the buyer's own money, spent behind its node's back; never by the program.
 
+pub mod trial;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -54,6 +56,8 @@ pub enum End {
     Paid,
     /// The consumer has it back.
     Refunded,
+    /// Both have a part of it, and the arbiter its fee.
+    Split,
     /// There was none in it.
     Void,
 }
@@ -133,7 +137,7 @@ impl Stage {
                 request
             }
             Phase::Disputed | Phase::Closing => {
-                panic!("only an arbitrated escrow is ever {phase}, and no node funds one yet")
+                panic!("only an arbitrated escrow is ever {phase}: a trial brings it there")
             }
             Phase::Timeout => {
                 let request = Box::pin(self.bring_to(Phase::Failed)).await;
@@ -353,6 +357,7 @@ impl Stage {
             End::Refunded if provider.0 > 0 => ((1, -2 * fee), (1, -fee)),
             End::Refunded => ((0, 0), (2, -2 * fee)),
             End::Void => ((0, 0), (0, 0)),
+            End::Split => panic!("{case}: a timed escrow is never divided"),
         };
         assert_eq!(
             (provider, consumer),
@@ -386,6 +391,7 @@ fn end_of(view: &BindingView) -> End {
     match view.escrow.as_ref().map(|escrow| escrow.state.as_str()) {
         Some("paid") => End::Paid,
         Some("refunded") => End::Refunded,
+        Some("split") => End::Split,
         _ if view.phase == Phase::Void.as_str() => End::Void,
         _ => panic!("no end: {view:#?}"),
     }
