@@ -45,6 +45,14 @@ impl Asset {
         matches!(self, Self::Native)
     }
 
+    /// Who issues it; nobody where it is the network's own coin.
+    pub const fn issuer(&self) -> Option<AccountId> {
+        match self {
+            Self::Native => None,
+            Self::Issued { issuer, .. } => Some(*issuer),
+        }
+    }
+
     /// The short name for people: `XLM` or the code.
     pub fn symbol(&self) -> &str {
         match self {

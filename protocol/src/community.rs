@@ -62,7 +62,7 @@ impl Terms {
     /// [`TermsError`] where the assets aren't two issued ones of two issuers, the agent issues one of them, or there is no
     /// fee.
     pub fn check(&self) -> Result<(), TermsError> {
-        let (Some(issuer), Some(plain)) = (issuer_of(&self.clawable), issuer_of(&self.plain)) else {
+        let (Some(issuer), Some(plain)) = (self.clawable.issuer(), self.plain.issuer()) else {
             return Err(TermsError("both assets are issued ones, CODE:ISSUER"));
         };
         if issuer == plain {
@@ -79,20 +79,12 @@ impl Terms {
 
     /// Who can take the exchange's asset back.
     pub fn issuer(&self) -> AccountId {
-        issuer_of(&self.clawable).unwrap_or(self.agent)
+        self.clawable.issuer().unwrap_or(self.agent)
     }
 
     /// Who issues the asset that stays.
     pub fn plain_issuer(&self) -> AccountId {
-        issuer_of(&self.plain).unwrap_or(self.agent)
-    }
-}
-
-/// Who issues an asset; nobody where it is the native coin.
-pub fn issuer_of(asset: &Asset) -> Option<AccountId> {
-    match asset {
-        Asset::Native => None,
-        Asset::Issued { issuer, .. } => Some(*issuer),
+        self.plain.issuer().unwrap_or(self.agent)
     }
 }
 

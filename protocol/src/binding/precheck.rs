@@ -121,6 +121,16 @@ pub enum PrecheckFailure {
         /// The limit, in coins.
         limit: String,
     },
+    /// 7: the controller of an `arbitrated` escrow couldn't hold the asset.
+    #[error(
+        "{asset} can't be held under `arbitrated` ({why}): ask for `timed` if you trust the provider that far, or trade in another asset"
+    )]
+    ControllerCannotHold {
+        /// The asset.
+        asset: Asset,
+        /// Why no new account can.
+        why: &'static str,
+    },
     /// 8: an asset that this node doesn't take.
     #[error("{0} isn't on this node's list of assets: add it to `assets` in the configuration if you trust its issuer")]
     AssetNotAccepted(Asset),
@@ -202,7 +212,8 @@ impl PrecheckFailure {
             | Self::NoCommonArbiter { .. }
             | Self::ArbiterUnavailable { .. }
             | Self::FeesTakeAll { .. }
-            | Self::AboveTimedLimit { .. } => 7,
+            | Self::AboveTimedLimit { .. }
+            | Self::ControllerCannotHold { .. } => 7,
             Self::AssetNotAccepted(_) => 8,
             Self::TrustlineMissing { .. } | Self::NoSuchAccount(_) => 9,
             Self::WalletShort { .. } | Self::NoAccountKey | Self::NoOwnAccount(_) => 10,
@@ -230,6 +241,7 @@ impl PrecheckFailure {
             Self::ArbiterUnavailable { .. } => PrecheckCode::ArbiterUnavailable,
             Self::FeesTakeAll { .. } => PrecheckCode::FeesTakeAll,
             Self::AboveTimedLimit { .. } => PrecheckCode::AboveTimedLimit,
+            Self::ControllerCannotHold { .. } => PrecheckCode::ControllerCannotHold,
             Self::AssetNotAccepted(_) => PrecheckCode::AssetNotAccepted,
             Self::TrustlineMissing { .. } => PrecheckCode::TrustlineMissing,
             Self::NoSuchAccount(_) => PrecheckCode::NoSuchAccount,
@@ -269,6 +281,7 @@ rules! {
         ArbiterUnavailable = "arbiter-unavailable", Nobody, "The arbiter in both lists can't take part now.", "try again later, or list another one";
         FeesTakeAll = "fees-take-all", Author, "The arbiters' fees take up the whole amount.", "ask for more units, or list cheaper arbiters";
         AboveTimedLimit = "above-timed-limit", Author, "The trade locks more under `timed` than this node does.", "ask for fewer units, or raise the limit";
+        ControllerCannotHold = "controller-cannot-hold", Author, "The asset's issuer lets no new account hold it, and an `arbitrated` escrow makes one.", "ask for `timed`, or trade in another asset";
         AssetNotAccepted = "asset-not-accepted", Nobody, "The price is in an asset that this node doesn't take.", "add the asset to the configuration if you trust its issuer";
         TrustlineMissing = "trustline-missing", Author, "A payee has no trustline for the asset.", "the payee must trust the asset first";
         NoSuchAccount = "no-such-account", Author, "A payee's account doesn't exist on this ledger.", "the payee's account must be funded first";

@@ -19,7 +19,7 @@ use crate::escrow::TermsError;
 use crate::limits::MAX_ARBITERS;
 use crate::message::{TxHash, keccak};
 use crate::network_id::NetworkId;
-use crate::stellar::entry::{AccountState, LINE_CLAWBACK_ENABLED, TrustlineState};
+use crate::stellar::entry::{AUTH_REQUIRED, AccountState, Entry, LINE_CLAWBACK_ENABLED, TrustlineState};
 use crate::stellar::reserve::LedgerParams;
 use crate::stellar::transaction::{Bounds, Envelope, Unsigned};
 use crate::stellar::xdr::XdrError;
@@ -289,6 +289,24 @@ pub enum ControllerMismatch {
     /// What is compared can't be built.
     #[error("the controller can't be compared: {0}")]
     Unbuildable(String),
+}
+
+/// Whether a controller could hold an asset, which is an account that nobody can have authorised before: the asset's issuer
+/// must be among `entries`, and ask for no authorisation.
+///
+/// # Errors
+/// Why not.
+pub fn may_hold(asset: &Asset, entries: &[Entry]) -> Result<(), &'static str> {
+    let Some(issuer) = asset.issuer() else { return Ok(()) };
+    let issuer = entries.iter().find_map(|entry| match entry {
+        Entry::Account(account) if account.id == issuer => Some(account),
+        _ => None,
+    });
+    match issuer {
+        None => Err("its issuer isn't on the ledger"),
+        Some(issuer) if issuer.flags & AUTH_REQUIRED != 0 => Err("its issuer must allow each account that holds it"),
+        Some(_) => Ok(()),
+    }
 }
 
 /// The sequence number that a controller starts with whose funding must be in a ledger below this one.

@@ -32,6 +32,8 @@ use core::time::Duration;
 
 /// How long a case is kept after its T.
 const CASE_KEPT: Duration = Duration::from_secs(30 * 86_400);
+/// How often an arbiter may change its award.
+const MAX_CHANGES: usize = 8;
 
 /// A case that its owner decides.
 #[derive(Debug, Clone)]
@@ -54,6 +56,8 @@ struct CaseFile {
     controller: AccountId,
     chains: [Chain; 2],
     award: Option<Given>,
+    /// What it awarded before, each division once: a party may have heard of it as part of a majority.
+    earlier: Vec<Split>,
     /// Whether the party that didn't open knows of the case.
     opening_heard: bool,
     /// Which of its awards each party, then each fellow arbiter knows.
@@ -278,6 +282,7 @@ impl Market {
                 controller,
                 chains: [Chain::default(); 2],
                 award: None,
+                earlier: Vec::new(),
                 opening_heard: false,
                 award_heard: Vec::new(),
                 fellows: Vec::new(),
@@ -511,12 +516,35 @@ impl Case {
         now.timestamp() >= self.timeout_at().plus(CASE_KEPT)
     }
 
+    /// Whether this arbiter awards this division, or did before. Its word binds it: with enough others' it may have made an
+    /// award, which stands whatever is said later.
+    fn has_awarded(&self, split: Split) -> bool {
+        self.file.earlier.contains(&split) || self.file.award.as_ref().is_some_and(|given| given.split == split)
+    }
+
+    /// Whether a majority has said the same as this arbiter, as far as it knows.
+    fn award_stands(&self) -> bool {
+        let alike = |split: Split| 1 + self.file.fellows.iter().filter(|fellow| fellow.split == split).count();
+        let said = self.file.award.iter().map(|given| given.split).chain(self.file.earlier.iter().copied());
+        said.into_iter().any(|split| alike(split) >= self.terms().arbiters.len().div_ceil(2))
+    }
+
     fn decide(&mut self, to_provider: Stroops, note: Note, now: Now) -> Result<(), CommandError> {
         let amount = self.terms().amount;
         let more = || CommandError::NotNow(format!("the escrow holds {}, the provider can't get more", amount.coins()));
         let split = Split::of(amount, to_provider).ok_or_else(more)?;
         if self.is_over(now) {
             return Err(CommandError::NotNow("T has passed: the escrow is the timeout beneficiary's".into()));
+        }
+        if self.award_stands() {
+            return Err(CommandError::NotNow("a majority of the arbiters has decided: the award stands".into()));
+        }
+        if let Some(before) = self.file.award.as_ref().map(|given| given.split).filter(|before| *before != split) {
+            if self.file.earlier.len() >= MAX_CHANGES {
+                return Err(CommandError::NotNow(format!("an award is changed {MAX_CHANGES} times at most")));
+            }
+            self.file.earlier.retain(|earlier| *earlier != before);
+            self.file.earlier.push(before);
         }
         let number = self.file.award.as_ref().map_or(1, |given| given.number.saturating_add(1));
         self.file.award = Some(Given { number, split, note, at: now.timestamp() });

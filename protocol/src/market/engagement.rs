@@ -81,7 +81,10 @@ impl Market {
         now: Now,
     ) -> Result<Vec<AgreedArbiter>, NoArbiter> {
         let accepted = offering.arbitration.as_ref().map_or(&[][..], |a| &a.arbiters);
-        let mut common: Vec<AccountId> = wanted.iter().filter(|a| accepted.contains(a)).copied().collect();
+        // Whose account offers or is paid is a party, whichever of its keys would sign.
+        let is_party = |a: &AccountId| *a == offering.account || *a == offering.recipient;
+        let usable = |a: &&AccountId| accepted.contains(a) && !is_party(a);
+        let mut common: Vec<AccountId> = wanted.iter().filter(usable).copied().collect();
         common.truncate(odd(common.len()));
         if common.is_empty() {
             return Err(NoArbiter::NoneCommon);

@@ -16,8 +16,8 @@ use crate::binding::session::{Session, SessionEvent};
 use crate::binding::trade::{Access, Controlled, Handed, Told, Trade};
 use crate::community;
 use crate::document::{ArbiterService, BindingRequest, Offering};
-use crate::escrow::EscrowKind;
 use crate::escrow::outcome::{EscrowState, Observation};
+use crate::escrow::{EscrowKind, controller};
 use crate::intent::Purpose;
 use crate::limits::{MAX_FRAME_LEAD, MAX_REQUEST_LIFE, MAX_UNFUNDED_AGREEMENTS, MAX_UNFUNDED_PER_PEER};
 use crate::market::Market;
@@ -113,7 +113,8 @@ impl Market {
         }
         let (id, account) = (request.id(), request.body().account);
         let asset = self.offers.get(&request.body().series).map(|offer| offer.body().price.asset.clone());
-        let keys = holdings(account, &asset.unwrap_or(Asset::Native)).collect();
+        let asset = asset.unwrap_or(Asset::Native);
+        let keys = holdings(account, &asset).chain(asset.issuer().map(Key::Account)).collect();
         let until = now.plus(Duration::from_secs(20));
         self.incoming.insert(id, Incoming { request, peer, reply, until });
         step.then(Effect::Read { ask: Ask::Request(id), keys });
@@ -263,6 +264,11 @@ impl Market {
         }
         let kind = if amount.is_zero() { None } else { agreed_kind(body, wanted) };
         let terms = Terms::counted(now.timestamp(), &self.setup.margins, body, kind).ok_or_else(gone)?;
+        if terms.arbitrated().is_some() {
+            let asset = &body.price.asset;
+            let cannot = |why| (RejectCode::TermsDontFit, format!("{asset} can't be held under arbitrated: {why}"));
+            controller::may_hold(asset, entries).map_err(cannot)?;
+        }
         let arbiters = match terms.arbitrated() {
             None => Vec::new(),
             Some(deadlines) => self.arbiters_for(&wanted.arbiters, body, deadlines, now).map_err(|e| match e {

@@ -4,13 +4,27 @@ use rand_core::CryptoRng;
 
 use crate::amount::Stroops;
 use crate::asset::Asset;
+use crate::binding::dispute::Settles;
+use crate::binding::phase::Side;
+use crate::binding::trade::Trade;
 use crate::intent::queues::Due;
 use crate::intent::{Purpose, fees};
-use crate::market::Market;
 use crate::market::event::Effect;
+use crate::market::{Market, settling};
 use crate::stellar::reserve::LedgerParams;
 use crate::step::Step;
 use crate::time::Now;
+
+/// What a settlement gives this side more than T does.
+fn gained(trade: &Trade) -> Option<Stroops> {
+    let (own, terms, record) = (trade.state.side, trade.terms()?, trade.state.dispute.as_ref()?);
+    // The other side may have given another word since it signed.
+    let settles = record.settles().or_else(|| Some(Settles { split: record.released(own)?, awarded: false }))?;
+    let share = settling::division(trade.escrow_terms()?.arbitrated()?, &settles)?.of(own);
+    let favoured = if terms.pay_unless_disputed { Side::Provider } else { Side::Consumer };
+    let by_timeout = if favoured == own { terms.amount } else { Stroops::ZERO };
+    Some(share.minus(by_timeout).unwrap_or_default())
+}
 
 impl Market {
     /// What is lost where the transaction for a purpose isn't included in time, in native coins: the most that its fee may
@@ -21,8 +35,13 @@ impl Market {
             return self.fee(2);
         };
         let trade = self.by_binding.get(&binding).and_then(|request| self.trades.get(request));
+        let gained = match (purpose, trade) {
+            (Purpose::Settle { .. }, Some(trade)) => gained(trade),
+            (_, trade) => trade.and_then(|trade| trade.terms()).map(|terms| terms.amount),
+        };
         match trade.and_then(|trade| trade.terms()) {
-            Some(terms) if terms.asset.is_native() => terms.amount,
+            Some(terms) if terms.asset.is_native() => gained.unwrap_or_default(),
+            _ if gained.is_some_and(|gained| gained.is_zero()) => Stroops::ZERO,
             _ => self.setup.policy.max_deadline_fee,
         }
     }

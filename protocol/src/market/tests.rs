@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod assets;
 mod disputes;
 mod endings;
 mod engagement;

@@ -198,8 +198,11 @@ impl DisputeView {
         let late = now.timestamp() >= view.award_by.timestamp();
         let (state, next) = match (over, view.award.is_some(), case.award().is_some()) {
             (true, ..) => ("over", "nothing: T has passed, and the ledger has decided"),
-            (_, true, _) => ("awarded", "nothing: a majority has decided; you may still change your own award"),
-            (_, _, true) => ("opened", "waits for the other arbiters, of whom a majority must award the same"),
+            (_, true, _) => ("awarded", "nothing: a majority has decided, and the award stands"),
+            (_, _, true) => (
+                "opened",
+                "waits for the other arbiters, of whom a majority must award the same; until then yours can be changed",
+            ),
             (_, _, false) if late => (
                 "lapsed",
                 "award_by has passed; an award still counts if it is settled before T: `tradepost dispute award`",

@@ -85,7 +85,7 @@ impl History {
     }
 
     fn operation(&mut self, body: &OperationBody, by: AccountId, assets: &[Asset]) {
-        let issues = |asset: &Asset, account| tradepost_protocol::community::issuer_of(asset) == Some(account);
+        let issues = |asset: &Asset, account| asset.issuer() == Some(account);
         match body {
             OperationBody::Payment(op) => {
                 let (Ok(asset), Some(to)) = (xdr::read_asset(&op.asset), xdr::read_plain(&op.destination)) else {

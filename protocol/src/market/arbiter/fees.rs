@@ -95,8 +95,10 @@ impl Market {
             case.file.fees.push(fee);
             case.looks = Looks::default();
         }
-        let awarded = case.file.award.as_ref().is_some_and(|given| given.split == cosign.split);
-        if awarded && cosign.awarded { Ok(cosigned) } else { Err(Unsigned::NotNow("the arbiter didn't award that")) }
+        match case.has_awarded(cosign.split) && cosign.awarded {
+            true => Ok(cosigned),
+            false => Err(Unsigned::NotNow("the arbiter didn't award that")),
+        }
     }
 
     /// The balance by which this arbiter is paid in a version.

@@ -6,11 +6,12 @@ use crate::asset::Asset;
 use crate::binding::deadlines::Terms;
 use crate::binding::precheck::PrecheckFailure;
 use crate::document::Offering;
-use crate::escrow::{EscrowKind, timed};
+use crate::escrow::{EscrowKind, controller, timed};
 use crate::market::Market;
 use crate::market::command::EscrowWish;
 use crate::market::engagement::{NoArbiter, odd};
 use crate::market::wallet::Lock;
+use crate::stellar::entry::Entry;
 use crate::time::Now;
 
 /// How the money of a trade will be held.
@@ -45,12 +46,14 @@ pub(in crate::market) fn lock(kind: Option<EscrowKind>, arbiters: u32, asset: &A
 }
 
 impl Market {
-    /// Pre-check 7: the first kind of this node's that the offering has and for which everything is there.
+    /// Pre-check 7: the first kind of this node's that the offering has and for which everything is there, also on the
+    /// ledger, of which the asset's issuer was read.
     pub(in crate::market) fn choose_escrow(
         &self,
         offering: &Offering,
         amount: Stroops,
         wish: EscrowWish,
+        entries: &[Entry],
         now: Now,
     ) -> Result<EscrowChoice, PrecheckFailure> {
         if amount.is_zero() {
@@ -67,7 +70,8 @@ impl Market {
         for kind in accepted.into_iter().filter(|kind| offering.escrow.contains(kind)) {
             let chosen = match kind {
                 EscrowKind::Timed => self.choose_timed(offering, amount),
-                EscrowKind::Arbitrated => self.choose_arbitrated(offering, amount, wish.pay_unless_disputed, now),
+                EscrowKind::Arbitrated => Self::precheck_controller(&offering.price.asset, entries)
+                    .and_then(|()| self.choose_arbitrated(offering, amount, wish.pay_unless_disputed, now)),
             };
             match chosen {
                 Ok(choice) => return Ok(choice),
@@ -75,6 +79,11 @@ impl Market {
             }
         }
         Err(failure)
+    }
+
+    fn precheck_controller(asset: &Asset, entries: &[Entry]) -> Result<(), PrecheckFailure> {
+        let cannot = |why| PrecheckFailure::ControllerCannotHold { asset: asset.clone(), why };
+        controller::may_hold(asset, entries).map_err(cannot)
     }
 
     fn choose_timed(&self, offering: &Offering, amount: Stroops) -> Result<EscrowChoice, PrecheckFailure> {
@@ -98,8 +107,8 @@ impl Market {
     ) -> Result<EscrowChoice, PrecheckFailure> {
         let policy = &self.setup.policy.escrow;
         let own = self.setup.keys.account_id();
-        let trusted: Vec<AccountId> =
-            policy.arbiters.iter().filter(|a| Some(**a) != own && **a != offering.recipient).copied().collect();
+        let is_party = |a: &AccountId| Some(*a) == own || *a == offering.account || *a == offering.recipient;
+        let trusted: Vec<AccountId> = policy.arbiters.iter().filter(|a| !is_party(a)).copied().collect();
         let accepted = offering.arbitration.as_ref().map_or(&[][..], |a| &a.arbiters);
         let none = || PrecheckFailure::NoCommonArbiter { offered: accounts(accepted), trusted: accounts(&trusted) };
         let terms = Terms::counted(now.timestamp(), &self.setup.margins, offering, Some(EscrowKind::Arbitrated));

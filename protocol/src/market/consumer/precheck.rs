@@ -92,6 +92,7 @@ impl Market {
         let mut keys = vec![Key::Account(account), Key::Account(body.recipient), Key::Balance(body.bond)];
         if !body.price.asset.is_native() {
             keys.extend([account, body.recipient].map(|a| Key::Trustline(a, body.price.asset.clone())));
+            keys.extend(body.price.asset.issuer().map(Key::Account));
         }
         let amount = body.price.total(wish.units).unwrap_or(Stroops::MAX);
         if wish.publish.is_some() && self.needs_two_words(amount) {
@@ -169,7 +170,7 @@ impl Market {
             return Err(PrecheckFailure::RecordOutdated);
         }
         let amount = self.precheck_terms(&listing, units)?;
-        let choice = self.choose_escrow(body, amount, wish.escrow, now)?;
+        let choice = self.choose_escrow(body, amount, wish.escrow, entries, now)?;
         if !self.setup.policy.assets.contains(&body.price.asset) {
             return Err(PrecheckFailure::AssetNotAccepted(body.price.asset.clone()));
         }

@@ -8,6 +8,7 @@ use super::pair::{CONSUMER, PROVIDER, Pair, draft};
 use crate::account::AccountId;
 use crate::amount::{Price, Stroops, Unit};
 use crate::asset::Asset;
+use crate::binding::deadlines::Terms;
 use crate::binding::frames::Engage;
 use crate::binding::phase::Phase;
 use crate::binding::precheck::PrecheckFailure;
@@ -15,13 +16,14 @@ use crate::document::{Arbitration, BuiltIn};
 use crate::escrow::EscrowKind;
 use crate::kind::Kind;
 use crate::market::command::{Answer, Command, CommandError, CommandId, EscrowWish, OfferingDraft};
+use crate::market::engagement::NoArbiter;
 use crate::message::MessageId;
 
 /// The first arbiter's node; the others follow it.
 pub(super) const ARBITER: usize = 2;
 
 /// What an arbiter publishes: a coin an award, for which it wants ten seconds.
-fn arbiters_draft() -> OfferingDraft {
+pub(super) fn arbiters_draft() -> OfferingDraft {
     OfferingDraft {
         template: BuiltIn::named("arbiter").unwrap().id,
         parameters: json!({"award_secs": 10, "policy": "What was agreed."}).as_object().unwrap().clone(),
@@ -33,7 +35,7 @@ fn arbiters_draft() -> OfferingDraft {
     }
 }
 
-fn arbitration(arbiters: Vec<AccountId>) -> Arbitration {
+pub(super) fn arbitration(arbiters: Vec<AccountId>) -> Arbitration {
     Arbitration { arbiters, dispute_secs: 10, award_secs: 12, settle_secs: 10 }
 }
 
@@ -76,7 +78,7 @@ fn arbitrated(pair: &mut Pair, offering: MessageId) -> CommandId {
     pair.command(CONSUMER, Command::Bind { offering, units: 10, wish, dry_run: false })
 }
 
-fn error(pair: &Pair, command: CommandId) -> CommandError {
+pub(super) fn error(pair: &Pair, command: CommandId) -> CommandError {
     match pair.nodes[CONSUMER].answers.get(&command) {
         Some(Err(error)) => error.clone(),
         other => panic!("not refused: {other:?}"),
@@ -124,6 +126,44 @@ fn b21_a_providers_own_arbiter_that_the_consumer_does_not_list_gives_no_agreemen
     }
     assert!(!pair.nodes[CONSUMER].sent.contains(&Kind::BindingRequest), "nothing was even asked");
     assert_eq!(pair.nodes[PROVIDER].market.trades().count(), 0);
+}
+
+#[test]
+fn a_second_node_of_the_sellers_own_account_is_no_arbiter_of_its_trades() {
+    // The seller has a second serving key under its account, and is paid at a third account.
+    let mut pair = Pair::new(3);
+    pair.nodes[ARBITER].setup.keys.account = pair.nodes[PROVIDER].setup.keys.account.clone();
+    pair.restart(ARBITER);
+    pair.command(ARBITER, Command::Publish(Box::new(arbiters_draft())));
+    pair.run(10);
+    let (seller, cold) = (account(&pair, PROVIDER), account(&pair, 3));
+    let draft = OfferingDraft {
+        recipient: Some(cold),
+        escrow: vec![EscrowKind::Arbitrated, EscrowKind::Timed],
+        arbitration: Some(arbitration(vec![seller])),
+        ..draft()
+    };
+    let publish = pair.command(PROVIDER, Command::Publish(Box::new(draft)));
+    pair.run(10);
+    let Some(Ok(Answer::Published { series, offering, .. })) = pair.nodes[PROVIDER].answers.remove(&publish) else {
+        panic!("not published")
+    };
+    trust(&mut pair, &[PROVIDER], 1);
+    let offered = pair.nodes[CONSUMER].market.book().offering(&series).unwrap().clone();
+    let services = pair.nodes[CONSUMER].market.book.arbiters(&[seller], &Asset::Native, pair.now);
+    assert_eq!(services.len(), 1, "it offers itself, with another serving key");
+    assert_ne!(services[0].key, offered.body().serving_key);
+    let bind = arbitrated(&mut pair, offering);
+    pair.run(2);
+    let refused = error(&pair, bind);
+    assert!(matches!(&refused, CommandError::Precheck(PrecheckFailure::NoCommonArbiter { .. })), "{refused}");
+    assert!(!pair.nodes[CONSUMER].sent.contains(&Kind::BindingRequest), "nothing was even asked");
+    // Nor does a seller name it to a consumer that doesn't look.
+    let market = &pair.nodes[PROVIDER].market;
+    let margins = &market.setup.margins;
+    let terms = Terms::counted(pair.now.timestamp(), margins, offered.body(), Some(EscrowKind::Arbitrated)).unwrap();
+    let named = market.arbiters_for(&[seller], offered.body(), terms.arbitrated().unwrap(), pair.now);
+    assert_eq!(named, Err(NoArbiter::NoneCommon));
 }
 
 #[test]

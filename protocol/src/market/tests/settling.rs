@@ -5,13 +5,13 @@ use super::engagement::{ARBITER, account};
 use super::pair::{CONSUMER, PROVIDER, Pair, net};
 use crate::account::{AccountId, ServingKey};
 use crate::amount::Stroops;
-use crate::binding::dispute::Split;
-use crate::binding::frames::{Closing, Cosign, Cosigned, NotNow, Rejected, from_stream, to_stream};
+use crate::binding::dispute::{Settles, Split};
+use crate::binding::frames::{Closing, Cosign, Cosigned, NotNow, Note, Rejected, from_stream, to_stream};
 use crate::binding::phase::Phase;
 use crate::binding::session::End;
 use crate::escrow::outcome::EscrowState;
 use crate::kind::Kind;
-use crate::market::command::Command;
+use crate::market::command::{Answer, Command, CommandError};
 use crate::market::event::{Call, Effect, Event, Token};
 use crate::message::{Payload, Signed, TxHash};
 use crate::stellar::envelope::SignedTransaction;
@@ -173,6 +173,87 @@ fn an_arbiter_signs_what_it_awarded_and_not_for_ever() {
     assert!(opened::<Cosigned>(&repeated).is_some(), "the same again");
     let more = answer(&mut pair, ARBITER, PROVIDER, version(33), &key);
     assert!(opened::<NotNow>(&more).is_some());
+}
+
+/// What an arbiter's owner is told who awards so much.
+fn told(pair: &mut Pair, arbiter: usize, coins: u32) -> Result<Answer, CommandError> {
+    let binding = pair.only(PROVIDER).binding().unwrap();
+    let command = Command::Award { binding, to_provider: Stroops::whole(coins), note: Note::new("another word") };
+    let id = pair.command(arbiter, command);
+    pair.nodes[arbiter].answers.remove(&id).expect("an answer")
+}
+
+fn stands(told: &Result<Answer, CommandError>) -> bool {
+    matches!(told, Err(CommandError::NotNow(why)) if why.contains("the award stands"))
+}
+
+#[test]
+fn an_award_stands_while_its_winner_is_down_and_is_settled_once_it_is_back() {
+    for arbiters in [1, 3] {
+        let (mut pair, request) = bound(arbiters, false, [End::ConsumerGone, End::ConsumerGone]);
+        run_to(&mut pair, "dispute_by", 2);
+        pair.run(1);
+        pair.kill(PROVIDER);
+        for arbiter in ARBITER..ARBITER + arbiters.div_ceil(2) {
+            award(&mut pair, arbiter, 10);
+        }
+        for arbiter in ARBITER..ARBITER + arbiters.div_ceil(2) {
+            for other in [0, 3, 10] {
+                let told = told(&mut pair, arbiter, other);
+                assert!(stands(&told), "{told:?}");
+            }
+        }
+        pair.run(2);
+        assert_eq!(pair.trade(CONSUMER, request).escrow(), &EscrowState::Locked, "the loser has nothing to settle");
+        pair.restart(PROVIDER);
+        pair.run(10);
+        for node in [PROVIDER, CONSUMER] {
+            assert_eq!(pair.trade(node, request).escrow(), &EscrowState::Paid, "{arbiters}");
+        }
+        pair.run(40);
+        assert_eq!(pair.ledger.balances.len(), 1 + arbiters, "the bonds alone: every arbiter has claimed its fee");
+    }
+}
+
+#[test]
+fn an_arbiter_whose_change_crossed_the_majority_signs_what_it_had_said() {
+    let (mut pair, request) = bound(3, false, [End::ConsumerGone, End::ConsumerGone]);
+    run_to(&mut pair, "dispute_by", 2);
+    pair.run(1);
+    // The winner can't settle yet.
+    pair.lose.push((PROVIDER, Kind::Cosign));
+    award(&mut pair, ARBITER, 10);
+    pair.run(1);
+    pair.kill(ARBITER);
+    award(&mut pair, ARBITER + 1, 10);
+    pair.run(1);
+    let settles = pair.trade(PROVIDER, request).state.dispute.as_ref().unwrap().settles();
+    assert_eq!(settles, Some(Settles { split: split(10), awarded: true }));
+    // The first one changes its mind before it hears of the second, which made it a majority.
+    pair.restart(ARBITER);
+    assert_eq!(told(&mut pair, ARBITER, 2), Ok(Answer::Awarded));
+    pair.run(8);
+    let again = told(&mut pair, ARBITER, 3);
+    assert!(stands(&again), "{again:?}");
+    pair.lose.clear();
+    pair.run(20);
+    for node in [PROVIDER, CONSUMER] {
+        assert_eq!(pair.trade(node, request).escrow(), &EscrowState::Paid);
+    }
+    pair.run(40);
+    assert_eq!(pair.ledger.balances.len(), 1 + 3, "the bonds alone: every arbiter has claimed its fee");
+}
+
+#[test]
+fn before_a_majority_an_award_can_be_changed_and_not_for_ever() {
+    let (mut pair, _) = bound(3, false, [End::ConsumerGone, End::ConsumerGone]);
+    run_to(&mut pair, "dispute_by", 2);
+    for coins in 0..9 {
+        assert_eq!(told(&mut pair, ARBITER, coins), Ok(Answer::Awarded), "{coins}");
+    }
+    let more = told(&mut pair, ARBITER, 9);
+    assert!(matches!(&more, Err(CommandError::NotNow(why)) if why.contains("at most")), "{more:?}");
+    assert_eq!(told(&mut pair, ARBITER, 8), Ok(Answer::Awarded), "with another reason");
 }
 
 #[test]
