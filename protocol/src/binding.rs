@@ -2,7 +2,8 @@
 //!
 //! Four small machines, each moved by its own world: [`negotiation`] by frames and the clock, the escrow
 //! ([`crate::escrow`]) by the ledger only, [`session`] by streams, the supervisor and the clock, and [`dispute`], where the
-//! escrow has arbiters, by frames and the clock. [`phase`] shows people where they together stand. [`trade`] is what a node stores of a binding.
+//! escrow has arbiters, by frames and the clock. [`phase`] shows people where they together stand.
+//! [`seen`] is what a consumer's node concedes of its own. [`trade`] is what a node stores of a binding.
 
 pub mod agreement;
 pub mod deadlines;
@@ -12,5 +13,6 @@ pub mod frames;
 pub mod negotiation;
 pub mod phase;
 pub mod precheck;
+pub mod seen;
 pub mod session;
 pub mod trade;

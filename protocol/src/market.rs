@@ -409,28 +409,36 @@ impl Market {
         }
     }
 
-    /// Ends the sessions that this provider was away from for longer than the grace time: it may not collect them.
+    /// Ends the sessions that this node was away from for longer than the grace time.
     fn end_what_was_missed(&mut self, now: Now, step: &mut Step<Effect>) {
         // Bindings without that time: the database was lost, and with it how long this node was gone.
         if now.since(self.alive_at) <= self.setup.margins.grace {
             return;
         }
-        self.end_what_was_served(step);
+        self.end_what_was_slept_through(step);
     }
 
-    fn end_what_was_served(&mut self, step: &mut Step<Effect>) {
-        let served: Vec<MessageId> =
-            self.trades.values().filter(|t| t.state.side == Side::Provider).map(Trade::request_id).collect();
-        for request in served {
+    /// A provider may not collect what it didn't serve. A consumer that may have to pay by what it saw didn't see anything,
+    /// and its owner decides; any other one listens anew.
+    fn end_what_was_slept_through(&mut self, step: &mut Step<Effect>) {
+        let counts = |t: &&Trade| t.state.side == Side::Provider || t.state.dispute.is_some();
+        let concerned: Vec<MessageId> = self.trades.values().filter(counts).map(Trade::request_id).collect();
+        for request in concerned {
             self.with_trade(request, step, |market, trade, step| {
-                let why = "the provider's node was down for longer than the grace time";
-                market.move_session(trade, SessionEvent::ProviderSilent, why, step);
+                let (event, why) = match trade.state.side {
+                    Side::Provider => {
+                        (SessionEvent::ProviderSilent, "the provider's node was down for longer than the grace time")
+                    }
+                    Side::Consumer => {
+                        (SessionEvent::ConsumerSilent, "this node was down for longer than the grace time")
+                    }
+                };
+                market.move_session(trade, event, why, step);
             });
         }
     }
 
-    /// A machine that slept was away like one that was down. Its own silence is nobody else's: a provider ends what it
-    /// didn't serve, a consumer listens anew.
+    /// A machine that slept was away like one that was down. Its own silence is nobody else's.
     fn notice_sleep(&mut self, now: Now, step: &mut Step<Effect>) {
         let slept = self.awake_at != Now::default() && now.since(self.awake_at) > self.setup.margins.grace;
         self.awake_at = now;
@@ -438,7 +446,7 @@ impl Market {
             return;
         }
         if !self.stands_still() {
-            self.end_what_was_served(step);
+            self.end_what_was_slept_through(step);
         }
         for trade in self.trades.values_mut() {
             trade.volatile.heard_at = now;

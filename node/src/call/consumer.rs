@@ -74,7 +74,8 @@ impl CallClient {
 
     /// Sends a request to a binding's service and gives the response once its header is there; both bodies stream.
     /// Only path, query, method, headers and body of the request count. Its `authorization` is the service's to read;
-    /// headers that begin with `tradepost-` don't leave this node.
+    /// headers that begin with `tradepost-` don't leave this node. Whether the call was answered is counted: where arbiters
+    /// may be asked, this node pays by what it saw.
     ///
     /// # Errors
     /// [`CallFailure`]. What the provider's node or the service itself answers is a response, whatever its status.
@@ -92,7 +93,14 @@ impl CallClient {
         let bound = self.market.ask(move |market, now| bound(market, binding, now)).await??;
         *request.uri_mut() = uri;
         headers::for_stream(request.headers_mut(), &binding, &bound.token);
-        let mut response = self.network.call(bound.peer, Vec::new(), request).await?;
+        let mut response = match self.network.call(bound.peer, Vec::new(), request).await {
+            Ok(response) => response,
+            Err(failed) => {
+                self.market.call_done(binding, true);
+                return Err(failed.into());
+            }
+        };
+        self.market.call_done(binding, response.status().is_server_error());
         headers::end_hop(response.headers_mut());
         headers::remove_reserved(response.headers_mut());
         Ok(response)

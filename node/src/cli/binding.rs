@@ -138,11 +138,22 @@ fn loss(view: &BindingView) -> String {
         (true, "requested", _) => "The request is taken back. No money has moved.".to_owned(),
         (_, "closed" | "void", _) | (_, _, None) => "The session ends. There is no money in it.".to_owned(),
         (true, _, Some(money)) => {
-            format!(
-                "The session ends, and the provider may collect the whole {money}: it is the price of the package of {}. \
-                 What you haven't used of it is lost.",
-                show::units(view.units, view.unit)
-            )
+            let package = show::units(view.units, view.unit);
+            match view.seen {
+                None => format!(
+                    "The session ends, and the provider may collect the whole {money}: it is the price of the package of \
+                     {package}. What you haven't used of it is lost."
+                ),
+                Some(seen) if seen.failed == 0 && seen.answered > 0 => format!(
+                    "The session ends, and your node signs for the provider to have the whole {money}: it is the price of \
+                     the package of {package}, and no call failed. Is something wrong with it, `tradepost dispute open` first."
+                ),
+                Some(_) => format!(
+                    "The session ends. Your node doesn't pay {money} by itself for what it didn't see: `tradepost binding \
+                     release` pays, `tradepost dispute open` asks the arbiters, silence means the {}.",
+                    view.escrow.as_ref().map_or("consumer", |escrow| escrow.beneficiary.as_str())
+                ),
+            }
         }
         (false, _, Some(money)) => {
             format!("The session ends, and the whole {money} goes back to the consumer, also what was used already.")
@@ -205,6 +216,7 @@ pub(super) fn text(view: &BindingView, now: Timestamp) -> String {
         ),
         ("amount", amount(view)),
     ];
+    lines.extend(view.seen.map(|seen| ("seen", format!("{} calls answered, {} failed", seen.answered, seen.failed))));
     if let Some(escrow) = &view.escrow {
         lines.push(("escrow", format!("{}: {}", escrow.kind, escrow.state)));
         lines.extend(escrow.mismatch.iter().map(|why| ("", plain(why))));

@@ -8,7 +8,7 @@ use crate::amount::Stroops;
 use crate::binding::evidence::Chain;
 use crate::binding::frames::Note;
 use crate::binding::phase::Side;
-use crate::binding::session::{End, Session};
+use crate::binding::session::Session;
 use crate::message::TxHash;
 use crate::time::Timestamp;
 
@@ -138,16 +138,13 @@ impl Split {
     }
 }
 
-/// What a side holds to be right by its own view of the session; nothing where it can't tell by itself.
-///
-/// The provider claims what it earned and nothing else. The consumer's node concedes what it has seen with its own eyes:
-/// that it was away is the provider's word alone, so its owner decides there.
-pub const fn claim(side: Side, session: Session, amount: Stroops) -> Option<Split> {
-    let Some(end) = session.end() else { return None };
-    match (side, end) {
-        (Side::Consumer, End::ConsumerGone) => None,
-        (_, end) if end.earned() => Some(Split::all_to(Side::Provider, amount)),
-        _ => Some(Split::all_to(Side::Consumer, amount)),
+/// What a provider holds to be right by its own view of the session: what it earned, and nothing else. What a consumer's
+/// node does, it saw itself ([`Seen::claim`](crate::binding::seen::Seen::claim)).
+pub const fn earned(session: Session, amount: Stroops) -> Option<Split> {
+    match session.end() {
+        None => None,
+        Some(end) if end.earned() => Some(Split::all_to(Side::Provider, amount)),
+        Some(_) => Some(Split::all_to(Side::Consumer, amount)),
     }
 }
 
@@ -376,6 +373,7 @@ pub const fn other(side: Side) -> Side {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::binding::session::End;
 
     const AMOUNT: Stroops = Stroops::whole(20);
 
@@ -516,17 +514,13 @@ Lapsed: Agree → Released, Award → Awarded
     }
 
     #[test]
-    fn claims_follow_from_the_end_of_the_session_and_nobody_takes_anothers_word_for_its_own_absence() {
-        let of = |side, end| claim(side, Session::Ended(end), AMOUNT);
+    fn what_a_provider_earned_follows_from_the_end_of_the_session() {
         for end in End::ALL {
-            let earned = Some(if end.earned() { split(20) } else { split(0) });
-            assert_eq!(of(Side::Provider, end), earned, "{end:?}");
-            let consumers = if end == End::ConsumerGone { None } else { earned };
-            assert_eq!(of(Side::Consumer, end), consumers, "{end:?}");
+            let all = if end.earned() { split(20) } else { split(0) };
+            assert_eq!(earned(Session::Ended(end), AMOUNT), Some(all), "{end:?}");
         }
         for session in Session::all().filter(|s| s.end().is_none()) {
-            assert_eq!(claim(Side::Provider, session, AMOUNT), None);
-            assert_eq!(claim(Side::Consumer, session, AMOUNT), None);
+            assert_eq!(earned(session, AMOUNT), None);
         }
     }
 

@@ -10,6 +10,7 @@ use crate::binding::dispute::{DisputeRecord, DisputeState};
 use crate::binding::frames::{Note, Sealed};
 use crate::binding::negotiation::{Negotiation, NegotiationEvent};
 use crate::binding::phase::{Phase, Side, phase};
+use crate::binding::seen::Seen;
 use crate::binding::session::{End, Session, SessionEvent};
 use crate::document::BindingRequest;
 use crate::escrow::outcome::{ByTime, Change, EscrowState, EscrowWatch, Observation};
@@ -46,6 +47,8 @@ pub struct TradeState {
     pub closing_seen: bool,
     /// Units used of those agreed.
     pub used: u64,
+    /// What the consumer's node saw of the service itself, where arbiters may be asked about it.
+    pub seen: Seen,
     /// When the service became active.
     pub active_since: Option<Timestamp>,
     /// What opens the service to the consumer: made by the provider, known to the consumer once the service runs.
@@ -239,6 +242,7 @@ impl Trade {
             closing: None,
             closing_seen: false,
             used: 0,
+            seen: Seen::default(),
             active_since: None,
             access: None,
             sealed: None,
@@ -252,6 +256,18 @@ impl Trade {
             clawback: false,
         };
         Self { request, agreement: None, state, volatile: Volatile { heard_at: now, ..Volatile::default() } }
+    }
+
+    /// Whether `deliver_by` has passed.
+    pub fn is_past_deliver_by(&self, now: Now) -> bool {
+        self.terms().is_some_and(|agreed| now.timestamp() >= agreed.terms.deliver_by())
+    }
+
+    /// Counts the time until now, at which the service no longer runs or whoever uses it ends it.
+    pub fn seen_until(&mut self, now: Now) {
+        if let Some(since) = self.state.active_since.filter(|_| self.state.session.end().is_none()) {
+            self.state.seen.seconds = now.timestamp().since(since).as_secs();
+        }
     }
 
     /// A transaction of this node's closed the escrow: the ledger has shown it, and the other side should know which.
@@ -488,7 +504,7 @@ mod tests {
         assert_eq!(hex::encode(hash), GOLDEN);
     }
 
-    const GOLDEN: &str = "ff28f7ec3cb2c87acc14c714675360833d78ab92951a046855f2b3ea5f22f3bc";
+    const GOLDEN: &str = "160851b9412ba83002fc5d3500ac852da869b27833362ca9dea816e6e92d58c3";
 
     #[test]
     fn a_place_is_held_from_the_agreement_to_the_end_of_the_session() {

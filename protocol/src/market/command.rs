@@ -116,11 +116,11 @@ pub enum Command {
         /// The token that the call carries.
         token: [u8; 32],
     },
-    /// A call that was let through is over; not answered.
+    /// A call is over that was let through to a service, or that this node made of another's; not answered.
     CallDone {
         /// The binding.
         binding: BindingId,
-        /// Whether the service failed it, so that it doesn't count.
+        /// Whether the service failed it: no header of a response, or a 5xx.
         failed: bool,
     },
     /// Pay an account.

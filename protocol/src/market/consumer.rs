@@ -138,6 +138,7 @@ impl Market {
                 Side::Consumer => SessionEvent::ConsumerUnbinds,
                 Side::Provider => SessionEvent::ProviderUnbinds,
             };
+            trade.seen_until(now);
             market.move_session(trade, event, "its owner ended it", step);
             debug_assert_eq!(trade.state.told, Told::EndPending);
             market.tell(trade, now, step);

@@ -9,6 +9,7 @@ use crate::binding::evidence::{self, Attachment, Chain};
 use crate::binding::frames::{self, Ack, Award, Closing, Dispute, Evidence, Rejected, Released, SealedEvidence};
 use crate::binding::negotiation::Negotiation;
 use crate::binding::phase::Side;
+use crate::binding::seen::Package;
 use crate::binding::trade::Trade;
 use crate::escrow::outcome::EscrowState;
 use crate::kind::Kind;
@@ -64,7 +65,7 @@ impl DisputeWord {
 impl Market {
     /// What this node's side holds to be right about a binding's money: what it asked the arbiters for, once it has;
     /// before, what follows from how the session ended.
-    pub(super) fn claims(trade: &Trade) -> Option<Split> {
+    pub fn claims(&self, trade: &Trade) -> Option<Split> {
         let amount = trade.terms()?.amount;
         let asked = trade.state.dispute.as_ref().and_then(|record| record.opening());
         if let Some(opening) = asked.filter(|opening| opening.by == trade.state.side) {
@@ -72,8 +73,18 @@ impl Market {
         }
         match trade.escrow() {
             EscrowState::Refused(_) => Some(Split::all_to(Side::Consumer, amount)),
-            _ => dispute::claim(trade.state.side, trade.state.session, amount),
+            _ => match trade.state.side {
+                Side::Provider => dispute::earned(trade.state.session, amount),
+                Side::Consumer => self.conceded(trade),
+            },
         }
+    }
+
+    /// What a consumer's node holds to be right by what it saw; that a service began is heard within two heartbeats.
+    fn conceded(&self, trade: &Trade) -> Option<Split> {
+        let (end, agreed) = (trade.state.session.end()?, trade.terms()?);
+        let package = Package { unit: agreed.unit, units: agreed.units, amount: agreed.amount };
+        trade.state.seen.claim(end, package, self.setup.margins.heartbeat_every.as_secs() * 2)
     }
 
     /// Does what is due about a binding's money: concedes what isn't claimed, asks the arbiters where the timeout would
@@ -91,7 +102,7 @@ impl Market {
             return;
         }
         let amount = trade.terms().map_or(Stroops::ZERO, |a| a.amount);
-        let (own, claims) = (trade.state.side, Self::claims(trade));
+        let (own, claims) = (trade.state.side, self.claims(trade));
         if let (Some(record), Some(claim)) = (&mut trade.state.dispute, claims)
             && claim.share(own).is_zero()
             && record.released(own).is_none()
@@ -363,7 +374,7 @@ impl Market {
         let request = self.trade_of(released.binding, released.key)?;
         let answer = self.with_trade(request, step, |market, trade, _| {
             trade.volatile.heard_at = now;
-            let (own, claims) = (trade.state.side, Self::claims(trade));
+            let (own, claims) = (trade.state.side, market.claims(trade));
             let amount = trade.terms()?.amount;
             let fits = !trade.state.timed_out && released.split.divides(amount);
             let record = trade.state.dispute.as_mut().filter(|_| fits)?;
@@ -427,10 +438,10 @@ impl Market {
         rng: &mut dyn CryptoRng,
         step: &mut Step<Effect>,
     ) {
-        let done = self.with_disputable(request, step, |_, trade, amount, _| {
+        let done = self.with_disputable(request, step, |market, trade, amount, _| {
             let own = trade.state.side;
             let split = divided(amount, to_provider, dispute::other(own))?;
-            let claims = Self::claims(trade);
+            let claims = market.claims(trade);
             if let Some(record) = &mut trade.state.dispute {
                 record.release(own, split, own, claims);
             }
@@ -549,5 +560,15 @@ fn what_is_known(trade: &Trade) -> String {
     let since = trade.state.active_since.map_or("it never became active".to_owned(), |at| format!("active since {at}"));
     let units = trade.request.body().units;
     let note = trade.state.note.as_ref().map_or(String::new(), |note| format!("; {note}"));
-    format!("By the {side}'s node: {ended}; {since}; {} of {units} units used{note}.", trade.state.used)
+    let used = match trade.state.side {
+        Side::Provider => format!("{} of {units} units used", trade.state.used),
+        Side::Consumer => {
+            let seen = &trade.state.seen;
+            format!(
+                "of {units} units it saw {} calls answered, {} failed, {} s",
+                seen.answered, seen.failed, seen.seconds
+            )
+        }
+    };
+    format!("By the {side}'s node: {ended}; {since}; {used}{note}.")
 }

@@ -593,7 +593,8 @@ impl Market {
         Self::answer(step, id, answer.unwrap_or_else(|| Err(unknown_binding(binding))));
     }
 
-    /// A call is over.
+    /// A call is over: one that was served here, or one that this node made. What a consumer saw of a service counts where
+    /// arbiters may be asked about it.
     pub(super) fn call_done(
         &mut self,
         binding: BindingId,
@@ -604,6 +605,12 @@ impl Market {
     ) {
         let Some(request) = self.by_binding.get(&binding).copied() else { return };
         self.with_trade(request, step, |_, trade, _| {
+            if trade.state.side == Side::Consumer {
+                if trade.state.dispute.is_some() {
+                    trade.state.seen.call(!failed);
+                }
+                return;
+            }
             trade.volatile.calls = trade.volatile.calls.saturating_sub(1);
             if failed && trade.terms().is_some_and(|a| a.unit == Unit::Call) {
                 trade.state.used = trade.state.used.saturating_sub(1);

@@ -297,7 +297,7 @@ impl Market {
     /// A party signs what it gave its word for, or concedes; awards are the arbiters' to sign. `None` where there is nothing
     /// to sign any more, or not yet.
     fn party_cosigns(&self, trade: &mut Trade, cosign: &Cosign, key: &SigningKey) -> Result<Option<Cosigned>, String> {
-        let (own, claims) = (trade.state.side, Self::claims(trade));
+        let (own, claims) = (trade.state.side, self.claims(trade));
         let stands = *trade.escrow() == EscrowState::Locked && !trade.state.timed_out;
         let (Some(terms), Some(controller), Some(balance)) =
             (trade.escrow_terms(), trade.state.controller, trade.state.balance)

@@ -8,6 +8,7 @@ mod funding;
 mod ledger;
 mod pair;
 mod published;
+mod seen;
 mod settling;
 mod stamps;
 mod twin;

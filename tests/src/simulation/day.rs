@@ -274,6 +274,16 @@ impl Day {
         self.put_off(took, Later::CallDone(provider, Box::new(Command::CallDone { binding, failed })));
     }
 
+    /// Whoever made the call knows, too, whether it was answered.
+    fn consumer_sees(&mut self, done: &Command) {
+        let Command::CallDone { binding, .. } = done else { return };
+        let bought = |t: &Trade| t.state.side == Side::Consumer && t.binding() == Some(*binding);
+        let up: Vec<&str> = NODES[..TRADERS].iter().copied().filter(|name| self.world.is_up(name)).collect();
+        if let Some(name) = up.into_iter().find(|name| self.world.market(name).trades().any(bought)) {
+            self.world.give(name, done.clone());
+        }
+    }
+
     fn change_script(&mut self, provider: usize) {
         let script = match self.pick(5) {
             0 => Script::Silent,
@@ -328,6 +338,7 @@ impl Day {
                     self.world.kill_for(NODES[node], down);
                 }
                 Later::CallDone(node, command) if self.world.is_up(NODES[node]) => {
+                    self.consumer_sees(&command);
                     self.world.give(NODES[node], *command);
                 }
                 Later::Kill(_) | Later::CallDone(..) => {}

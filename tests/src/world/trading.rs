@@ -106,6 +106,11 @@ impl World {
         }
     }
 
+    /// A consumer's node made a call of a binding's service, and it was answered or not.
+    pub fn called(&mut self, consumer: &str, binding: BindingId, answered: bool) {
+        self.give(consumer, Command::CallDone { binding, failed: !answered });
+    }
+
     /// Where a binding stands at a node.
     pub fn phase(&self, name: &str, request: MessageId) -> Phase {
         let trade = self.market(name).trade(request.as_bytes());

@@ -63,6 +63,7 @@ fn run_to_the_end(world: &mut World) {
 #[test]
 fn an_issued_asset_is_settled_split_and_its_controller_comes_back() {
     let (mut world, bound, asset) = active(1, false);
+    world.called("consumer", bound.binding, true);
     assert_eq!(world.command("consumer", Command::Unbind(bound.request)).map(drop), Ok(()));
     for name in ["provider", "consumer"] {
         wait_escrow(&mut world, name, &EscrowState::Paid);

@@ -52,6 +52,7 @@ fn what_was_given_is_paid_by_both_sides_signatures_and_the_reserve_comes_back() 
         let controller = world.trade("consumer").state.controller.unwrap().account;
         let standing = world.ledger().account(controller).unwrap();
         assert_eq!(standing.sub_entries as usize, 2 + arbiters + 1, "both parties, the arbiters, the UNLOCK");
+        world.called("consumer", bound.binding, true);
         assert_eq!(world.command("consumer", Command::Unbind(bound.request)), Ok(Answer::Unbound));
         for name in ["provider", "consumer"] {
             wait_escrow(&mut world, name, &EscrowState::Paid);
@@ -128,6 +129,7 @@ fn a_party_that_dies_while_it_settles_settles_once_it_is_back() {
                 };
                 market.trades().any(|t| released(&t))
             });
+            world.called("consumer", bound.binding, true);
             world.give("consumer", Command::Unbind(bound.request));
             world.run_until("the crash", Duration::from_secs(30), |world| !world.is_up(victim));
             world.run_for(Duration::from_secs(1));
@@ -153,6 +155,7 @@ fn a_settlement_goes_by_a_submitter_account_where_there_is_one() {
     world.run_until("the submitter account", Duration::from_secs(30), |world| {
         world.market("provider").submitters().any(|submitter| submitter.state.is_some())
     });
+    world.called("consumer", bound.binding, true);
     world.command("consumer", Command::Unbind(bound.request)).unwrap();
     world.run_until("the settlement", Duration::from_secs(30), |world| {
         *world.trade("consumer").escrow() == EscrowState::Paid

@@ -66,6 +66,7 @@ fn g54_a_controller_whose_escrow_was_settled_is_found_and_its_deadline_is_looked
     let (mut world, published) = World::with_arbiters(2, 3);
     let bound = world.bind_arbitrated("consumer", published.offering, 2, false).unwrap();
     world.wait_phase("consumer", bound.request, Phase::Active);
+    world.called("consumer", bound.binding, true);
     world.command("consumer", Command::Unbind(bound.request)).unwrap();
     world.run_until("the settlement", Duration::from_secs(30), |world| {
         *world.trade("consumer").escrow() == EscrowState::Paid

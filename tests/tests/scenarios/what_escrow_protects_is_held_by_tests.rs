@@ -123,6 +123,7 @@ fn spendable(world: &mut World) -> i64 {
 
 /// The buyer has what it wanted.
 fn unbind(world: &mut World, bound: &Bound) {
+    world.called("consumer", bound.binding, true);
     world.command("consumer", Command::Unbind(bound.request)).unwrap();
 }
 

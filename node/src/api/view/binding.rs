@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 use tradepost_protocol::account::{AccountId, PeerId};
 use tradepost_protocol::amount::{Stroops, Unit};
 use tradepost_protocol::asset::Asset;
+use tradepost_protocol::binding::dispute::Split;
 use tradepost_protocol::binding::negotiation::Negotiation;
 use tradepost_protocol::binding::phase::{Phase, Side};
-use tradepost_protocol::binding::session::{End, Session};
+use tradepost_protocol::binding::seen::Seen;
+use tradepost_protocol::binding::session::Session;
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::escrow::outcome::EscrowState;
@@ -49,6 +51,8 @@ pub struct BindingView {
     pub units: u64,
     /// How many of them are used; the provider's node counts.
     pub used: u64,
+    /// What this node saw of the service itself, where it is the consumer's and arbiters may be asked: by that it pays.
+    pub seen: Option<SeenView>,
     /// What a unit is, once it is agreed.
     pub unit: Option<Unit>,
     /// The whole price, in stroops of `asset`; before the agreement what the consumer expects.
@@ -155,6 +159,7 @@ impl BindingView {
             peer: state.peer.clone(),
             units: request.units,
             used: state.used,
+            seen: SeenView::of(trade),
             unit: terms.map(|t| t.unit),
             amount: terms.map(|t| t.amount).or(request.budget),
             asset: terms.map(|t| t.asset.clone()),
@@ -171,7 +176,7 @@ impl BindingView {
             next_deadline: trade
                 .next_deadline()
                 .map(|(name, at)| DeadlineView { name: name.to_owned(), at: at.into() }),
-            next_action: next_action(trade).to_owned(),
+            next_action: next_action(trade, market.claims(trade)).to_owned(),
             transactions: TransactionsView { funding: state.funding, closing: state.closing },
             note: state.note.as_ref().map(|note| note.as_str().to_owned()),
             is_final: phase.is_final(),
@@ -228,13 +233,12 @@ fn division(state: &EscrowState) -> Option<SplitView> {
 
 /// What this node does next by itself, or what its owner can do. Where the escrow has arbiters, that depends on whom T
 /// favours, too.
-fn next_action(trade: &Trade) -> &'static str {
+fn next_action(trade: &Trade, claims: Option<Split>) -> &'static str {
     let (phase, side) = (trade.phase(), trade.state.side);
     let Some(terms) = trade.terms().filter(|terms| terms.terms.arbitrated().is_some()) else {
         return phase.next_action(side);
     };
     let favoured = if terms.pay_unless_disputed { Side::Provider } else { Side::Consumer };
-    let gone = trade.state.session.end() == Some(End::ConsumerGone);
     match (phase, side) {
         (Phase::Active, Side::Consumer) => {
             "use it: tradepost call; where it isn't what was agreed, `tradepost dispute open` before it is used up"
@@ -245,10 +249,21 @@ fn next_action(trade: &Trade) -> &'static str {
         (Phase::Delivered, Side::Provider) => {
             "waits for the consumer's release; without one it asks the arbiters by itself before dispute_by"
         }
-        (Phase::Delivered, Side::Consumer) if gone => {
-            "your node was away, so you decide: `tradepost binding release` pays, `tradepost dispute open` asks the arbiters"
-        }
-        (Phase::Delivered, Side::Consumer) => "signs for the provider",
+        (Phase::Delivered, Side::Consumer) => match claims.map(|claim| claim.to_consumer.is_zero()) {
+            Some(true) => "signs for the provider",
+            Some(false) if favoured == Side::Provider => {
+                "your node saw less than was agreed, and asks the arbiters by itself before dispute_by; `tradepost binding \
+                 release` pays all the same"
+            }
+            Some(false) => {
+                "your node saw less than was agreed, and pays nothing by itself: `tradepost binding release` pays, \
+                 `tradepost dispute open` asks the arbiters"
+            }
+            None => {
+                "your node can't tell what was served, so you decide: `tradepost binding release` pays, `tradepost dispute \
+                 open` asks the arbiters"
+            }
+        },
         (Phase::Failed, Side::Provider) => "signs for the consumer",
         (Phase::Failed, Side::Consumer) if favoured == Side::Provider => {
             "waits for the provider's release; without one it asks the arbiters by itself before dispute_by"
@@ -277,6 +292,22 @@ const fn session(state: Session) -> &'static str {
         Session::Active => "active",
         Session::Away => "away",
         Session::Ended(_) => "ended",
+    }
+}
+
+/// What a consumer's node saw of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenView {
+    /// Calls of its own that were answered, without a 5xx.
+    pub answered: u64,
+    /// Calls of its own that were not.
+    pub failed: u64,
+}
+
+impl SeenView {
+    fn of(trade: &Trade) -> Option<Self> {
+        let Seen { answered, failed, .. } = trade.state.seen;
+        (trade.state.side == Side::Consumer && trade.state.dispute.is_some()).then_some(Self { answered, failed })
     }
 }
 

@@ -76,6 +76,7 @@ pub(crate) fn binding() -> BindingView {
         peer: "12D3KooWabc".parse().expect("it is base58"),
         units: 10,
         used: 3,
+        seen: None,
         unit: Some(Unit::Call),
         amount: Some(Stroops::whole(5)),
         asset: Some(Asset::Native),

@@ -25,6 +25,7 @@ impl Market {
             self.move_session(trade, SessionEvent::StartByPassed, "the service didn't start in time", step);
         }
         if now.timestamp() >= terms.deliver_by() {
+            trade.seen_until(now);
             self.move_session(trade, SessionEvent::DeliverByPassed, "", step);
         }
     }
@@ -50,11 +51,14 @@ impl Market {
                 let event = match delivered.end {
                     End::Done => SessionEvent::ServiceDone,
                     End::UnitsUsed => SessionEvent::UnitsUsed,
+                    // Not by the provider's clock, while it may still be asked for something.
+                    End::DeliverBy if !trade.is_past_deliver_by(now) => return false,
                     End::DeliverBy => SessionEvent::DeliverByPassed,
                     End::ConsumerGone => SessionEvent::ConsumerSilent,
                     _ => return false,
                 };
                 trade.state.used = trade.state.used.max(delivered.used.min(trade.request.body().units));
+                trade.seen_until(now);
                 self.provider_ends(trade, event, delivered.end, "", step)
             }
             Word::Closing(_) if trade.escrow_terms().is_none() || trade.state.balance.is_none() => false,

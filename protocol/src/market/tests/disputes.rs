@@ -31,6 +31,7 @@ pub(super) fn bound(arbiters: usize, pay_unless_disputed: bool, ends: [End; 2]) 
         let trade = pair.nodes[node].market.trades.get_mut(&request).unwrap();
         assert_eq!(trade.escrow(), &EscrowState::Locked);
         trade.state.session = Session::Ended(end);
+        trade.state.seen.answered = 10;
     }
     (pair, request)
 }
