@@ -5,6 +5,7 @@
 //! at once, and only then runs their effects. What can't be committed is never revealed: the node stops instead.
 
 mod effects;
+mod follower;
 mod in_flight;
 mod inbox;
 mod intake;

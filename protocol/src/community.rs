@@ -13,6 +13,7 @@
 pub mod act;
 pub mod chain;
 pub mod frames;
+pub mod included;
 pub mod listing;
 pub mod role;
 pub mod rules;
@@ -103,6 +104,40 @@ pub(crate) mod tests {
 
     pub(crate) fn account(byte: u8) -> AccountId {
         AccountId::from_bytes([byte; 32])
+    }
+
+    pub(crate) fn net() -> crate::network_id::NetworkId {
+        crate::network_id::NetworkId::of_passphrase("Market ; tests")
+    }
+
+    /// A transaction's envelope, which nobody signed.
+    pub(crate) fn envelope(
+        source: AccountId,
+        sequence: i64,
+        memo: crate::stellar::Memo,
+        operations: Vec<crate::stellar::Operation>,
+    ) -> Vec<u8> {
+        let tx = stellar_xdr::Transaction {
+            source_account: crate::stellar::xdr::muxed(source),
+            fee: 100,
+            seq_num: stellar_xdr::SequenceNumber(sequence),
+            cond: stellar_xdr::Preconditions::None,
+            memo,
+            operations: operations.try_into().unwrap(),
+            ext: stellar_xdr::TransactionExt::V0,
+        };
+        let envelope = stellar_xdr::TransactionV1Envelope { tx, signatures: Default::default() };
+        crate::stellar::xdr::write(&stellar_xdr::TransactionEnvelope::Tx(envelope)).unwrap()
+    }
+
+    /// As large as an operation gets: a balance for ten.
+    pub(crate) fn large_lock() -> crate::stellar::Operation {
+        let claimant = |n| crate::stellar::entry::BalanceClaimant {
+            account: account(n),
+            predicate: crate::stellar::predicate::Predicate::Always,
+        };
+        let ten: Vec<_> = (0..10).map(claimant).collect();
+        crate::stellar::operation::create_balance(&terms().clawable, Stroops::whole(1), &ten).unwrap()
     }
 
     pub(crate) fn terms() -> Terms {

@@ -363,9 +363,10 @@ impl Market {
         self.read_accounts(step);
         self.watch_escrows(before, point, step);
         self.watch_found(now, step);
-        self.hand_in_joins(step);
         self.note_alive(now, step);
         self.look_over(now, rng, step);
+        // Others' after this node's own.
+        self.hand_in_joins(step);
     }
 
     /// Does whatever time or a new ledger makes due.

@@ -3,15 +3,17 @@
 //! Whoever gives a command to a node that dies gives it again, but only once the node is back, is through with what it had
 //! begun, and the ledger shows that it came to nothing: as a person would.
 
+mod sweep;
+
 use core::time::Duration;
-use std::collections::BTreeSet;
 
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::community::chain::{Chain, LinkKind};
+use tradepost_protocol::community::included::Included;
 use tradepost_protocol::community::role::{Role, RoleSettings, plain_issuer_key};
-use tradepost_protocol::community::shape::{Included, MakeKind};
+use tradepost_protocol::community::shape::MakeKind;
 use tradepost_protocol::community::{DEFAULT_FEE, Terms};
 use tradepost_protocol::market::Deed;
 use tradepost_protocol::market::OfferState;
@@ -21,6 +23,8 @@ use tradepost_protocol::stellar::entry::Entry;
 use tradepost_protocol::stellar::ledger_key::Key;
 
 use crate::world::{CrashPlan, Moment, World, keys_of};
+
+pub use sweep::{Lived, Tally, crashes_of, live, missed_points, sweep};
 
 /// Everybody, in the order in which they come.
 pub const NAMES: [&str; 5] = ["issuer", "agent", "ann", "ben", "cyn"];
@@ -47,15 +51,6 @@ pub struct ExchangeWorld {
     terms: Terms,
     chain: Chain,
     looked: u32,
-}
-
-/// What came of one world.
-#[derive(Debug, Clone, Default)]
-pub struct Lived {
-    /// How many batches each node stored.
-    pub commits: [u64; NAMES.len()],
-    /// How often nodes crashed.
-    pub crashes: u64,
 }
 
 impl ExchangeWorld {
@@ -166,6 +161,33 @@ impl ExchangeWorld {
         );
     }
 
+    /// Wants something that no rule allows, until it is told so, whatever crashes.
+    ///
+    /// # Panics
+    /// Where it is done, or refused for another reason.
+    pub fn is_refused(&mut self, name: &str, deed: &Deed, code: &str) {
+        let mut said = String::new();
+        for _ in 0..TRIES {
+            self.be_idle(name);
+            if !self.world.is_up(name) {
+                continue;
+            }
+            let exchange = Some(self.terms.clawable.clone());
+            let id = self.world.give(name, Command::Community { exchange, deed: deed.clone(), dry_run: false });
+            self.world.run_until("an answer, or a crash", PATIENCE, |world| {
+                world.answer(id).is_some() || !world.unanswered().contains(&id)
+            });
+            match self.world.answer(id) {
+                Some(Err(error)) if error.code() == code => return,
+                Some(Err(error)) => said.push_str(&format!("{:?}: {error}; ", self.world.now())),
+                Some(Ok(_)) => panic!("seed {}: {name} got through with {deed:?}", self.world.seed()),
+                None => {}
+            }
+            self.world.run_for(Duration::from_secs(3));
+        }
+        panic!("seed {}: {name} isn't refused as {code}: {said}", self.world.seed());
+    }
+
     /// Waits until a node is up, has nothing under way, and has seen the newest ledger.
     fn be_idle(&mut self, name: &str) {
         let newest = self.world.newest_ledger().sequence;
@@ -201,25 +223,29 @@ impl ExchangeWorld {
         self.wait("the endowment", Chain::is_endowed);
         for name in ["ann", "ben", "cyn"] {
             let account = self.world.account(name);
-            self.insist(name, &Deed::Join, |e| e.chain().is_member(account));
+            self.insist(name, &Deed::Join { agent }, |e| e.chain().is_member(account));
         }
     }
 
-    /// Scenario C23 up to where all was paid, converted and taken back. Returns the two paying transactions: what Ben
+    /// Scenario C23, and C24 within it, up to where all was paid, converted and taken back. Returns the two paying transactions: what Ben
     /// claimed, and what Ann granted.
     pub fn help_each_other(&mut self) -> (TxHash, TxHash) {
         let offer = self.make("ben", MakeKind::Offer, SNAPPER, Stroops::whole(800));
         let request = self.make("ann", MakeKind::Request, "Help with the harvest", Stroops::whole(1_000));
         let snapper = self.take("cyn", offer);
         let harvest = self.take("cyn", request);
+        // Scenario C24 on the way: for a take that wasn't claimed, by someone else, and twice.
+        self.is_refused("cyn", &Deed::Repay { payment: snapper }, "not-paid");
         self.insist("ben", &Deed::Claim { take: snapper }, |e| e.chain().payment_of(snapper).is_some());
         self.insist("ann", &Deed::Grant { take: harvest }, |e| e.chain().payment_of(harvest).is_some());
         let grant = self.chain().payment_of(harvest).expect("it was granted").hash;
+        self.is_refused("ben", &Deed::Repay { payment: grant }, "not-the-payer");
         let asked = |chain: &Chain, of| chain.following(of).any(|link| link.kind == LinkKind::Repayment);
         self.insist("ann", &Deed::Repay { payment: grant }, |e| asked(e.chain(), grant));
         let wants = |chain: &Chain, of| chain.following(of).any(|link| link.kind == LinkKind::Conversion);
         self.insist("ben", &Deed::Convert { payment: snapper }, |e| wants(e.chain(), snapper));
         self.wait("the issuer's answer", |chain| chain.payment_of(grant).is_some_and(|p| p.repaid.is_some()));
+        self.is_refused("ann", &Deed::Repay { payment: grant }, "already-repaid");
         self.wait("the agent's answer", |chain| chain.payment_of(snapper).is_some_and(|p| p.converted.is_some()));
         (snapper, grant)
     }
@@ -239,7 +265,7 @@ impl ExchangeWorld {
     pub fn take(&mut self, name: &str, make: TxHash) -> TxHash {
         let account = self.world.account(name);
         let of = |chain: &Chain| chain.takes().find(|take| take.make == make && take.taker == account).map(|t| t.hash);
-        self.insist(name, &Deed::Take { make }, |e| of(e.chain()).is_some());
+        self.insist(name, &Deed::Take { make, at_most: None }, |e| of(e.chain()).is_some());
         of(self.chain()).expect("it is on the ledger")
     }
 
@@ -312,22 +338,6 @@ impl ExchangeWorld {
     }
 }
 
-/// Lives through one world: C23 to the stroop, and everything closed.
-///
-/// # Panics
-/// Where anything isn't as it must be.
-pub fn live(seed: u64, crashes: Option<(u64, Moment)>) -> Lived {
-    let mut exchange = ExchangeWorld::new(seed, crashes);
-    exchange.set_up();
-    let (snapper, grant) = exchange.help_each_other();
-    is_c23(&mut exchange, snapper, grant);
-    exchange.close();
-    let commits = exchange.commits();
-    let crashed =
-        |(first, _): (u64, Moment)| commits.iter().map(|n| n.saturating_sub(first - 1).div_ceil(STRIDE)).sum();
-    Lived { commits, crashes: crashes.map_or(0, crashed) }
-}
-
 /// C23's numbers, its memos, and that nothing was done twice.
 fn is_c23(exchange: &mut ExchangeWorld, snapper: TxHash, grant: TxHash) {
     let whole = Stroops::whole;
@@ -351,21 +361,4 @@ fn is_c23(exchange: &mut ExchangeWorld, snapper: TxHash, grant: TxHash) {
     assert_eq!((count(LinkKind::Endowment), count(LinkKind::Join)), (1, 3));
     assert_eq!(chain.root_of(grant).map(|link| link.kind), Some(LinkKind::Make(MakeKind::Request)));
     assert_eq!(chain.root_of(snapper).map(|link| link.kind), Some(LinkKind::Make(MakeKind::Offer)));
-}
-
-/// The crash points, among the commits that every world reached, that no world hit.
-pub fn missed_points(lives: &[(u64, Moment, Lived)]) -> Vec<(usize, u64, bool)> {
-    let mut hit = BTreeSet::new();
-    let mut reached = [u64::MAX; NAMES.len()];
-    for (first, moment, lived) in lives {
-        for (node, commits) in lived.commits.iter().enumerate() {
-            reached[node] = reached[node].min(*commits);
-            let points = (*first..=*commits).step_by(STRIDE as usize);
-            hit.extend(points.map(|commit| (node, commit, *moment == Moment::AfterEffects)));
-        }
-    }
-    let all = reached.iter().enumerate().flat_map(|(node, commits)| {
-        (1..=*commits).flat_map(move |commit| [false, true].map(|after| (node, commit, after)))
-    });
-    all.filter(|point| !hit.contains(point)).collect()
 }

@@ -59,13 +59,13 @@ fn resolved(market: &Market, exchange: Option<Asset>, deed: NewDeed) -> Result<(
     };
     Ok(match deed {
         NewDeed::Create { life_secs } => (exchange, Deed::Create { life_secs }),
-        NewDeed::Join => (exchange, Deed::Join),
+        NewDeed::Join { agent } => (exchange, Deed::Join { agent }),
         NewDeed::Leave { into } => (exchange, Deed::Leave { into }),
         NewDeed::Offer { text, price, valid_secs } => make(MakeKind::Offer, text, price, valid_secs),
         NewDeed::Request { text, price, valid_secs } => make(MakeKind::Request, text, price, valid_secs),
-        NewDeed::Take { of } => {
+        NewDeed::Take { of, at_most } => {
             let (exchange, make) = found(&of)?;
-            (exchange, Deed::Take { make })
+            (exchange, Deed::Take { make, at_most })
         }
         NewDeed::Claim { of } => {
             let (exchange, take) = found(&of)?;
@@ -94,12 +94,9 @@ fn transaction(market: &Market, within: Option<&Asset>, name: &str) -> Result<(A
         let asset = exchange.terms.clawable.clone();
         exchange.chain.links().iter().map(move |link| ((asset.clone(), link.hash), vec![link.hash.to_string()]))
     });
-    let listed = market.listed_makes().map(|(listed, series)| {
-        let follows = market.exchange(&listed.exchange).is_some_and(|exchange| exchange.chain.contains(listed.make));
-        let also = (!follows).then(|| listed.make.to_string());
-        ((listed.exchange, listed.make), also.into_iter().chain([series.to_string()]).collect())
-    });
-    let found = super::id::resolve("transaction of a help exchange", name, HINT, links.chain(listed));
+    let told = market.told_makes();
+    let told = told.map(|(listed, series)| ((listed.exchange, listed.make), vec![series.to_string()]));
+    let found = super::id::resolve("transaction of a help exchange", name, HINT, links.chain(told));
     // A whole hash may be of a ledger that is looked at in a moment.
     let only = || Some(market.exchanges().next()?.terms.clawable.clone()).filter(|_| market.exchanges().count() == 1);
     match (found, name.parse::<TxHash>(), within.cloned().or_else(only)) {

@@ -253,7 +253,10 @@ pub enum NewDeed {
         life_secs: u64,
     },
     /// Join it.
-    Join,
+    Join {
+        /// Who runs it: anybody can offer anybody's exchange, so its agent is named as its issuer is.
+        agent: AccountId,
+    },
     /// Leave it.
     Leave {
         /// Where the account's coins go, where it ends too.
@@ -281,6 +284,10 @@ pub enum NewDeed {
     Take {
         /// Its transaction or offering, or the beginning of that.
         of: String,
+        /// The most that it may cost, the fee not counted, in stroops of the exchange's asset; a make that costs more is
+        /// refused as `dearer-than-said`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_most: Option<Stroops>,
     },
     /// Claim a take of one's offer.
     Claim {

@@ -6,7 +6,7 @@ use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 
 use super::client::{Client, segment};
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 use super::wallet::{costs, go_on};
 use super::{Consent, Global, show};
 use crate::api::request::{NewDeed, NewHelp};
@@ -81,6 +81,10 @@ pub struct Create {
 pub struct Join {
     /// Its asset, CODE:ISSUER: naming the issuer says who may take it back.
     exchange: Asset,
+    /// Who runs it, as somebody you trust has told you: anybody can offer anybody's exchange. Without it, those who do
+    /// are listed and nothing happens.
+    #[arg(long, value_name = "ACCOUNT")]
+    agent: Option<AccountId>,
     #[command(flatten)]
     consent: Consent,
 }
@@ -115,6 +119,9 @@ pub struct Make {
 pub struct Take {
     /// Its transaction, or its offering in the book, or the beginning of either.
     of: String,
+    /// The most that it may cost; what it costs when you agree where it isn't said.
+    #[arg(long, value_name = "PRICE", value_parser = Stroops::from_coins)]
+    at_most: Option<Stroops>,
     #[command(flatten)]
     which: Which,
 }
@@ -147,10 +154,7 @@ impl CommunityCommand {
                 let which = Which { exchange: None, consent };
                 act(global, &client, which, NewDeed::Create { life_secs: life }, "Set the exchange up").await
             }
-            Self::Join(Join { exchange, consent }) => {
-                let act_of = format!("Join {exchange}, whose issuer can take back what you hold of it");
-                act(global, &client, Which { exchange: Some(exchange), consent }, NewDeed::Join, &act_of).await
-            }
+            Self::Join(join) => join.run(global, &client).await,
             Self::Leave(Leave { into, which }) => {
                 let end = into.map(|into| format!(", end the account, and pay its coins to {into}"));
                 let words = format!("Leave the exchange{}", end.unwrap_or_default());
@@ -164,10 +168,7 @@ impl CommunityCommand {
                 let words = format!("Ask for \"{}\", worth {}", plain(&text), show::coins(price));
                 act(global, &client, which, NewDeed::Request { text, price, valid_secs: valid }, &words).await
             }
-            Self::Take(Take { of, which }) => {
-                let words = format!("Take {of}");
-                act(global, &client, which, NewDeed::Take { of }, &words).await
-            }
+            Self::Take(take) => take.run(global, &client).await,
             Self::Claim(Of { of, which }) => {
                 let words = format!("Claim what was locked by {of}");
                 act(global, &client, which, NewDeed::Claim { of }, &words).await
@@ -189,6 +190,62 @@ impl CommunityCommand {
     }
 }
 
+impl Join {
+    async fn run(self, global: &Global, client: &Client) -> Result<(), Failure> {
+        let Self { exchange, agent, consent } = self;
+        let exchanges: ExchangeList = client.get("/v1/community").await?;
+        let offered =
+            exchanges.items.iter().filter(|row| row.clawable == exchange && (row.offered || row.followed > 0));
+        let Some(agent) = agent else {
+            let offered: Vec<String> = offered.map(|row| format!("  --agent {}: {}", row.agent, terms(row))).collect();
+            let what = format!("it isn't said who runs {exchange}");
+            let hint = match offered.is_empty() {
+                true => "name its agent with `--agent`; nobody offers it now".to_owned(),
+                false => {
+                    format!("name the agent that somebody you trust has told you of; they are\n{}", offered.join("\n"))
+                }
+            };
+            return Err(Failure::new(Exit::Refused, what).code("wrong-agent").hint(hint));
+        };
+        let on = offered.filter(|row| row.agent == agent).map(terms).next();
+        let words = format!(
+            "Join {exchange}, whose issuer can take back what you hold of it\n  agent {agent}{}",
+            on.map(|terms| format!("\n  terms {terms}")).unwrap_or_default()
+        );
+        act(global, client, Which { exchange: Some(exchange), consent }, NewDeed::Join { agent }, &words).await
+    }
+}
+
+/// What one agrees to by joining, in a line.
+fn terms(row: &ExchangeView) -> String {
+    let then = match row.convert_secs {
+        0 => "converted after that".to_owned(),
+        secs => format!("converted in the {secs} s after that"),
+    };
+    let (start, plain, repay, fee) = (show::coins(row.start), &row.plain, row.repay_secs, show::coins(row.fee));
+    format!("{start} to start with, a payment back within {repay} s, {then} into {plain}; fee {fee}")
+}
+
+impl Take {
+    /// What is shown is the most that is locked, whatever its maker says in the meantime.
+    async fn run(self, global: &Global, client: &Client) -> Result<(), Failure> {
+        let Self { of, at_most, which } = self;
+        let chain: Option<ChainView> = client.get(&format!("/v1/community/{}", segment(&of))).await.ok();
+        let make = chain.as_ref().and_then(|chain| chain.links.first());
+        let words = make.map_or_else(
+            || format!("Take {of}"),
+            |make| {
+                let what = plain(make.description.as_deref().unwrap_or_default());
+                let price = make.price.map(|price| format!(" for {}", show::coins(price))).unwrap_or_default();
+                format!("Take the {} \"{what}\"{price}, by {}", make.kind, make.by)
+            },
+        );
+        let shown = make.and_then(|make| make.price);
+        let bound = at_most.or(shown);
+        act(global, client, which, NewDeed::Take { of, at_most: bound }, &words).await
+    }
+}
+
 /// Says what a step costs, asks, and does it.
 async fn act(global: &Global, client: &Client, which: Which, deed: NewDeed, words: &str) -> Result<(), Failure> {
     let terminal = global.terminal_with(which.consent);
@@ -198,6 +255,9 @@ async fn act(global: &Global, client: &Client, which: Which, deed: NewDeed, word
         return Ok(terminal.print(&cost, |_| String::new())?);
     }
     new.dry_run = false;
+    if let NewDeed::Take { at_most: most @ None, .. } = &mut new.deed {
+        *most = Some(cost.amount);
+    }
     let done: Helped = client.post("/v1/community", &new).await?;
     Ok(terminal.print(&done, helped)?)
 }
@@ -269,7 +329,7 @@ fn exchange(row: &ExchangeView) -> String {
     if row.gap {
         lines.push((
             "gap",
-            "older ledgers than any server remembers were missed; what happened there isn't known".to_owned(),
+            "some of what happened isn't known here: older than servers remember, or more than is kept".to_owned(),
         ));
     }
     let mut text = show::fields(lines);
@@ -317,7 +377,7 @@ impl Reclaim {
         let standing: Vec<_> = standing.filter(|(_, held)| named(held.transaction.to_string())).collect();
         if standing.is_empty() {
             let what = "nothing of yours stands there";
-            return Err(Failure::new(super::failure::Exit::Failed, what).hint("look at `tradepost community show`"));
+            return Err(Failure::new(Exit::Failed, what).hint("look at `tradepost community show`"));
         }
         for (asset, held) in standing {
             let which = Which { exchange: Some(asset), consent: self.which.consent };

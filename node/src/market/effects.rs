@@ -19,9 +19,7 @@ use tradepost_protocol::escrow::taking;
 use tradepost_protocol::intent::queue::SubmitAnswer;
 use tradepost_protocol::kind::Kind;
 use tradepost_protocol::limits::FRAME_TIMEOUT;
-use tradepost_protocol::market::event::{
-    Ask, Call, Effect, Event, FollowedPage, FollowedTransaction, KeptStamp, ServiceEvent, Verdict,
-};
+use tradepost_protocol::market::event::{Ask, Call, Effect, Event, KeptStamp, ServiceEvent, Verdict};
 use tradepost_protocol::message::{BalanceId, BindingId, MessageId, Sha256Hash, TxHash};
 use tradepost_protocol::network_id::NetworkId;
 use tradepost_protocol::refusal::{Fault, Reason, Refusal};
@@ -29,6 +27,7 @@ use tradepost_protocol::stellar::ledger_key::Key;
 use tradepost_protocol::stellar::xdr;
 
 use super::MarketHandle;
+use super::follower;
 use super::in_flight::{Flight, InFlight};
 use super::metrics::MarketMetrics;
 use crate::config::ServiceConfig;
@@ -234,7 +233,7 @@ impl Outside {
         };
         let ledger = Arc::clone(&self.ledger);
         self.answer_later(permit, async move {
-            let result = follow(&*ledger, &assets, from).await;
+            let result = follower::read(&*ledger, &assets, from).await;
             if let Err(error) = &result {
                 tracing::debug!(%exchange, %error, "a help exchange can't be followed now; it is tried again");
             }
@@ -468,25 +467,6 @@ impl Outside {
         });
         None
     }
-}
-
-/// A page of what moved these assets.
-async fn follow(ledger: &dyn Ledger, assets: &[Asset], from: u32) -> Result<FollowedPage, String> {
-    let moved = ledger.movements(assets, from).await.map_err(|e| e.to_string())?;
-    let mut transactions = Vec::with_capacity(moved.transactions.len());
-    for hash in moved.transactions {
-        match ledger.status(hash).await.map_err(|e| e.to_string())? {
-            TxStatus::Success(found) => {
-                let envelope = xdr::write(&found.envelope).map_err(|e| e.to_string())?;
-                transactions.push(FollowedTransaction { at: found.at, envelope });
-            }
-            TxStatus::Failed(_) => {}
-            TxStatus::NotFound { .. } => {
-                return Err(format!("the server tells of the transaction {hash} and doesn't have it"));
-            }
-        }
-    }
-    Ok(FollowedPage { transactions, through: moved.through, gap: moved.gap })
 }
 
 /// Hands one's own messages to the network, one after the other.

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 use crate::account::AccountId;
 use crate::amount::Stroops;
+use crate::asset::Asset;
 use crate::community::Terms;
-use crate::community::shape::{self, Deed, Included, Locked, MakeKind};
+use crate::community::included::Included;
+use crate::community::shape::{self, Deed, Locked, MakeKind};
 use crate::message::{BalanceId, TxHash};
 use crate::stellar::LedgerPoint;
 use crate::stellar::entry::BalanceClaimant;
@@ -226,23 +228,28 @@ impl Chain {
         if self.places.contains_key(&tx.hash) {
             return true;
         }
-        let deeds: Vec<(Option<AccountId>, Deed)> =
+        let deeds: Vec<(AccountId, Deed)> =
             tx.operations.iter().map(|op| (tx.source_of(op), shape::deed(op))).collect();
-        let known = self.recognise(terms, tx, &deeds);
+        let left = self.leavers(terms, &deeds);
+        let known = match left {
+            Some(_) => Some((LinkKind::Leave, None, Stroops::ZERO, true)),
+            None => self.recognise(terms, tx, &deeds),
+        };
         let touched = self.move_balances(terms, tx, &deeds);
         let Some((kind, previous, amount, clawable)) = known else { return touched };
-        let link = Link { hash: tx.hash, at: tx.at, by: tx.source, kind, previous, amount, clawable };
+        let by = left.unwrap_or(tx.source);
+        let link = Link { hash: tx.hash, at: tx.at, by, kind, previous, amount, clawable };
         self.places.insert(tx.hash, self.links.len());
         self.links.push(link);
         true
     }
 
     /// What is locked and what is taken, by whatever transaction.
-    fn move_balances(&mut self, terms: &Terms, tx: &Included, deeds: &[(Option<AccountId>, Deed)]) -> bool {
+    fn move_balances(&mut self, terms: &Terms, tx: &Included, deeds: &[(AccountId, Deed)]) -> bool {
         let mut touched = false;
         for (index, (source, deed)) in deeds.iter().enumerate() {
             match (deed, source) {
-                (Deed::Lock(locked), Some(owner)) if [&terms.clawable, &terms.plain].contains(&&locked.asset) => {
+                (Deed::Lock(locked), owner) if [&terms.clawable, &terms.plain].contains(&&locked.asset) => {
                     let balance = tx.balance_of(index);
                     let own = BalanceClaimant { account: *owner, predicate: Predicate::Always };
                     let held = Held {
@@ -270,11 +277,11 @@ impl Chain {
     }
 
     /// What a transaction is in the chain, if anything; what it changes is noted.
-    fn recognise(&mut self, terms: &Terms, tx: &Included, deeds: &[(Option<AccountId>, Deed)]) -> Option<Known> {
+    fn recognise(&mut self, terms: &Terms, tx: &Included, deeds: &[(AccountId, Deed)]) -> Option<Known> {
         if let Some(known) = self.membership(terms, tx, deeds) {
             return Some(known);
         }
-        let own = deeds.iter().all(|(source, _)| *source == Some(tx.source));
+        let own = deeds.iter().all(|(source, _)| *source == tx.source);
         let plain: Vec<&Deed> = deeds.iter().map(|(_, deed)| deed).filter(|_| own).collect();
         if let Some((kind, validity)) = shape::read_make_memo(&tx.memo) {
             return self.make(terms, tx, &plain, kind, validity);
@@ -283,34 +290,41 @@ impl Chain {
         named.or_else(|| self.reclaim(tx, &plain))
     }
 
-    fn membership(&mut self, terms: &Terms, tx: &Included, deeds: &[(Option<AccountId>, Deed)]) -> Option<Known> {
-        let own = Some(tx.source);
-        if let [(a, Deed::Trust { asset: x, .. }), (b, Deed::Trust { asset: y, .. }), gifts @ ..] = deeds
-            && (a, b) == (&own, &own)
-            && (x, y) == (&terms.clawable, &terms.plain)
-            && let [(c, Deed::Pay { to, asset, amount }), (d, Deed::Pay { to: to2, asset: asset2, .. })] = gifts
-            && (c, d) == (&Some(terms.agent), &Some(terms.agent))
-            && (*to, *to2) == (tx.source, tx.source)
-            && (asset, asset2) == (&terms.clawable, &terms.plain)
-        {
-            self.members.insert(tx.source, true);
-            return Some((LinkKind::Join, None, *amount, true));
+    /// Members whose trustline goes, by whatever transaction; the first of them. Whoever never joined doesn't leave.
+    fn leavers(&mut self, terms: &Terms, deeds: &[(AccountId, Deed)]) -> Option<AccountId> {
+        let gone = Deed::Trust { asset: terms.clawable.clone(), limit: Stroops::ZERO };
+        let mut first = None;
+        for (source, _) in deeds.iter().filter(|(_, deed)| *deed == gone) {
+            if let Some(stays @ true) = self.members.get_mut(source) {
+                *stays = false;
+                first = first.or(Some(*source));
+            }
         }
-        let gone = |(source, deed): &(Option<AccountId>, Deed)| {
-            *source == own && *deed == Deed::Trust { asset: terms.clawable.clone(), limit: Stroops::ZERO }
-        };
-        if deeds.iter().any(gone) {
-            let was = self.members.insert(tx.source, false);
-            return was.map(|_| (LinkKind::Leave, None, Stroops::ZERO, true));
-        }
-        let endows = |(source, deed): &(Option<AccountId>, Deed)| match deed {
-            Deed::Pay { to, asset, amount } if *to == terms.agent && *asset == terms.clawable => {
-                (*source == Some(terms.issuer())).then_some(*amount)
+        first
+    }
+
+    /// Who comes in, and what the agent gets to give out.
+    fn membership(&mut self, terms: &Terms, tx: &Included, deeds: &[(AccountId, Deed)]) -> Option<Known> {
+        let own = &tx.source;
+        let gives = |deed: &(AccountId, Deed), (by, whom, what): (AccountId, AccountId, &Asset)| match deed {
+            (source, Deed::Pay { to, asset, amount }) => {
+                (*source == by && *to == whom && asset == what).then_some(*amount)
             }
             _ => None,
         };
-        let amount = deeds.iter().find_map(endows).filter(|_| tx.source == terms.issuer())?;
-        self.endowed = true;
+        if let [(a, Deed::Trust { asset: x, .. }), (b, Deed::Trust { asset: y, .. }), one, other] = deeds
+            && (a, b) == (own, own)
+            && (x, y) == (&terms.clawable, &terms.plain)
+        {
+            let amount = gives(one, (terms.agent, *own, &terms.clawable))?;
+            gives(other, (terms.agent, *own, &terms.plain))?;
+            self.members.insert(*own, true);
+            return Some((LinkKind::Join, None, amount, true));
+        }
+        let [one, other] = deeds else { return None };
+        let amount = gives(one, (terms.issuer(), terms.agent, &terms.clawable))?;
+        gives(other, (terms.plain_issuer(), terms.agent, &terms.plain))?;
+        (*own == terms.issuer()).then(|| self.endowed = true)?;
         Some((LinkKind::Endowment, None, amount, true))
     }
 
@@ -524,9 +538,21 @@ impl Chain {
         self.members.contains_key(&account)
     }
 
+    /// How many have ever joined.
+    pub fn joined(&self) -> usize {
+        self.members.len()
+    }
+
     /// Who is a member.
     pub fn members(&self) -> impl Iterator<Item = AccountId> {
         self.members.iter().filter(|(_, stays)| **stays).map(|(account, _)| *account)
+    }
+
+    /// Whether a transaction says who came, who left or what there is to give out: such are never forgotten, because
+    /// nobody is given its start twice, and the agent neither.
+    pub fn is_membership(&self, hash: TxHash) -> bool {
+        let kept = [LinkKind::Endowment, LinkKind::Join, LinkKind::Leave];
+        self.link(hash).is_some_and(|link| kept.contains(&link.kind))
     }
 
     /// Whether the agent has got what it gives out.

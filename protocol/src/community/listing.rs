@@ -2,9 +2,11 @@
 
 use serde_json::{Map, Value};
 
+use crate::account::AccountId;
 use crate::amount::Stroops;
 use crate::asset::Asset;
 use crate::community::Terms;
+use crate::community::chain::Make;
 use crate::community::shape::MakeKind;
 use crate::document::{BuiltIn, Offering};
 use crate::message::TxHash;
@@ -17,6 +19,8 @@ pub const HELP: &str = "help";
 /// A make as an offering tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedMake {
+    /// Who says so.
+    pub by: AccountId,
     /// The exchange, by its asset.
     pub exchange: Asset,
     /// Which way help goes.
@@ -25,6 +29,13 @@ pub struct ListedMake {
     pub make: TxHash,
     /// What it costs.
     pub price: Stroops,
+}
+
+impl ListedMake {
+    /// Whether that is the word of whoever made it, in that exchange: anybody can list anybody's make, at any price.
+    pub fn is_makers_word(&self, exchange: &Asset, make: &Make) -> bool {
+        self.exchange == *exchange && self.make == make.hash && self.by == make.maker && self.kind == make.kind
+    }
 }
 
 fn is_of(offering: &Offering, template: &str) -> bool {
@@ -82,7 +93,7 @@ pub fn make(offering: &Offering) -> Option<ListedMake> {
     };
     let exchange: Asset = of("exchange")?.parse().ok()?;
     let price = (offering.price.asset == exchange).then_some(offering.price.amount)?;
-    Some(ListedMake { exchange, kind, make: of("make")?.parse().ok()?, price })
+    Some(ListedMake { by: offering.account, exchange, kind, make: of("make")?.parse().ok()?, price })
 }
 
 /// The parameters of a make's offering.

@@ -20,6 +20,7 @@ rules! {
         NotAMember = "not-a-member", Author, "The account hasn't joined the exchange, or has left it.", "join it first";
         AlreadyAMember = "already-a-member", Author, "The account has joined the exchange already.", "nothing to do";
         JoinRefused = "join-refused", Nobody, "The exchange's agent doesn't let the account in.", "ask whoever runs the exchange";
+        WrongAgent = "wrong-agent", Author, "Another account than the one that was named runs the exchange here, or none does.", "name the agent with `--agent`, as somebody you trust has told you";
         AgentUnreachable = "agent-unreachable", Nobody, "The exchange's agent can't be reached.", "try again when its node runs";
         NoSuchMake = "no-such-make", Author, "The ledger shows no such offer or request in this exchange.", "see `community show` for what stands";
         NoSuchTake = "no-such-take", Author, "The ledger shows no such take in this exchange.", "see `community show` for what stands";
@@ -42,6 +43,7 @@ rules! {
         StillStanding = "still-standing", Nobody, "The account still has balances, bonds or entries that must return first.", "reclaim what the error names, and withdraw offerings until their bonds are back";
         NotYetSeen = "not-yet-seen", Nobody, "The ledger hasn't been followed up to now.", "try again shortly";
         NoRole = "no-role", Author, "The node has no role in an exchange by its configuration.", "set `community.role` in it";
+        DearerThanSaid = "dearer-than-said", Author, "The offer costs more than the command allows.", "look at it again, and take it for what it costs now";
         TakeInstead = "take-instead", Author, "It is an offer or request of a help exchange, which isn't bound.", "use `community take` instead";
     }
 }
@@ -244,12 +246,12 @@ impl<'a> Look<'a> {
     }
 
     /// A repayment that the payer asked for in time and that waits for the issuer.
+    ///
+    /// It waits whether or not the payer takes back the fee by which it asked: were it withdrawn with that, the agent
+    /// could convert what the issuer is taking back at that very moment.
     pub fn waiting_repayment(&self, payment: &Payment) -> Option<&'a Asked> {
         let in_time = |asked: &&Asked| {
-            asked.by == payment.payer
-                && asked.at >= payment.at
-                && asked.at.close_time <= payment.repay_by(self.terms)
-                && self.chain.stands(asked.balance)
+            asked.by == payment.payer && asked.at >= payment.at && asked.at.close_time <= payment.repay_by(self.terms)
         };
         let open = payment.repaid.is_none() && payment.converted.is_none();
         self.chain.repayments_of(payment.hash).find(in_time).filter(|_| open)

@@ -1,4 +1,4 @@
-//! The exchange's transactions: built, and read back from what a ledger included.
+//! The exchange's transactions: built, and read back operation by operation.
 
 use stellar_xdr::{ClaimPredicate, Hash, ManageDataOp, OperationBody};
 
@@ -7,12 +7,10 @@ use crate::amount::Stroops;
 use crate::asset::Asset;
 use crate::community::Terms;
 use crate::message::{BalanceId, TxHash};
-use crate::network_id::NetworkId;
 use crate::stellar::entry::{BalanceClaimant, read_claimants};
-use crate::stellar::envelope::{EnvelopeError, SignedTransaction};
 use crate::stellar::predicate::Predicate;
 use crate::stellar::xdr::{self, XdrError};
-use crate::stellar::{LedgerPoint, Memo, Operation, balance_id, operation};
+use crate::stellar::{Memo, Operation, balance_id, operation};
 
 /// The most bytes of a make's description.
 pub const MAX_DESCRIPTION: usize = 1_024;
@@ -45,62 +43,6 @@ impl MakeKind {
             Self::Offer => "offer",
             Self::Request => "request",
         }
-    }
-}
-
-/// A transaction that a ledger included and whose operations took effect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Included {
-    /// Its hash; of a fee bump the inner one's.
-    pub hash: TxHash,
-    /// In which ledger.
-    pub at: LedgerPoint,
-    /// Its source.
-    pub source: AccountId,
-    /// Its sequence number.
-    pub sequence: i64,
-    /// Its memo.
-    pub memo: Memo,
-    /// Its operations.
-    pub operations: Vec<Operation>,
-}
-
-impl Included {
-    /// Reads the envelope of a transaction that took effect.
-    ///
-    /// # Errors
-    /// [`EnvelopeError`] where it can't be one of an exchange's.
-    pub fn read(envelope: &[u8], at: LedgerPoint, network: &NetworkId) -> Result<Self, EnvelopeError> {
-        let read = SignedTransaction::read_included(envelope, network)?;
-        Ok(Self {
-            hash: read.hash(),
-            at,
-            source: read.source(),
-            sequence: read.sequence(),
-            memo: read.memo().clone(),
-            operations: read.operations().to_vec(),
-        })
-    }
-
-    /// The transaction that its memo names.
-    pub fn names(&self) -> Option<TxHash> {
-        match &self.memo {
-            Memo::Hash(Hash(bytes)) => Some(TxHash::from_bytes(*bytes)),
-            _ => None,
-        }
-    }
-
-    /// The account behind an operation; nobody where it is a multiplexed one.
-    pub fn source_of(&self, operation: &Operation) -> Option<AccountId> {
-        match &operation.source_account {
-            None => Some(self.source),
-            Some(source) => xdr::read_plain(source),
-        }
-    }
-
-    /// The claimable balance that its operation with this number makes.
-    pub fn balance_of(&self, index: usize) -> BalanceId {
-        balance_id::of_operation(self.source, self.sequence, u32::try_from(index).unwrap_or(u32::MAX))
     }
 }
 
@@ -171,12 +113,12 @@ fn read_deed(body: &OperationBody) -> Option<Deed> {
         }),
         OperationBody::ClaimClaimableBalance(op) => Deed::Claim(balance_id::from_xdr(&op.balance_id)),
         OperationBody::Payment(op) => Deed::Pay {
-            to: xdr::read_plain(&op.destination)?,
+            to: xdr::account_behind(&op.destination),
             asset: xdr::read_asset(&op.asset).ok()?,
             amount: Stroops::new(op.amount)?,
         },
         OperationBody::Clawback(op) => Deed::Clawback {
-            from: xdr::read_plain(&op.from)?,
+            from: xdr::account_behind(&op.from),
             asset: xdr::read_asset(&op.asset).ok()?,
             amount: Stroops::new(op.amount)?,
         },

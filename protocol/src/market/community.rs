@@ -1,25 +1,21 @@
 //! Help exchanges that this node takes part in: followed on the ledger, acted in by command and by role.
 
 mod commands;
+mod exchange;
 mod joining;
 mod owing;
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-use bincode::{Decode, Encode};
+use std::collections::BTreeMap;
 
 use crate::account::AccountId;
 use crate::amount::Stroops;
 use crate::asset::Asset;
 use crate::book::{Filter, Listing, Page};
 use crate::community::act::{Act, ActId, ActState, What};
-use crate::community::chain::Chain;
 use crate::community::listing::ListedMake;
-use crate::community::role::{Holdings, RoleSettings};
-use crate::community::rules::Look;
+use crate::community::role::RoleSettings;
 use crate::community::rules::{CommunityCode, CommunityRefusal};
-use crate::community::shape::Included;
 use crate::community::{Terms, listing, tag};
 use crate::document::BuiltIn;
 use crate::frame;
@@ -29,147 +25,21 @@ use crate::market::event::{Effect, FollowedPage};
 use crate::market::{Market, RestoreError};
 use crate::message::{MessageId, SeriesId, TxHash};
 use crate::network_id::NetworkId;
-use crate::stellar::LedgerPoint;
 use crate::step::{Space, Step};
-use crate::time::{Now, Timestamp};
+use crate::time::Now;
 
 pub use commands::Deed;
+pub use exchange::Exchange;
 
-/// The most transactions of one exchange that are kept; the oldest quarter goes when there are more.
-pub const MAX_KEPT: usize = 8_192;
 /// The most exchanges that one node follows.
 const MAX_EXCHANGES: usize = 16;
 /// How long a look at the ledger's history may take until it is asked for again.
 const LOOK_LIFE: Duration = Duration::from_secs(60);
-/// Without anything to keep, so many ledgers pass until it is stored how far an exchange was followed.
-const STORED_EVERY: u32 = 64;
-/// Larger envelopes are no transactions of an exchange.
-const MAX_ENVELOPE_BYTES: usize = 16 * 1024;
-
 /// First bytes of the keys within the space.
 const EXCHANGE: u8 = b'c';
 const TRANSACTION: u8 = b't';
 const ACT: u8 = b'a';
 const JOINING: u8 = b'j';
-
-/// An exchange as it is stored.
-#[derive(Encode, Decode)]
-struct StoredExchange {
-    terms: Terms,
-    next: u32,
-    gap: bool,
-    lists: Option<u64>,
-}
-
-/// A transaction as it is stored.
-#[derive(Encode, Decode)]
-struct StoredTransaction {
-    at: LedgerPoint,
-    envelope: Vec<u8>,
-}
-
-/// An exchange that this node follows.
-#[derive(Debug)]
-pub struct Exchange {
-    /// What was agreed to.
-    pub terms: Terms,
-    /// What the ledger has shown.
-    pub chain: Chain,
-    /// Whether ledgers were missed that no server remembers: what happened in them isn't known.
-    pub gap: bool,
-    /// The first ledger that wasn't looked at yet.
-    next: u32,
-    /// That, as it is stored.
-    stored: u32,
-    /// For how long its agent offers it, seconds, where this node is to do that.
-    lists: Option<u64>,
-    asked: Option<Now>,
-    kept: VecDeque<(Vec<u8>, Included)>,
-    /// The place of the next one among them, which only grows.
-    place: u32,
-    seen: BTreeSet<[u8; 32]>,
-    holdings: Holdings,
-    reading: Option<Now>,
-}
-
-impl Exchange {
-    fn new(terms: Terms) -> Self {
-        Self {
-            terms,
-            chain: Chain::default(),
-            gap: false,
-            next: 0,
-            stored: 0,
-            lists: None,
-            asked: None,
-            kept: VecDeque::new(),
-            place: 0,
-            seen: BTreeSet::new(),
-            holdings: Holdings::new(),
-            reading: None,
-        }
-    }
-
-    /// It, as of a ledger.
-    pub fn look(&self, now: Timestamp) -> Look<'_> {
-        Look { terms: &self.terms, chain: &self.chain, now }
-    }
-
-    /// The last ledger that was looked at.
-    pub const fn followed(&self) -> u32 {
-        self.next.saturating_sub(1)
-    }
-
-    /// What was last read of the holdings that its issuer looks at.
-    pub const fn holdings(&self) -> &Holdings {
-        &self.holdings
-    }
-
-    /// A stored transaction comes back.
-    fn keep(&mut self, key: Vec<u8>, included: Included) {
-        self.chain.take_in(&self.terms, &included);
-        let place = key.get(13..17).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-        self.place = self.place.max(place.unwrap_or_default());
-        self.note(key, included);
-    }
-
-    fn note(&mut self, key: Vec<u8>, included: Included) {
-        self.place = self.place.saturating_add(1);
-        self.seen.insert(*included.hash.as_bytes());
-        self.kept.push_back((key, included));
-    }
-
-    fn store(&mut self, step: &mut Step<Effect>) {
-        self.stored = self.next;
-        let stored = StoredExchange { terms: self.terms.clone(), next: self.next, gap: self.gap, lists: self.lists };
-        let bytes = frame::encode(&stored).expect("terms are small");
-        step.batch().put(Space::Community, exchange_key(&self.terms.clawable), bytes);
-    }
-
-    /// Forgets the oldest transactions where there are too many, and folds the rest anew.
-    fn prune(&mut self, step: &mut Step<Effect>) {
-        if self.kept.len() <= MAX_KEPT {
-            return;
-        }
-        for (key, included) in self.kept.drain(..MAX_KEPT / 4) {
-            self.seen.remove(included.hash.as_bytes());
-            step.batch().delete(Space::Community, key);
-        }
-        self.gap = true;
-        self.chain = Chain::default();
-        for (_, included) in &self.kept {
-            self.chain.take_in(&self.terms, included);
-        }
-    }
-}
-
-fn exchange_key(clawable: &Asset) -> Vec<u8> {
-    [&[EXCHANGE][..], &tag(clawable)].concat()
-}
-
-fn transaction_key(clawable: &Asset, at: LedgerPoint, hash: &[u8; 32], place: u32) -> Vec<u8> {
-    [&[TRANSACTION][..], &tag(clawable), &at.sequence.to_be_bytes(), &place.to_be_bytes(), hash].concat()
-}
 
 fn act_key(id: &ActId) -> Vec<u8> {
     [&[ACT][..], id].concat()
@@ -184,6 +54,10 @@ pub(super) struct Communities {
     commands: BTreeMap<ActId, CommandId>,
     pending: BTreeMap<CommandId, commands::Pending>,
     joins: BTreeMap<AccountId, joining::Joining>,
+    /// Joinings that others asked for, whose accounts are being read.
+    asking: BTreeMap<AccountId, joining::Asking>,
+    /// Whose turn it is to be handed in again.
+    handed_in: u32,
     sent: BTreeMap<ActId, joining::Sent>,
     /// Until when what is owed, or a listing, waits after it failed.
     paused: BTreeMap<ActId, Now>,
@@ -198,10 +72,7 @@ impl Communities {
         let bad = |why: String| RestoreError { what: "part of a help exchange", why };
         match key.first() {
             Some(&EXCHANGE) => {
-                let stored: StoredExchange = frame::decode(&value).map_err(|e| bad(e.to_string()))?;
-                let mut exchange = Exchange::new(stored.terms);
-                (exchange.next, exchange.stored, exchange.gap) = (stored.next, stored.next, stored.gap);
-                exchange.lists = stored.lists;
+                let exchange = Exchange::restored(&value).map_err(bad)?;
                 self.known.insert(exchange.terms.clawable.clone(), exchange);
             }
             Some(&TRANSACTION) => self.loaded.push((key, value)),
@@ -224,11 +95,9 @@ impl Communities {
         let mut rows = core::mem::take(&mut self.loaded);
         rows.sort();
         for (key, value) in rows {
-            let stored: StoredTransaction = frame::decode(&value).map_err(|e| bad(e.to_string()))?;
-            let included = Included::read(&stored.envelope, stored.at, network).map_err(|e| bad(e.to_string()))?;
             let of = |exchange: &&mut Exchange| key[1..].starts_with(&tag(&exchange.terms.clawable));
             if let Some(exchange) = self.known.values_mut().find(of) {
-                exchange.keep(key, included);
+                exchange.keep(key, &value, network).map_err(bad)?;
             }
         }
         Ok(())
@@ -283,8 +152,8 @@ impl Market {
         CommunityRefusal::new(CommunityCode::TakeInstead, why).into()
     }
 
-    /// The makes that the book tells of, this node's own among them, each with its series.
-    pub fn listed_makes(&self) -> impl Iterator<Item = (ListedMake, SeriesId)> {
+    /// The makes that the book tells of, this node's own among them, each with its series. Anybody can tell of anybody's.
+    fn listed_makes(&self) -> impl Iterator<Item = (ListedMake, SeriesId)> {
         let template = BuiltIn::named(listing::HELP).map(|built_in| built_in.id);
         let others = template.into_iter().flat_map(|id| self.book.of_template(id));
         let others = others.filter(|(series, _)| !self.offers.contains_key(series));
@@ -292,14 +161,23 @@ impl Market {
         own.chain(others).filter_map(|(series, offering)| Some((listing::make(offering)?, series)))
     }
 
-    /// What the book tells of a make.
-    pub fn listed_make(&self, make: TxHash) -> Option<(ListedMake, SeriesId)> {
-        self.listed_makes().find(|(listed, _)| listed.make == make)
+    /// The makes of followed exchanges that their makers tell of in the book.
+    pub fn told_makes(&self) -> impl Iterator<Item = (ListedMake, SeriesId)> {
+        self.listed_makes().filter(|(listed, _)| {
+            let make = self.exchange(&listed.exchange).and_then(|exchange| exchange.chain.make_of(listed.make));
+            make.is_some_and(|make| listed.is_makers_word(&listed.exchange, make))
+        })
     }
 
-    /// The make that a series tells of.
+    /// What a make's maker tells of it in the book.
+    pub fn listed_make(&self, exchange: &Asset, make: TxHash) -> Option<(ListedMake, SeriesId)> {
+        let make = self.exchange(exchange)?.chain.make_of(make)?;
+        self.listed_makes().find(|(listed, _)| listed.is_makers_word(exchange, make))
+    }
+
+    /// The make that a series of this node's own tells of.
     pub fn make_of_series(&self, series: &SeriesId) -> Option<TxHash> {
-        self.listed_makes().find(|(_, its)| its == series).map(|(listed, _)| listed.make)
+        Some(listing::make(self.offers.get(series)?.body())?.make)
     }
 
     /// What this node does in exchanges and isn't through with.
@@ -321,31 +199,9 @@ impl Market {
         let network = self.setup.network;
         let Some(exchange) = self.exchange_mut(clawable) else { return };
         exchange.asked = None;
-        let Ok(page) = result else { return };
-        if page.gap {
-            exchange.gap = true;
+        if let Ok(page) = result {
+            exchange.take_page(page, &network, step);
         }
-        let before = exchange.kept.len();
-        for found in page.transactions {
-            if found.envelope.len() > MAX_ENVELOPE_BYTES {
-                continue;
-            }
-            let Ok(included) = Included::read(&found.envelope, found.at, &network) else { continue };
-            let known = exchange.seen.contains(included.hash.as_bytes());
-            if known || !exchange.chain.take_in(&exchange.terms, &included) {
-                continue;
-            }
-            let key = transaction_key(clawable, found.at, included.hash.as_bytes(), exchange.place);
-            let stored = StoredTransaction { at: found.at, envelope: found.envelope };
-            let bytes = frame::encode(&stored).expect("a page holds no envelope above its bound");
-            step.batch().put(Space::Community, key.clone(), bytes);
-            exchange.note(key, included);
-        }
-        exchange.next = exchange.next.max(page.through.saturating_add(1));
-        if exchange.kept.len() != before || exchange.next >= exchange.stored.saturating_add(STORED_EVERY) {
-            exchange.store(step);
-        }
-        exchange.prune(step);
     }
 
     /// Asks for what the ledger has shown since the last look.
@@ -373,6 +229,7 @@ impl Market {
         self.tend_owed(now, step);
         self.tend_joining(now, step);
         self.tend_listings(now, step);
+        self.forget_unjoined(now, step);
         let seen: Vec<ActId> =
             self.communities.acts.iter().filter(|(_, act)| self.is_through(act)).map(|(id, _)| *id).collect();
         for id in seen {
@@ -442,23 +299,5 @@ fn paid_amount(exchange: &Exchange, what: &What) -> Stroops {
             exchange.chain.payment_of(*payment).map(|payment| payment.amount).unwrap_or_default()
         }
         _ => Stroops::ZERO,
-    }
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
-mod golden {
-    use super::*;
-    use crate::community::tests::terms;
-
-    #[test]
-    fn what_is_stored_of_an_exchange_has_its_golden_bytes() {
-        let terms_bytes = hex::encode(frame::encode(&terms()).unwrap());
-        let stored = StoredExchange { terms: terms(), next: 300, gap: true, lists: Some(60) };
-        let bytes = frame::encode(&stored).unwrap();
-        assert_eq!(hex::encode(&bytes), format!("{terms_bytes}fb2c0101013c"));
-        let at = LedgerPoint::new(7, Timestamp::from_secs(9));
-        let bytes = frame::encode(&StoredTransaction { at, envelope: vec![1, 2] }).unwrap();
-        assert_eq!(hex::encode(&bytes), "0709020102");
     }
 }

@@ -47,6 +47,7 @@ impl Market {
                 self.help_read(id, &entries, now, step);
                 self.tend_queue(now, rng, step);
             }
+            Ask::Joiner(account) => self.joiner_read(account, &entries, step),
             Ask::Holdings(exchange) => {
                 self.holdings_read(&exchange, asked, &entries);
                 self.tend_exchanges(now, step);
@@ -63,6 +64,7 @@ impl Market {
             Ask::Account | Ask::Bonds(_) | Ask::Consumers(_) | Ask::Escrows | Ask::Found | Ask::Agreed(_) => {}
             Ask::Leftovers(_) | Ask::FoundController(_) => {}
             Ask::Holdings(_) => {}
+            Ask::Joiner(account) => self.joiner_unreadable(account, step),
             Ask::Help(id) => self.help_unreadable(id, why, step),
             Ask::Request(request) => self.request_unreadable(request, now, step),
             Ask::Precheck(id) => self.precheck_unreadable(id, why, step),

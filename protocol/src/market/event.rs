@@ -1,6 +1,6 @@
 //! What reaches the market, and what it wants done.
 
-use crate::account::{PeerId, ServingKey};
+use crate::account::{AccountId, PeerId, ServingKey};
 use crate::amount::Stroops;
 use crate::asset::Asset;
 use crate::book::{BondWanted, ConsumerWanted};
@@ -60,6 +60,8 @@ pub enum Ask {
     Help(CommandId),
     /// What the issuer of a help exchange, named by its asset, looks at.
     Holdings(Asset),
+    /// An account that asks a help exchange's agent to let it in.
+    Joiner(AccountId),
     /// One of the others, which gates money: it counts as the endpoints of two operators say it.
     Agreed(Box<Ask>),
 }

@@ -237,7 +237,7 @@ impl Market {
             Kind::BindingRequest => self.request_received(token, &peer, packed, now, step).map(|()| None),
             Kind::Ping => self.ping_received(packed.open(&network)?.into_body(), &peer, now, step).map(Some),
             Kind::Agreement => self.agreement_received(packed, now, rng, step).map(Some),
-            Kind::Join => self.join_received(packed, step).map(Some),
+            Kind::Join => self.join_received(token, &peer, packed, now, step).map(|()| None),
             Kind::Engage => self.engage_received(packed.open(&network)?.into_body(), now).map(Some),
             Kind::Fund => self.fund_received(packed.open(&network)?.into_body(), now, rng, step).map(Some),
             Kind::Released => self.released_received(packed, now, step).map(Some),

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use stellar_xdr::{
     AccountId as XdrAccount, AlphaNum4, AlphaNum12, Asset as XdrAsset, AssetCode4, AssetCode12, ChangeTrustAsset,
-    Limits, MuxedAccount, PublicKey, ReadXdr, TrustLineAsset, Uint256, WriteXdr,
+    Limits, MuxedAccount, MuxedAccountMed25519, PublicKey, ReadXdr, TrustLineAsset, Uint256, WriteXdr,
 };
 
 use crate::account::AccountId;
@@ -95,7 +95,15 @@ pub fn to_base64(bytes: &[u8]) -> String {
 /// # Errors
 /// [`XdrError::DoesNotFit`] where it is larger than anything that is read back.
 pub fn write<T: WriteXdr>(value: &T) -> Result<Vec<u8>, XdrError> {
-    value.to_xdr(Limits { depth: MAX_XDR_DEPTH, len: MAX_XDR_BYTES }).map_err(|e| XdrError::DoesNotFit(e.to_string()))
+    write_within(value, MAX_XDR_BYTES)
+}
+
+/// As [`write()`], for a value that may be larger than all others.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_within<T: WriteXdr>(value: &T, most: usize) -> Result<Vec<u8>, XdrError> {
+    value.to_xdr(Limits { depth: MAX_XDR_DEPTH, len: most }).map_err(|e| XdrError::DoesNotFit(e.to_string()))
 }
 
 /// An account in XDR.
@@ -120,6 +128,13 @@ pub fn read_plain(id: &MuxedAccount) -> Option<AccountId> {
         MuxedAccount::Ed25519(Uint256(bytes)) => Some(AccountId::from_bytes(*bytes)),
         MuxedAccount::MuxedEd25519(_) => None,
     }
+}
+
+/// The account behind a source or destination, multiplexed or not: whose money it is.
+pub fn account_behind(id: &MuxedAccount) -> AccountId {
+    let (MuxedAccount::Ed25519(Uint256(bytes))
+    | MuxedAccount::MuxedEd25519(MuxedAccountMed25519 { ed25519: Uint256(bytes), .. })) = id;
+    AccountId::from_bytes(*bytes)
 }
 
 fn padded<const N: usize>(code: &str) -> [u8; N] {

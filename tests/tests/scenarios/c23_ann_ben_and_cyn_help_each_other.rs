@@ -1,16 +1,13 @@
 //! Scenarios C23 and C24 in the simulated world, and C23 again and again with a crash at every commit.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::community::shape::MakeKind;
 use tradepost_protocol::market::Deed;
 use tradepost_protocol::message::TxHash;
-use tradepost_tests::exchange::{ExchangeWorld, STRIDE, live, missed_points};
+use tradepost_tests::exchange::{ExchangeWorld, STRIDE, live, missed_points, sweep};
 use tradepost_tests::simulation::Source;
-use tradepost_tests::world::Moment;
 
 /// Worlds that every run of the tests lives through: every commit is the last one once before and once after its effects.
 const SEEDS: u64 = 2 * STRIDE;
@@ -26,30 +23,12 @@ fn c23_is_right_to_the_stroop_and_leaves_nothing_behind() {
 
 #[test]
 fn c23_is_right_whatever_commit_is_the_last_before_a_crash() {
-    let source = Source::of_checkout();
-    let (next, lives) = (AtomicU64::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= SEEDS {
-                        return;
-                    }
-                    let moment = if number % 2 == 0 { Moment::BeforeEffects } else { Moment::AfterEffects };
-                    let first = 1 + number / 2 % STRIDE;
-                    let lived = live(source.seed(number), Some((first, moment)));
-                    lives.lock().unwrap().push((first, moment, lived));
-                }
-            });
-        }
-    });
-    let lives = lives.into_inner().unwrap();
-    let crashes: u64 = lives.iter().map(|(_, _, lived)| lived.crashes).sum();
-    println!("help exchange: seeds {}, crashes {crashes}, violations 0", lives.len());
-    assert_eq!(lives.len() as u64, SEEDS);
+    let tally = sweep(&Source::of_checkout(), 0..SEEDS, THREADS).unwrap_or_else(|what| panic!("{what}"));
+    println!("{tally}");
+    assert_eq!(tally.lives.len() as u64, SEEDS);
+    let crashes: u64 = tally.lives.iter().map(|(_, lived)| lived.crashes).sum();
     assert!(crashes > SEEDS, "{crashes}");
-    assert_eq!(missed_points(&lives), [], "node, commit, whether after its effects");
+    assert_eq!(missed_points(&tally.lives), [], "node, commit, whether after its effects");
 }
 
 fn code(exchange: &mut ExchangeWorld, name: &str, deed: Deed) -> &'static str {
@@ -89,11 +68,11 @@ fn a_take_that_went_back_is_not_claimed_and_a_make_past_its_validity_is_not_take
     exchange.try_to("cyn", Deed::Reclaim { balance }).unwrap();
     exchange.world().run_for(SEEN);
     assert_eq!(code(&mut exchange, "ben", Deed::Claim { take }), "take-over");
-    assert_eq!(code(&mut exchange, "ben", Deed::Take { make: offer }), "own-make");
+    assert_eq!(code(&mut exchange, "ben", Deed::Take { make: offer, at_most: None }), "own-make");
     let ends = exchange.chain().make_of(offer).unwrap().ends().unwrap();
     exchange.world().run_to(ends);
     exchange.world().run_for(SEEN);
-    assert_eq!(code(&mut exchange, "ann", Deed::Take { make: offer }), "make-over");
+    assert_eq!(code(&mut exchange, "ann", Deed::Take { make: offer, at_most: None }), "make-over");
 }
 
 #[test]
@@ -102,5 +81,6 @@ fn an_issuer_that_is_not_accepted_by_name_can_take_nothing_back() {
     exchange.set_up();
     exchange.world().add_node("stranger", Stroops::whole(30));
     exchange.world().run_for(Duration::from_secs(10));
-    assert_eq!(code(&mut exchange, "stranger", Deed::Join), "issuer-not-accepted");
+    let agent = exchange.terms().agent;
+    assert_eq!(code(&mut exchange, "stranger", Deed::Join { agent }), "issuer-not-accepted");
 }

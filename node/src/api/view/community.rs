@@ -54,7 +54,8 @@ pub struct ExchangeView {
     pub endowed: bool,
     /// The last ledger up to which this node followed it; 0 where it doesn't.
     pub followed: u32,
-    /// Whether ledgers were missed that no server remembers.
+    /// Whether something that happened in it isn't known here: ledgers that no server remembers were missed, it began
+    /// before the oldest one that is remembered, or there was more than is kept.
     pub gap: bool,
     /// Offers and requests that stand.
     pub makes: Vec<LinkView>,
@@ -184,15 +185,16 @@ impl ExchangeView {
             amount: held.amount,
             asset: teller.asset(held.clawable),
         });
+        let plain = Self::plain(market, &exchange.terms);
         Self {
             member: own.is_some_and(|own| chain.is_member(own)),
             members: chain.members().count(),
             endowed: chain.is_endowed(),
             followed: exchange.followed(),
-            gap: exchange.gap,
+            gap: exchange.has_gap() || (exchange.begins_late() && plain.role.is_none()),
             makes: makes.map(|link| teller.tell(link, 0)).take(MAX_TOLD).collect(),
             standing: standing.take(MAX_TOLD).collect(),
-            ..Self::plain(market, &exchange.terms)
+            ..plain
         }
     }
 }
@@ -235,7 +237,9 @@ impl<'a> Teller<'a> {
 
     fn tell(&self, link: &Link, depth: usize) -> LinkView {
         let chain = &self.exchange.chain;
-        let listed = matches!(link.kind, LinkKind::Make(_)).then(|| self.market.listed_make(link.hash)).flatten();
+        let listed = matches!(link.kind, LinkKind::Make(_))
+            .then(|| self.market.listed_make(&self.exchange.terms.clawable, link.hash))
+            .flatten();
         LinkView {
             transaction: link.hash,
             kind: link.kind.as_str().to_owned(),
@@ -310,9 +314,11 @@ impl<'a> Teller<'a> {
         match answered {
             _ if link.by != right => "refused: another account has a right to it".to_owned(),
             Some(_) => "answered".to_owned(),
-            None if !standing => "taken back".to_owned(),
-            None if repays && self.look.waiting_repayment(payment).is_none() => "refused".to_owned(),
+            None if repays && self.look.waiting_repayment(payment).is_none() => {
+                "refused: it came too late, or before anything was paid".to_owned()
+            }
             None if repays => "waits for the issuer, which finds the amount or waits for it".to_owned(),
+            None if !standing => "taken back".to_owned(),
             None => format!("waits for the agent, until {} is over", payment.repay_by(&self.exchange.terms)),
         }
     }

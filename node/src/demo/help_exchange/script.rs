@@ -238,7 +238,7 @@ impl Stage<'_> {
             fund(person).await?;
             let offered = |list: &ExchangeList| list.items.iter().any(|e| e.offered).then_some(());
             person.until("it hears of the exchange", LEDGERS, "/v1/community", offered).await?;
-            help(person, Some(&self.clawable), NewDeed::Join).await?;
+            help(person, Some(&self.clawable), NewDeed::Join { agent: self.account_of(&self.agent) }).await?;
             let words =
                 "joined: it trusts both assets and got 5,000 of each, by one transaction that it and the agent signed";
             self.say(person.name(), words);
@@ -257,9 +257,12 @@ impl Stage<'_> {
         self.hears(&self.cyn, &offer).await?;
         self.hears(&self.cyn, &request).await?;
         self.say(CYN, "heard of both from its peers, and sees both on the ledger");
-        let snapper = help(&self.cyn, None, NewDeed::Take { of: offer.transaction.to_string() }).await?;
+        let snapper =
+            help(&self.cyn, None, NewDeed::Take { of: offer.transaction.to_string(), at_most: Some(SNAPPER_PRICE) })
+                .await?;
         self.say(CYN, "takes the snapper: 800.0000100 ClawableHexa are locked for Ben, the price and the fee");
-        let harvest = help(&self.cyn, None, NewDeed::Take { of: request.transaction.to_string() }).await?;
+        let harvest =
+            help(&self.cyn, None, NewDeed::Take { of: request.transaction.to_string(), at_most: None }).await?;
         self.say(CYN, "takes the request, to help: 0.0000100 ClawableHexa are locked for Ann, the fee alone");
         self.refused(&self.cyn, &snapper, "not-paid", "the snapper's price back before Ben claimed it").await?;
         self.hears_of(&self.ben, snapper.transaction).await?;

@@ -148,17 +148,17 @@ fn c24_a_repay_for_an_unclaimed_take_by_someone_else_or_twice_is_refused() {
     let rich = story.holdings(CYN, Stroops::whole(9_000));
     story.repay(CYN, unclaimed);
     story.repay(BEN, grant);
-    assert_eq!(issuer.due(&story.look(), &rich).len(), 0);
+    assert_eq!(issuer.owed(&story.look(), &rich).len(), 0);
     story.repay(ANN, grant);
     assert_eq!(code(story.look().may_repay(grant, account(ANN))), CommunityCode::AlreadyRepaid);
-    let due = issuer.due(&story.look(), &rich);
+    let due = issuer.owed(&story.look(), &rich);
     assert_eq!(due.len(), 1);
     let payment = story.chain.payment_of(grant).unwrap().clone();
     let answer = shape::repaid(&story.terms, shape::From::Holdings(payment.payee), payment.payer, payment.amount);
     story.tell(story.terms.issuer(), shape::naming(grant), answer);
     assert_eq!(code(story.look().may_repay(grant, account(ANN))), CommunityCode::AlreadyRepaid);
     story.repay(ANN, grant);
-    assert!(issuer.due(&story.look(), &rich).is_empty(), "once");
+    assert!(issuer.owed(&story.look(), &rich).is_empty(), "once");
 }
 
 #[test]
@@ -167,20 +167,20 @@ fn a_repay_comes_before_the_conversion_and_in_time() {
     let [issuer, agent] = story.roles();
     story.convert(BEN, take, Stroops::whole(800));
     story.convert(CYN, grant, Stroops::whole(1_000));
-    assert!(agent.due(&story.look(), &Holdings::new()).is_empty(), "its payer may still ask for it back");
+    assert!(agent.owed(&story.look(), &Holdings::new()).is_empty(), "its payer may still ask for it back");
     story.repay(ANN, grant);
     // The payee has nothing left but what it wanted converted: that is where it comes from.
-    let due = issuer.due(&story.look(), &Holdings::new());
+    let due = issuer.owed(&story.look(), &Holdings::new());
     assert_eq!(due.len(), 1);
     story.now = story.now.plus(core::time::Duration::from_secs(story.terms.repay_secs));
-    let due = agent.due(&story.look(), &Holdings::new());
+    let due = agent.owed(&story.look(), &Holdings::new());
     assert_eq!(due.len(), 1, "Ben's, and not the one that was asked back: {due:?}");
     assert_eq!(code(story.look().may_repay(take, account(CYN))), CommunityCode::TooLate);
     let payment = story.chain.payment_of(take).unwrap().clone();
     let asked = story.look().due_conversion(&payment).unwrap().balance;
     let answer = shape::converted(&story.terms, asked, payment.payee, payment.amount);
     story.tell(story.terms.agent, shape::naming(take), answer);
-    assert!(agent.due(&story.look(), &Holdings::new()).is_empty());
+    assert!(agent.owed(&story.look(), &Holdings::new()).is_empty());
     assert_eq!(code(story.look().may_convert(take, account(BEN))), CommunityCode::AlreadyConverted);
 }
 
@@ -189,10 +189,10 @@ fn a_payee_with_less_than_the_amount_is_left_alone() {
     let (mut story, _, grant) = Story::paid();
     let [issuer, _] = story.roles();
     story.repay(ANN, grant);
-    assert_eq!(issuer.wants(&story.look()).len(), 3, "the agent's two trustlines, and the payee's");
+    assert_eq!(issuer.wants(&story.look(), 0).len(), 3, "the agent's two trustlines, and the payee's");
     let just_short = Stroops::new(Stroops::whole(1_000).get() - 1).unwrap();
-    assert!(issuer.due(&story.look(), &story.holdings(CYN, just_short)).is_empty());
-    assert_eq!(issuer.due(&story.look(), &story.holdings(CYN, Stroops::whole(1_000))).len(), 1);
+    assert!(issuer.owed(&story.look(), &story.holdings(CYN, just_short)).is_empty());
+    assert_eq!(issuer.owed(&story.look(), &story.holdings(CYN, Stroops::whole(1_000))).len(), 1);
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn a_conversion_by_another_of_another_amount_or_too_late_is_not_due() {
     story.now = story.now.plus(core::time::Duration::from_secs(later));
     assert_eq!(code(story.look().may_convert(grant, account(CYN))), CommunityCode::TooLate);
     story.convert(CYN, grant, Stroops::whole(1_000));
-    assert!(agent.due(&story.look(), &Holdings::new()).is_empty());
+    assert!(agent.owed(&story.look(), &Holdings::new()).is_empty());
 }
 
 #[test]
@@ -262,4 +262,65 @@ fn what_is_not_of_the_exchanges_shape_is_no_link() {
     );
     assert!(!story.chain.is_member(account(CYN)) && story.chain.has_joined(account(CYN)));
     assert_eq!(code(story.look().may_take(hash(1), account(CYN))), CommunityCode::NotAMember);
+}
+
+#[test]
+fn a_payment_is_not_taken_back_and_converted_though_its_payer_takes_the_fee_back() {
+    let (mut story, _, grant) = Story::paid();
+    let [issuer, agent] = story.roles();
+    let ask = story.repay(ANN, grant);
+    story.convert(CYN, grant, Stroops::whole(1_000));
+    let fee = story.chain.repayments_of(grant).next().unwrap().balance;
+    // The issuer's answer may be on its way already; the fee goes back to Ann before it, and the window is over.
+    story.tell(account(ANN), Memo::None, vec![operation::claim(fee)]);
+    story.now = story.now.plus(core::time::Duration::from_secs(story.terms.repay_secs));
+    assert!(agent.owed(&story.look(), &Holdings::new()).is_empty(), "it was asked for in time");
+    assert_eq!(issuer.owed(&story.look(), &Holdings::new()).len(), 1, "and is answered");
+    assert_eq!(code(story.look().may_convert(grant, account(CYN))), CommunityCode::AlreadyConverted);
+    assert_eq!(code(story.look().may_repay(grant, account(ANN))), CommunityCode::AlreadyRepaid);
+    assert!(story.chain.contains(ask));
+}
+
+#[test]
+fn a_stranger_that_drops_its_trustlines_has_not_left_and_can_still_join() {
+    let mut story = Story::new();
+    let drops = shape::trust(&story.terms, Stroops::ZERO).unwrap();
+    story.tell(account(BEN), Memo::None, drops.clone());
+    assert!(!story.chain.has_joined(account(BEN)) && story.chain.links().is_empty());
+    story.join(BEN);
+    assert!(story.chain.is_member(account(BEN)));
+    // A member leaves by whichever transaction its trustline goes, and once.
+    let by = |operation| operation::by(account(BEN), operation);
+    story.tell(account(CYN), Memo::None, drops.clone().into_iter().map(by).collect());
+    let last = story.chain.links().last().unwrap();
+    assert_eq!((last.kind, last.by, story.chain.is_member(account(BEN))), (LinkKind::Leave, account(BEN), false));
+    let links = story.chain.links().len();
+    story.tell(account(BEN), Memo::None, drops);
+    assert_eq!(story.chain.links().len(), links);
+}
+
+#[test]
+fn the_agent_is_given_what_it_gives_out_once_and_only_while_it_has_none() {
+    let mut story = Story::new();
+    let [issuer, _] = story.roles();
+    let terms = story.terms.clone();
+    let holds = |clawable, plain| {
+        Holdings::from([
+            ((terms.agent, terms.clawable.clone()), Stroops::whole(clawable)),
+            ((terms.agent, terms.plain.clone()), Stroops::whole(plain)),
+        ])
+    };
+    assert!(issuer.owed(&story.look(), &Holdings::new()).is_empty(), "it trusts neither");
+    for some in [holds(1, 0), holds(0, 1), holds(7, 7)] {
+        assert!(issuer.owed(&story.look(), &some).is_empty(), "it was given something, whatever is remembered");
+    }
+    assert_eq!(issuer.owed(&story.look(), &holds(0, 0)).len(), 1);
+    // What the issuer pays to somebody else's agent, or pays back, is no endowment.
+    let clawable = operation::pay(terms.agent, &terms.clawable, Stroops::whole(5));
+    story.tell(terms.issuer(), Memo::None, vec![clawable.clone()]);
+    assert!(!story.chain.is_endowed());
+    let plain = operation::by(terms.plain_issuer(), operation::pay(terms.agent, &terms.plain, Stroops::whole(5)));
+    story.tell(terms.issuer(), Memo::None, vec![clawable, plain]);
+    assert!(story.chain.is_endowed());
+    assert!(issuer.owed(&story.look(), &holds(0, 0)).is_empty());
 }

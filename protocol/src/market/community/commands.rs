@@ -30,6 +30,8 @@ use super::{Exchange, MAX_EXCHANGES, paid_amount};
 
 /// How long a command may wait until the ledger was looked at.
 const PENDING_LIFE: Duration = Duration::from_secs(60);
+/// How long an exchange is followed after a command to join it came to nothing, or only asked what it costs.
+const LOOKED_AT: Duration = Duration::from_secs(120);
 /// Commands that wait at once.
 const MAX_PENDING: usize = 64;
 
@@ -42,7 +44,10 @@ pub enum Deed {
         life_secs: u64,
     },
     /// Join it.
-    Join,
+    Join {
+        /// Who runs it: anybody can offer anybody's exchange, so its agent is named as its issuer is.
+        agent: AccountId,
+    },
     /// Leave it.
     Leave {
         /// Where the account's coins go, where it ends too.
@@ -63,6 +68,8 @@ pub enum Deed {
     Take {
         /// Which.
         make: TxHash,
+        /// The most that it may cost, the fee not counted, where that is said.
+        at_most: Option<Stroops>,
     },
     /// Claim a take of one's offer.
     Claim {
@@ -158,8 +165,8 @@ impl Market {
                 || CommunityRefusal::new(CommunityCode::NoRole, "`community.role` isn't set in the configuration");
             return Ok(self.communities.role.as_ref().ok_or_else(no_role)?.terms.clawable.clone());
         }
-        if let (Deed::Join, Some(asset)) = (deed, &named) {
-            return self.begin_joining(asset, now, step);
+        if let (Deed::Join { agent }, Some(asset)) = (deed, &named) {
+            return self.begin_joining(asset, *agent, now, step);
         }
         let mut known = self.communities.known.keys();
         match (named, known.next(), known.next()) {
@@ -175,24 +182,42 @@ impl Market {
         }
     }
 
-    fn begin_joining(&mut self, asset: &Asset, now: Now, step: &mut Step<Effect>) -> Result<Asset, CommandError> {
+    /// The exchange that is to be joined is followed from here on, and forgotten again where nothing comes of it.
+    fn begin_joining(
+        &mut self,
+        asset: &Asset,
+        agent: AccountId,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) -> Result<Asset, CommandError> {
         if !self.setup.policy.assets.contains(asset) {
             let why = format!("{asset} can be taken back by its issuer, and isn't among this node's `assets`");
             return refused(CommunityCode::IssuerNotAccepted, why);
         }
-        if self.communities.known.contains_key(asset) {
-            return Ok(asset.clone());
+        if let Some(known) = self.communities.known.get(asset).map(|exchange| exchange.terms.agent) {
+            if known != agent && self.is_part_of(asset) {
+                let why = format!("this node is in {asset} by its agent {known}, not by {agent}");
+                return refused(CommunityCode::WrongAgent, why);
+            }
+            if known == agent {
+                self.keep_looking(asset, now);
+                return Ok(asset.clone());
+            }
+            self.forget_exchange(asset, step);
         }
         let offered = self.exchange_listings(now).into_iter().map(|(terms, _)| terms);
-        let offered: Vec<Terms> = offered.filter(|terms| terms.clawable == *asset).collect();
-        let terms = match offered.as_slice() {
-            [] => return refused(CommunityCode::UnknownExchange, format_args!("no agent offers {asset} now")),
-            [terms] => terms.clone(),
+        let (offered, others): (Vec<Terms>, Vec<Terms>) =
+            offered.filter(|terms| terms.clawable == *asset).partition(|terms| terms.agent == agent);
+        let terms = match (offered.as_slice(), others.is_empty()) {
+            ([], true) => return refused(CommunityCode::UnknownExchange, format_args!("no agent offers {asset} now")),
+            ([], false) => {
+                let why = format!("{agent} doesn't offer {asset} now; others do, whom its issuer may not know");
+                return refused(CommunityCode::WrongAgent, why);
+            }
+            ([terms, rest @ ..], _) if rest.iter().all(|other| other == terms) => terms.clone(),
             _ => {
-                return refused(
-                    CommunityCode::UnknownExchange,
-                    format_args!("several agents offer {asset}; its issuer has to say which one is right"),
-                );
+                let why = format!("{agent} offers {asset} on several terms; ask it which ones are right");
+                return refused(CommunityCode::UnknownExchange, why);
             }
         };
         if self.communities.known.len() >= MAX_EXCHANGES {
@@ -201,7 +226,43 @@ impl Market {
         let mut exchange = Exchange::new(terms);
         exchange.store(step);
         self.communities.known.insert(asset.clone(), exchange);
+        self.keep_looking(asset, now);
         Ok(asset.clone())
+    }
+
+    /// An exchange that isn't joined is followed for as long as somebody may decide to.
+    fn keep_looking(&mut self, asset: &Asset, now: Now) {
+        if let Some(exchange) = self.exchange_mut(asset) {
+            exchange.looked_at_until = now.plus(LOOKED_AT);
+        }
+    }
+
+    /// Whether this node's account is or was in an exchange, plays a role in it, or has something under way there.
+    fn is_part_of(&self, asset: &Asset) -> bool {
+        let communities = &self.communities;
+        let own = self.own_account();
+        communities.role.as_ref().is_some_and(|settings| settings.terms.clawable == *asset)
+            || communities.acts.values().any(|act| act.exchange == *asset)
+            || communities.known.get(asset).is_some_and(|e| own.is_none_or(|own| e.chain.has_joined(own)))
+    }
+
+    /// Exchanges that were looked at and not joined are followed no longer.
+    pub(super) fn forget_unjoined(&mut self, now: Now, step: &mut Step<Effect>) {
+        let gone = self.communities.known.iter().filter(|(asset, exchange)| {
+            let waits = self.communities.pending.values().any(|pending| pending.exchange == **asset);
+            let looks = waits || now <= exchange.looked_at_until;
+            // Without a look at all of it nobody can tell whether this account is in it.
+            !looks && self.is_up_to_date(exchange) && !self.is_part_of(asset)
+        });
+        for asset in gone.map(|(asset, _)| asset.clone()).collect::<Vec<_>>() {
+            self.forget_exchange(&asset, step);
+        }
+    }
+
+    fn forget_exchange(&mut self, asset: &Asset, step: &mut Step<Effect>) {
+        if let Some(exchange) = self.communities.known.remove(asset) {
+            exchange.forget(step);
+        }
     }
 
     /// Commands whose exchange was looked at far enough go on; those that waited too long are answered.
@@ -254,21 +315,31 @@ impl Market {
         let terms = &exchange.terms;
         let what = match &pending.deed {
             Deed::Create { .. } => return self.creation(terms),
-            Deed::Join if exchange.chain.is_member(own) => {
+            Deed::Join { .. } if exchange.chain.is_member(own) => {
                 return refused(CommunityCode::AlreadyAMember, "this account has joined already");
             }
-            Deed::Join => What::Join,
+            Deed::Join { .. } => What::Join,
             Deed::Leave { into } => return self.leaving(exchange, *into, own),
             Deed::Make { kind, description, price, validity } => {
                 look.member(own)?;
                 check_make(description, *price, *validity)?;
                 What::Make { kind: *kind, validity: *validity, description: description.clone(), price: *price }
             }
-            Deed::Take { make } => {
+            Deed::Take { make, at_most } => {
                 let found = look.may_take(*make, own)?;
                 let amount = match found.kind {
                     MakeKind::Request => terms.fee,
-                    MakeKind::Offer => self.price_of(*make)?.plus(terms.fee).unwrap_or(Stroops::MAX),
+                    MakeKind::Offer => {
+                        let price = self.price_of(exchange, *make)?;
+                        if let Some(most) = at_most.filter(|most| price > *most) {
+                            let (price, most) = (price.coins(), most.coins());
+                            let why = format!(
+                                "it costs {price}, and the command allows {most}: its maker has changed the price"
+                            );
+                            return refused(CommunityCode::DearerThanSaid, why);
+                        }
+                        price.plus(terms.fee).unwrap_or(Stroops::MAX)
+                    }
                 };
                 What::Take { make: *make, amount }
             }
@@ -336,19 +407,23 @@ impl Market {
     }
 
     /// What a make costs, as its offering in the book says.
-    fn price_of(&self, make: TxHash) -> Result<Stroops, CommandError> {
+    fn price_of(&self, exchange: &Exchange, make: TxHash) -> Result<Stroops, CommandError> {
+        let asset = &exchange.terms.clawable;
+        let made = exchange.chain.make_of(make);
         let own = self.offers.values().filter_map(|o| listing::make(o.body()));
-        let own = own.filter(|listed| listed.make == make).map(|listed| listed.price).next();
-        let found = own.or_else(|| self.listed_make(make).map(|(listed, _)| listed.price));
+        let own = own.filter(|listed| made.is_some_and(|made| listed.is_makers_word(asset, made)));
+        let own = own.map(|listed| listed.price).next();
+        let found = own.or_else(|| self.listed_make(asset, make).map(|(listed, _)| listed.price));
         let unknown = || {
-            CommunityRefusal::new(CommunityCode::NoSuchMake, "its offering isn't in the book, so its price isn't known")
+            let why = "no offering of its maker's is in the book, so its price isn't known";
+            CommunityRefusal::new(CommunityCode::NoSuchMake, why)
         };
         found.ok_or_else(|| unknown().into())
     }
 
     fn price_of_take(&self, exchange: &Exchange, take: TxHash) -> Result<Stroops, CommandError> {
         match exchange.chain.take_of(take) {
-            Some(found) => self.price_of(found.make),
+            Some(found) => self.price_of(exchange, found.make),
             // What is wrong with it is said by the rule.
             None => Ok(Stroops::ZERO),
         }

@@ -39,8 +39,9 @@ impl Market {
         let clawable = settings.terms.clawable.clone();
         let Some(exchange) = self.exchange(&clawable).filter(|exchange| self.is_up_to_date(exchange)) else { return };
         let look = exchange.look(close_time);
-        let wants = settings.wants(&look);
-        let due = settings.due(&look, &exchange.holdings);
+        let wants = settings.wants(&look, exchange.turn);
+        let owed = settings.owed(&look, &exchange.holdings);
+        let due = role::window(owed.clone(), role::MAX_DUE, exchange.turn);
         let reads = exchange.reading.is_none_or(|at| now.since(at) >= self.setup.margins.poll_every);
         if !wants.is_empty() && reads {
             step.then(Effect::Read { ask: Ask::Holdings(clawable.clone()), keys: wants });
@@ -52,7 +53,7 @@ impl Market {
         let stale = self.communities.acts.iter().filter(|(id, act)| {
             act.what.is_owed() && act.state == ActState::Wanted && self.is_unsigned(Purpose::Help { id: **id })
         });
-        let stale: Vec<ActId> = stale.filter(|(_, act)| !due.contains(&act.what)).map(|(id, _)| *id).collect();
+        let stale: Vec<ActId> = stale.filter(|(_, act)| !owed.contains(&act.what)).map(|(id, _)| *id).collect();
         for id in stale {
             self.no_longer_want(Purpose::Help { id });
             self.forget_act(&id, step);
@@ -67,16 +68,8 @@ impl Market {
 
     /// What the issuer looks at was read.
     pub(crate) fn holdings_read(&mut self, clawable: &Asset, asked: &[Key], entries: &[Entry]) {
-        let Some(exchange) = self.exchange_mut(clawable) else { return };
-        for key in asked {
-            if let Key::Trustline(account, asset) = key {
-                exchange.holdings.remove(&(*account, asset.clone()));
-            }
-        }
-        for entry in entries {
-            if let Entry::Trustline(line) = entry {
-                exchange.holdings.insert((line.account, line.asset.clone()), line.available());
-            }
+        if let Some(exchange) = self.exchange_mut(clawable) {
+            exchange.holdings_read(asked, entries);
         }
     }
 
@@ -205,7 +198,8 @@ impl Market {
                     .and_then(|q| q.intent(purpose))
                     .map(|intent| crate::stellar::balance_id::of_operation(intent.account, intent.sequence, 0));
                 let locks = matches!(what, What::Take { .. } | What::Convert { .. } | What::Repay { .. });
-                match what.is_owed() || locks {
+                // What isn't seen yet is remembered, so that it is neither wanted again nor forgotten.
+                match what.is_owed() || locks || *what == What::Join {
                     true => self.store_act(id, Act { state: ActState::Included(hash), ..act.clone() }, step),
                     false => self.forget_act(&id, step),
                 }

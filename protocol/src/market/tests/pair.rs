@@ -42,6 +42,13 @@ pub(super) struct Rows {
     writes: usize,
 }
 
+impl Rows {
+    /// How many there are in a space.
+    pub(super) fn count_of(&self, space: Space) -> usize {
+        self.entries.keys().filter(|(of, _)| *of == space).count()
+    }
+}
+
 impl Commit for Rows {
     type Error = String;
     fn commit(&mut self, batch: Batch) -> Result<(), String> {
