@@ -276,6 +276,18 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
+/// Every command at every depth that help shows, with the words that lead to it.
+#[cfg(test)]
+fn every_command() -> Vec<(String, clap::Command)> {
+    fn below(command: &clap::Command, path: String) -> Vec<(String, clap::Command)> {
+        let shown = command.get_subcommands().filter(|below| !below.is_hide_set());
+        let all = shown.flat_map(|next| below(next, format!("{path} {}", next.get_name())));
+        let all: Vec<_> = all.collect();
+        std::iter::once((path, command.clone())).chain(all).collect()
+    }
+    below(&<Cli as clap::CommandFactory>::command(), "tradepost".to_owned())
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
@@ -297,12 +309,14 @@ mod tests {
 
     #[test]
     fn a_passphrase_is_never_an_argument() {
-        let command = Cli::command();
-        let all = |command: &clap::Command| -> Vec<String> {
-            command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
-        };
-        for command in std::iter::once(&command).chain(command.get_subcommands()) {
-            assert!(!all(command).iter().any(|flag| flag == "passphrase" || flag == "mnemonic"));
+        let commands = every_command();
+        assert!(commands.iter().any(|(path, _)| path == "tradepost wallet export"), "those below are looked at, too");
+        for (path, command) in &commands {
+            for arg in command.get_arguments() {
+                let names = [arg.get_long(), Some(arg.get_id().as_str())];
+                let secret = |name: &str| ["passphrase", "mnemonic", "secret_key"].contains(&name);
+                assert!(!names.into_iter().flatten().any(secret), "{path} takes {arg}");
+            }
         }
     }
 

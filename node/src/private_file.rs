@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Permission bits of a private file: the owner reads and writes.
 pub const MODE: u32 = 0o600;
@@ -13,33 +13,55 @@ const TEMPORARY_NAME_BYTES: usize = 8;
 /// Writes a file with mode [`MODE`] so that a reader, also after a crash, finds the old content or the new one whole.
 ///
 /// # Errors
-/// Whatever the file system answers; the old content then still stands.
+/// Whatever the file system answers; a reader then finds one of the two all the same.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    put(path, content, |temporary| fs::rename(temporary, path))
+    let (temporary, directory) = prepare(path, content)?;
+    let placed = fs::rename(&temporary, path);
+    if placed.is_err() {
+        // The first error is the one to tell; a leftover temporary file harms nobody.
+        let _ = fs::remove_file(&temporary);
+    }
+    placed?;
+    directory.sync_all()
 }
 
 /// Writes a file as [`write()`] does, but only where there is none yet.
 ///
 /// # Errors
-/// `AlreadyExists`, or whatever else the file system answers.
+/// `AlreadyExists`, or whatever else the file system answers; the file then isn't there.
 pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    // A hard link, unlike a rename, never replaces what another process made in between.
-    put(path, content, |temporary| fs::hard_link(temporary, path).and_then(|()| fs::remove_file(temporary)))
+    write_new_with(path, content, File::sync_all)
 }
 
-fn put(path: &Path, content: &[u8], place: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+fn write_new_with(path: &Path, content: &[u8], sync: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    let (temporary, directory) = prepare(path, content)?;
+    // A hard link, unlike a rename, never replaces what another process made in between.
+    let placed = fs::hard_link(&temporary, path);
+    // A leftover temporary file harms nobody.
+    let _ = fs::remove_file(&temporary);
+    placed?;
+    let synced = sync(&directory);
+    if synced.is_err() {
+        // What may be gone after the next crash isn't left as if it were sure to stay.
+        let _ = fs::remove_file(path);
+    }
+    synced
+}
+
+/// A temporary file beside this path with this content, synced, and the directory, which is to be synced at the end.
+fn prepare(path: &Path, content: &[u8]) -> io::Result<(PathBuf, File)> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().ok_or_else(|| io::Error::other("the path names no file"))?;
     let mut random = [0; TEMPORARY_NAME_BYTES];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
     let temporary = parent.join(format!(".{}.{}", name.to_string_lossy(), hex::encode(random)));
-    let written = write_synced(&temporary, content).and_then(|()| place(&temporary));
+    let directory = File::open(parent)?;
+    let written = write_synced(&temporary, content);
     if written.is_err() {
-        // The first error is the one to tell; a leftover temporary file harms nobody.
         let _ = fs::remove_file(&temporary);
     }
     written?;
-    File::open(parent)?.sync_all()
+    Ok((temporary, directory))
 }
 
 fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -93,6 +115,19 @@ mod tests {
         assert_eq!(write_new(&path, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(read(&path, 10).unwrap(), b"first");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_new_file_that_may_not_last_is_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("once");
+        let refused = write_new_with(&path, b"first", |_| Err(io::Error::other("the disk failed")));
+        assert_eq!(refused.unwrap_err().to_string(), "the disk failed");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        write_new(&path, b"second").unwrap();
+        let other = write_new_with(&path, b"third", |_| Err(io::Error::other("the disk failed")));
+        assert_eq!(other.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(read(&path, 10).unwrap(), b"second", "what stood before stays");
     }
 
     #[test]

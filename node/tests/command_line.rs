@@ -295,6 +295,63 @@ fn keys_are_never_overwritten() {
     assert_eq!(std::fs::read(dir.path().join("keys.json")).unwrap(), keys);
 }
 
+/// `init` with a passphrase and no friendbot.
+fn init(home: &Path, args: &[&str]) -> Command {
+    let mut command = tradepost(home, &[&["init"], args].concat());
+    command.env("TRADEPOST_PASSPHRASE", "long enough").stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn no_keys_stand_whose_words_could_not_be_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, args) in [("text", &["--no-fund"][..]), ("json", &["--no-fund", "--json"])] {
+        let home = dir.path().join(name);
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let done = init(&home, args).stdout(full).output().unwrap();
+        assert_eq!(done.status.code(), Some(1), "{}", text(&done.stderr));
+        assert!(text(&done.stderr).contains("no keys were made"), "{}", text(&done.stderr));
+        assert!(!home.join("keys.json").exists(), "{name}");
+        // Nobody reads: that isn't the quiet end of one who has seen enough.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let done = init(&home, args).stdout(writer).output().unwrap();
+        assert_eq!(done.status.code(), Some(1), "{}", text(&done.stderr));
+        assert!(!home.join("keys.json").exists(), "{name}");
+        assert!(init(&home, args).output().unwrap().status.success(), "the next one makes them");
+    }
+}
+
+#[test]
+fn a_configuration_that_cannot_be_written_leaves_no_keys_whose_words_nobody_saw() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    // The keys fit under the limit of a file's size, the configuration doesn't.
+    let url = format!("http://127.0.0.1:1/{}", "a".repeat(60_000));
+    let limited = "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"";
+    let mut command = Command::new("bash");
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_tradepost"), "--home"]).arg(&home);
+    command.args(["init", "--no-fund", "--rpc-url", &url]).stdin(Stdio::null());
+    let done = command.env("TRADEPOST_PASSPHRASE", "long enough").output().unwrap();
+    assert_eq!(done.status.code(), Some(1), "{}", text(&done.stderr));
+    assert!(!home.join("config.toml").exists(), "it was this that failed");
+    assert!(!home.join("keys.json").exists());
+}
+
+#[test]
+fn an_init_that_is_broken_off_while_the_friendbot_hangs_leaves_no_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut child = Running(init(&home, &["--json", "--rpc-url", &url]).spawn().unwrap());
+    let _asked = listener.accept().unwrap();
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
+    assert!(home.join("config.toml").exists() && !home.join("keys.json").exists());
+    assert!(init(&home, &["--json", "--no-fund"]).output().unwrap().status.success(), "the next one makes them");
+}
+
 #[test]
 fn exit_codes_and_errors_are_as_documented() {
     let dir = tempfile::tempdir().unwrap();

@@ -28,15 +28,19 @@ fn script(shell: Shell) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::every_command;
     use super::*;
     use clap::ValueEnum;
 
     #[test]
-    fn every_shell_learns_every_command() {
+    fn every_shell_learns_every_command_and_every_flag() {
         for shell in Shell::value_variants() {
             let script = script(*shell);
-            for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
-                assert!(script.contains(command.get_name()), "{shell}: {}", command.get_name());
+            for (path, command) in every_command() {
+                assert!(script.contains(command.get_name()), "{shell}: {path}");
+                for flag in command.get_arguments().filter(|arg| !arg.is_hide_set()).filter_map(|arg| arg.get_long()) {
+                    assert!(script.contains(flag), "{shell}: {path} --{flag}");
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! `tradepost init`: keys and configuration of a new node, and test money where there is some.
 
+use std::fs;
 use std::io::{self, IsTerminal, Read};
 
 use clap::Args;
@@ -69,27 +70,45 @@ impl Init {
             return Err(KeyFileError::Exists(home.key_file()).into());
         }
         let mnemonic = if self.recover { read_mnemonic(terminal)? } else { Mnemonic::generate(self.words)? };
-        let keys = self.store_keys(&home, &config, &mnemonic)?;
+        let passphrase = PassphraseSource::from_environment(config.passphrase_file.clone())?.get_new(config.network)?;
+        let all = Keystore::from_mnemonic(&mnemonic);
+        let keys = if self.roles.is_empty() { all } else { all.only(&self.roles) };
+        let file = KeyFile::seal(&keys, &passphrase, Cost::default())?;
+        home.create()?;
         self.store_config(&home, &config, terminal)?;
         let made = (!self.recover).then(|| mnemonic.phrase());
-        // The words first: what comes after may fail, and they are shown only once.
-        if let Some(words) = &made
-            && !terminal.json
-        {
+        let mut view = InitView {
+            home: home.dir().display().to_string(),
+            network: config.network,
+            keys: keys.public(),
+            mnemonic: made.as_ref().map(|words| words.as_str()),
+            funded: false,
+        };
+        // No key stands whose words weren't shown: there is no second chance to see them.
+        if terminal.json {
+            // They are part of the one line at the end, so what may take long or be broken off comes before the keys.
+            view.funded = self.fund(&config, view.keys.account, terminal).await;
+            file.write_new(&home.key_file())?;
+            let shown = terminal.print(&view, text);
+            return match shown {
+                Err(error) if made.is_some() => Err(take_back(&home, &error)),
+                shown => Ok(shown?),
+            };
+        }
+        if let Some(words) = view.mnemonic {
             terminal.say(
                 "These words are your keys. Write them down and keep them from everyone; they are not shown again:",
             );
-            terminal.line(words)?;
+            terminal.line(words).map_err(|error| not_shown(&error))?;
         }
-        let funded = self.fund(&config, keys.account, terminal).await;
-        let home = home.dir().display().to_string();
-        let view = InitView {
-            home,
-            network: config.network,
-            keys,
-            mnemonic: made.as_ref().map(|words| words.as_str()),
-            funded,
-        };
+        let written = file.write_new(&home.key_file());
+        if written.is_err() && view.mnemonic.is_some() {
+            terminal.say(
+                "No keys were made, and the words above are worth nothing: the next `tradepost init` makes others.",
+            );
+        }
+        written?;
+        view.funded = self.fund(&config, view.keys.account, terminal).await;
         Ok(terminal.print(&view, text)?)
     }
 
@@ -98,16 +117,6 @@ impl Init {
         let network = self.network.map(|network| ("network".to_owned(), network.to_string()));
         let rpc_url = self.rpc_url.clone().map(|url| ("rpc_url".to_owned(), url));
         network.into_iter().chain(rpc_url).collect()
-    }
-
-    fn store_keys(&self, home: &Home, config: &Config, mnemonic: &Mnemonic) -> Result<PublicKeys, Failure> {
-        let source = PassphraseSource::from_environment(config.passphrase_file.clone())?;
-        let passphrase = source.get_new(config.network)?;
-        let all = Keystore::from_mnemonic(mnemonic);
-        let keys = if self.roles.is_empty() { all } else { all.only(&self.roles) };
-        home.create()?;
-        KeyFile::seal(&keys, &passphrase, Cost::default())?.write_new(&home.key_file())?;
-        Ok(keys.public())
     }
 
     /// Writes what the flags said, so that later calls needn't repeat it; an existing file is its owner's.
@@ -147,6 +156,25 @@ impl Init {
         };
         terminal.say(&format!("There is none yet: {why}\n  what to do: `tradepost wallet fund` asks again"));
         false
+    }
+}
+
+/// That the words couldn't be shown, and so no keys were made. A reader who has gone isn't one who has seen enough here.
+fn not_shown(error: &io::Error) -> Failure {
+    Failure::new(Exit::Failed, "the words couldn't be shown, so no keys were made")
+        .because(error)
+        .hint("let standard output go where it can be read, then try again")
+}
+
+/// Takes the key file that was just written away again, for its words weren't shown.
+fn take_back(home: &Home, error: &io::Error) -> Failure {
+    match fs::remove_file(home.key_file()) {
+        Ok(()) => not_shown(error),
+        Err(stays) => {
+            let path = home.key_file();
+            let what = format!("the words couldn't be shown ({error}), and {} can't be removed", path.display());
+            Failure::new(Exit::Failed, what).because(&stays).hint("remove it: nobody has its words")
+        }
     }
 }
 

@@ -40,6 +40,7 @@ fn write(dir: &Path) -> io::Result<()> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use super::super::every_command;
     use super::*;
 
     #[test]
@@ -49,10 +50,13 @@ mod tests {
         write(&pages).unwrap();
         let read = |name: &str| fs::read_to_string(pages.join(name));
         assert!(read("tradepost.1").unwrap().contains("Exit codes"));
-        for command in Cli::command().get_subcommands() {
-            let page = read(&format!("tradepost-{}.1", command.get_name()));
-            assert_eq!(page.is_ok(), !command.is_hide_set(), "{}", command.get_name());
+        let commands = every_command();
+        for (path, command) in &commands {
+            let page = read(&format!("{}.1", path.replace(' ', "-"))).unwrap_or_else(|e| panic!("{path}: {e}"));
+            for flag in command.get_arguments().filter(|arg| !arg.is_hide_set()).filter_map(|arg| arg.get_long()) {
+                assert!(page.replace("\\-", "-").contains(&format!("--{flag}")), "{path} lacks --{flag}");
+            }
         }
-        assert!(read("tradepost-offering-publish.1").unwrap().contains("dry"));
+        assert_eq!(fs::read_dir(&pages).unwrap().count(), commands.len(), "hidden ones have none");
     }
 }
