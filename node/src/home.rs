@@ -342,7 +342,7 @@ pub struct LedgerInfo {
     pub network: String,
     /// The network's passphrase.
     pub passphrase: String,
-    /// The RPC endpoint that is asked first.
+    /// The RPC endpoint that is asked first: scheme, host and port.
     pub rpc_url: String,
 }
 

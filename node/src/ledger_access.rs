@@ -2,7 +2,7 @@
 
 use tradepost_ledger::{EndpointConfig, LedgerError, RpcConfig, RpcLedger};
 
-use crate::config::{Config, Network};
+use crate::config::{Config, Endpoint, Network};
 
 /// Why there is no ledger.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,7 @@ pub async fn connect(config: &Config) -> Result<LedgerAccess, AccessError> {
     };
     let known = Network::ALL.into_iter().find(|network| network.passphrase() == Some(passphrase.as_str()));
     if let (Network::Devnet, Some(network)) = (config.network, known) {
-        let servers = config.endpoints.iter().map(|endpoint| endpoint.url.to_string()).collect::<Vec<_>>().join(", ");
+        let servers = config.endpoints.iter().map(Endpoint::name).collect::<Vec<_>>().join(", ");
         return Err(AccessError::NoDevnet { servers, passphrase, network: network.name() });
     }
     let ledger = RpcLedger::connect(rpc, &passphrase).await?;

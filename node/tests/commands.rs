@@ -277,6 +277,56 @@ fn money_is_shown_paid_and_missed_to_the_stroop() {
     assert_eq!((child.wait().unwrap().code(), complaint.as_str()), (Some(0), ""));
 }
 
+#[test]
+fn the_access_key_in_a_servers_address_is_shown_to_nobody_and_every_line_of_the_log_is_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let devnet = Running::start(tradepost(&dir.path().join("devnet"), &["devnet", "--port", "0", "--json"]));
+    let rpc_url = devnet.line["rpc_url"].as_str().unwrap();
+    let owner = Owner::init(dir.path(), "owner", &format!("{rpc_url}/?apikey=sesame"));
+    let log = dir.path().join("log");
+    for json in [true, false] {
+        let flags = ["run", "--log", "debug", "--log-format", "json", "--set", "listen=/ip4/127.0.0.1/tcp/0"];
+        let mut command = tradepost(&owner.home, &[flags.as_slice(), if json { &["--json"] } else { &[] }].concat());
+        command.stdout(Stdio::piped()).stderr(std::fs::File::create(&log).unwrap());
+        let mut child = command.spawn().unwrap();
+        let (mut out, mut shown) = (BufReader::new(child.stdout.take().unwrap()), String::new());
+        out.read_line(&mut shown).unwrap();
+        owner.until(&["wallet", "show"], |wallet| wallet["exists"] == true);
+        let run = std::fs::read_to_string(owner.home.join("run.json")).unwrap();
+        kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
+        child.wait().unwrap();
+        out.read_to_string(&mut shown).unwrap();
+        let logged = std::fs::read_to_string(&log).unwrap();
+        assert!(shown.contains(rpc_url), "{shown}");
+        for text in [&shown, &run, &logged] {
+            assert!(!text.contains("sesame"), "{text}");
+        }
+        if json {
+            let lines: Vec<Value> = logged.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+            assert!(!lines.is_empty());
+            for line in lines {
+                assert!(line["timestamp"].is_string() && line["level"].is_string() && line["target"].is_string());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_search_for_what_is_locked_that_stands_still_says_so_and_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let devnet = Running::start(tradepost(&dir.path().join("devnet"), &["devnet", "--port", "0", "--json"]));
+    let owner = Owner::init(dir.path(), "owner", devnet.line["rpc_url"].as_str().unwrap());
+    let _node = owner.run(None);
+    let friendbot = devnet.line["friendbot_account"].as_str().unwrap();
+    owner.until(&["wallet", "show"], |wallet| wallet["exists"] == true);
+    owner.json(&["wallet", "pay", friendbot, "1", "--yes"]);
+    drop(devnet);
+    let (code, complaint) = owner.fails(&["wallet", "recover", "--yes", "--patience", "2"]);
+    assert_eq!(code, 5, "{complaint}");
+    assert!(complaint.contains("the search stands still: 0 of"), "{complaint}");
+    assert!(complaint.contains("it goes on while the node runs"), "{complaint}");
+}
+
 /// Another wallet, as far as it opens links: it reads one, puts its own account where it is asked to, signs and submits.
 struct Wallet {
     key: SigningKey,

@@ -3,6 +3,7 @@
 //! A hostile page can make a browser send requests to the loopback address. It can't read the token, so it gets
 //! nothing; the checks of `Host` (DNS rebinding) and `Origin` (cross-site requests) refuse it before that.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -33,10 +34,11 @@ impl std::fmt::Debug for Guard {
 }
 
 impl Guard {
-    /// Asks for this token, on this port.
-    pub fn new(token: &Zeroizing<String>, port: u16) -> Self {
-        let hosts = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{port}"));
-        Self { token: digest(token.as_str()), hosts: hosts.into() }
+    /// Asks for this token, at this address and the usual names of this machine's own.
+    pub fn new(token: &Zeroizing<String>, address: SocketAddr) -> Self {
+        let port = address.port();
+        let usual = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{port}"));
+        Self { token: digest(token.as_str()), hosts: usual.into_iter().chain([address.to_string()]).collect() }
     }
 
     fn check(&self, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
@@ -86,7 +88,11 @@ mod tests {
     use super::*;
 
     fn code(path: &str, headers: &[(&str, &str)]) -> Option<String> {
-        let guard = Guard::new(&Zeroizing::new("secret".to_owned()), 4000);
+        code_at("127.0.0.1:4000", path, headers)
+    }
+
+    fn code_at(address: &str, path: &str, headers: &[(&str, &str)]) -> Option<String> {
+        let guard = Guard::new(&Zeroizing::new("secret".to_owned()), address.parse().unwrap());
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
@@ -103,6 +109,17 @@ mod tests {
             assert_eq!(code("/v1/status", &[host, ("authorization", wrong)]).as_deref(), Some("no-token"), "{wrong}");
         }
         assert_eq!(code("/v1/status", &[host]).as_deref(), Some("no-token"));
+    }
+
+    #[test]
+    fn every_loopback_address_that_it_listens_on_is_its_own() {
+        let token = ("authorization", "Bearer secret");
+        for address in ["127.0.0.2:4000", "127.0.0.1:4000", "[::1]:4000"] {
+            assert_eq!(code_at(address, "/v1/status", &[("host", address), token]), None, "{address}");
+            assert_eq!(code_at(address, "/v1/status", &[("host", "localhost:4000"), token]), None, "{address}");
+        }
+        let foreign = code_at("127.0.0.2:4000", "/v1/status", &[("host", "127.0.0.3:4000"), token]);
+        assert_eq!(foreign.as_deref(), Some("foreign-host"));
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl Bound {
     pub fn serve(self, parts: Parts) -> Api {
         let closing = CancellationToken::new();
         let connections = TaskTracker::new();
-        let guard = Guard::new(&parts.token, self.address.port());
+        let guard = Guard::new(&parts.token, self.address);
         let context = Context::new(parts, self.address, closing.clone());
         let router = super::router(context, guard);
         let api = Api { address: self.address, closing: closing.clone(), connections: connections.clone() };

@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use tradepost_protocol::time::Timestamp;
 
 use super::client::Client;
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 use super::wallet::go_on;
 use super::{Consent, Global, show};
-use crate::api::view::{ControllerView, RecoveryView, SubmitterView};
+use crate::api::view::{ControllerView, RecoveryView, StatusView, SubmitterView};
 use crate::terminal::Table;
 
 /// The API's resource.
@@ -24,6 +24,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub struct Recover {
     #[command(flatten)]
     consent: Consent,
+    /// How long the search may stand still before this command gives up on it; the node goes on.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    patience: u64,
 }
 
 impl Recover {
@@ -31,8 +34,14 @@ impl Recover {
         let terminal = global.terminal_with(self.consent);
         let mut watch = client.watch().await?;
         let mut view: RecoveryView = client.post(PATH, &json!({ "take": false })).await?;
-        let mut told = None;
+        let (mut told, mut walked, mut moved) = (None, view.walked, Instant::now());
         while !view.done {
+            if std::mem::replace(&mut walked, view.walked) != view.walked {
+                moved = Instant::now();
+            }
+            if moved.elapsed() >= Duration::from_secs(self.patience) {
+                return Err(stands_still(client, &view).await);
+            }
             let percent = view.walked * 100 / view.of.max(1);
             if told.replace(percent) != Some(percent) {
                 terminal.say(&format!("{} of {} sequence numbers looked at ({percent} %)", view.walked, view.of));
@@ -50,6 +59,20 @@ impl Recover {
         let view: RecoveryView = client.post(PATH, &json!({ "take": true })).await?;
         Ok(terminal.print(&view, |view| text(view, now))?)
     }
+}
+
+/// That the search doesn't go on, with what the node knows of the ledger.
+async fn stands_still(client: &Client, view: &RecoveryView) -> Failure {
+    let status: StatusView = match client.get("/v1/status").await {
+        Ok(status) => status,
+        Err(failure) => return failure,
+    };
+    let what = format!("the search stands still: {} of {} sequence numbers were looked at", view.walked, view.of);
+    let mut failure = Failure::new(Exit::Unreachable, what);
+    failure.caused_by.extend(status.ledger.why.map(|why| format!("the ledger at {}: {why}", status.ledger.rpc_url)));
+    failure.hint(
+        "nothing is lost: it goes on while the node runs. Ask again; `tradepost status` tells how the ledger does",
+    )
 }
 
 fn act(view: &RecoveryView, now: Timestamp) -> String {

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::failure::{Exit, Failure};
 use super::{Global, show, start_log};
 use crate::api::{self, Api, ApiError, Bound};
-use crate::config::Config;
+use crate::config::{Config, Endpoint};
 use crate::home::{Home, LedgerInfo, RunInfo};
 use crate::keystore::{Keystore, PassphraseSource, Role};
 use crate::ledger_access;
@@ -174,7 +174,7 @@ async fn begin(home: &Home, config: Config, keys: Keystore, alone: bool) -> Resu
     let info = LedgerInfo {
         network: config.network.to_string(),
         passphrase: ledger.passphrase.clone(),
-        rpc_url: config.endpoints[0].url.to_string(),
+        rpc_url: config.endpoints[0].name(),
     };
     let metrics = Arc::new(Metrics::new());
     let node = Node::start(NodeSettings { config, keys, home: lock, ledger, metrics, alone }).await?;
@@ -266,11 +266,17 @@ fn text(run: &RunInfo, node: &Node) -> String {
     let facts = node.handle().facts;
     let account = facts.keys.account.map_or_else(|| "(no key here)".to_owned(), |account| account.to_string());
     let mut lines = vec![("network", format!("{} ({:?})", run.ledger.network, run.ledger.passphrase))];
-    lines.extend(facts.config.endpoints.iter().map(|endpoint| ("ledger", endpoint.to_string())));
+    lines.extend(facts.config.endpoints.iter().map(|endpoint| ("ledger", server(endpoint))));
     lines.extend([("account", account), ("peer id", run.peer_id.clone())]);
     lines.extend(run.p2p.iter().map(|address| ("address", address.clone())));
     lines.push(("api", run.api.clone()));
     show::fields(lines)
+}
+
+/// A server of the ledger, as everybody may see it.
+fn server(endpoint: &Endpoint) -> String {
+    let operator = endpoint.operator.as_ref().map_or_else(String::new, |operator| format!("{operator}="));
+    operator + &endpoint.name()
 }
 
 impl From<ApiError> for Failure {

@@ -23,6 +23,13 @@ pub struct Endpoint {
     pub operator: Option<String>,
 }
 
+impl Endpoint {
+    /// Scheme, host and port only: paths and queries of hosted servers carry access keys.
+    pub fn name(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.operator {
