@@ -37,6 +37,14 @@ fn the_first_trade_is_the_readmes() {
 }
 
 #[test]
+fn no_page_waits_for_a_number_of_offerings_that_a_stranger_can_change() {
+    for page in [FIRST_TRADE, TEST_NETWORK, SELLING, WRONG, COMMUNITY, DISPUTES].map(blocks) {
+        let counts = page.lines().find(|line| line.starts_with("until ") && line.contains("total"));
+        assert_eq!(counts, None);
+    }
+}
+
+#[test]
 fn the_commands_after_the_first_trade_sell_what_runs_already_and_look_at_what_went_wrong() {
     let typed = typed(&[FIRST_TRADE, SELLING, WRONG].map(blocks).concat());
     assert_eq!(typed.out.matches("sunny, 21 degrees").count(), 2, "one answer of each service: {typed:#?}");
