@@ -33,7 +33,9 @@ const MAGIC: &[u8; 16] = b"tradepost-backup";
 /// The file's format that this version writes, and the only one that it reads.
 const FORMAT: u32 = 1;
 const CHECKSUM_BYTES: usize = 32;
-/// Largest backup that is read, bytes.
+/// Bytes of the length before each part.
+const LENGTH_BYTES: u64 = 4;
+/// Largest backup that is written or read, bytes.
 const MAX_FILE: u64 = 1024 * 1024 * 1024;
 /// Largest configuration or key file that goes into a backup, bytes.
 const MAX_PART: u64 = 1024 * 1024;
@@ -73,9 +75,17 @@ pub enum BackupError {
         /// The directory.
         home: PathBuf,
     },
-    /// A row is too large for the file.
-    #[error("something in the store is too large for a backup; nothing was written")]
-    TooLarge,
+    /// It would be larger than any that can be restored.
+    #[error(
+        "the backup would have {bytes} bytes and {most} is the most that can be restored; nothing was written: stop the node \
+         and keep a copy of its whole home instead"
+    )]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The most bytes that it may have.
+        most: u64,
+    },
     /// The home can't be made.
     #[error(transparent)]
     Home(#[from] HomeError),
@@ -132,9 +142,9 @@ impl Backup {
     /// Writes it to a new file that only its owner may read, whole or not at all.
     ///
     /// # Errors
-    /// [`BackupError::Io`], also where there is a file of that name already.
+    /// [`BackupError::Io`], also where there is a file of that name already, and [`BackupError::TooLarge`].
     pub fn write_new(&self, path: &Path) -> Result<(), BackupError> {
-        private_file::write_new(path, &self.to_bytes()?).map_err(BackupError::io(path))
+        private_file::write_new(path, &self.to_bytes(MAX_FILE)?).map_err(BackupError::io(path))
     }
 
     /// Reads one and checks all of it.
@@ -172,18 +182,26 @@ impl Backup {
         rest.is_empty().then_some(Self { header, config, keys, node_key, rows })
     }
 
-    fn to_bytes(&self) -> Result<Vec<u8>, BackupError> {
+    fn to_bytes(&self, most: u64) -> Result<Vec<u8>, BackupError> {
+        let header = serde_json::to_vec(&self.header).expect("plain fields are JSON");
+        let parts = [&header, &self.config, &self.keys, &self.node_key];
+        let in_part = |part: &Vec<u8>| LENGTH_BYTES + part.len() as u64;
+        let in_row = |(_, key, value): &StoredRow| 1 + in_part(key) + in_part(value);
+        let fixed = (MAGIC.len() + size_of::<u32>() + size_of::<u64>() + CHECKSUM_BYTES) as u64;
+        let size = fixed + parts.into_iter().map(in_part).sum::<u64>() + self.rows.iter().map(in_row).sum::<u64>();
+        if size > most {
+            return Err(BackupError::TooLarge { bytes: size, most });
+        }
         let mut bytes = MAGIC.to_vec();
         bytes.extend(FORMAT.to_le_bytes());
-        let header = serde_json::to_vec(&self.header).map_err(|_| BackupError::TooLarge)?;
-        for part in [&header, &self.config, &self.keys, &self.node_key] {
-            put(&mut bytes, part)?;
+        for part in parts {
+            put(&mut bytes, part);
         }
         bytes.extend((self.rows.len() as u64).to_le_bytes());
         for (space, key, value) in &self.rows {
             bytes.push(*space as u8);
-            put(&mut bytes, key)?;
-            put(&mut bytes, value)?;
+            put(&mut bytes, key);
+            put(&mut bytes, value);
         }
         let checksum = Sha256::digest(&bytes);
         bytes.extend(checksum);
@@ -191,25 +209,55 @@ impl Backup {
     }
 
     /// Makes it a home that a node can be started from, whole or not at all. The node then compares what it knows with
-    /// the ledger before anything new begins.
+    /// the ledger before anything new begins. An empty directory may stand there already, also a mount point.
     ///
     /// # Errors
     /// [`BackupError::NotEmpty`] where there is something already, and what the file system or the store says.
     pub fn restore(&self, home: &Home) -> Result<(), BackupError> {
         let dir = home.dir();
-        if !is_empty(dir)? {
-            return Err(BackupError::NotEmpty { home: dir.to_owned() });
+        match what_stands(dir)? {
+            Standing::Nothing => {}
+            Standing::Empty => return self.restore_into(dir),
+            Standing::Something => return Err(BackupError::NotEmpty { home: dir.to_owned() }),
         }
         let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(BackupError::io(parent))?;
         // In a place of its own first, so that no crash leaves half a home behind.
-        let unfinished = tempfile_in(parent)?;
+        let unfinished = unfinished_in(parent)?;
         let done = self.fill(&Home::at(&unfinished)).and_then(|()| {
             fs::rename(&unfinished, dir).map_err(BackupError::io(dir))?;
-            fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(BackupError::io(parent))
+            sync(parent)
         });
         if done.is_err() {
             // The first error is the one to tell.
+            let _ = fs::remove_dir_all(&unfinished);
+        }
+        done
+    }
+
+    /// Fills a directory that can't be replaced: its parent may be another's, or another file system. The keys come last,
+    /// for without them nothing is signed.
+    fn restore_into(&self, dir: &Path) -> Result<(), BackupError> {
+        let unfinished = unfinished_in(dir)?;
+        let (from, to) = (Home::at(&unfinished), Home::at(dir));
+        let mut placed = Vec::new();
+        let done = self.fill(&from).and_then(|()| {
+            let keys = [(from.node_key_file(), to.node_key_file()), (from.key_file(), to.key_file())];
+            let rest = [(from.config_file(), to.config_file()), (from.services_dir(), to.services_dir())];
+            for (source, target) in [(from.data_dir(), to.data_dir())].into_iter().chain(rest).chain(keys) {
+                if source.exists() {
+                    fs::rename(&source, &target).map_err(BackupError::io(&target))?;
+                    placed.push(target);
+                }
+            }
+            fs::remove_dir(&unfinished).map_err(BackupError::io(&unfinished))?;
+            sync(dir)
+        });
+        if done.is_err() {
+            // The keys first; the first error is the one to tell.
+            for path in placed.iter().rev() {
+                let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            }
             let _ = fs::remove_dir_all(&unfinished);
         }
         done
@@ -231,23 +279,42 @@ impl Backup {
             store.commit(batch)?;
         }
         let mut batch = Batch::new();
-        batch.put(Space::Meta, RESTORED_KEY, self.header.made_at.secs.to_be_bytes());
+        batch.put(Space::Mark, RESTORED_KEY, self.header.made_at.secs.to_be_bytes());
         Ok(store.commit(batch)?)
     }
 }
 
-fn tempfile_in(parent: &Path) -> Result<PathBuf, BackupError> {
+fn sync(dir: &Path) -> Result<(), BackupError> {
+    fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(BackupError::io(dir))
+}
+
+fn unfinished_in(parent: &Path) -> Result<PathBuf, BackupError> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(|e| BackupError::io(parent)(io::Error::other(e)))?;
     Ok(parent.join(format!(".tradepost-restoring-{}", hex::encode(random))))
 }
 
-fn is_empty(dir: &Path) -> Result<bool, BackupError> {
-    match fs::read_dir(dir) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(e) => Err(BackupError::io(dir)(e)),
+/// What stands where a home is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Nothing,
+    Empty,
+    Something,
+}
+
+fn what_stands(dir: &Path) -> Result<Standing, BackupError> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Standing::Nothing),
+        Err(e) => return Err(BackupError::io(dir)(e)),
+    };
+    for entry in entries {
+        // A new file system begins with that.
+        if entry.map_err(BackupError::io(dir))?.file_name() != "lost+found" {
+            return Ok(Standing::Something);
+        }
     }
+    Ok(Standing::Empty)
 }
 
 fn optional(path: &Path) -> Result<Vec<u8>, BackupError> {
@@ -257,11 +324,10 @@ fn optional(path: &Path) -> Result<Vec<u8>, BackupError> {
     }
 }
 
-fn put(bytes: &mut Vec<u8>, part: &[u8]) -> Result<(), BackupError> {
-    let length = u32::try_from(part.len()).map_err(|_| BackupError::TooLarge)?;
+fn put(bytes: &mut Vec<u8>, part: &[u8]) {
+    let length = u32::try_from(part.len()).expect("the whole is smaller than that");
     bytes.extend(length.to_le_bytes());
     bytes.extend(part);
-    Ok(())
 }
 
 fn number(rest: &mut &[u8]) -> Option<u32> {
@@ -319,7 +385,11 @@ mod tests {
         assert_eq!(fs::metadata(new.dir()).unwrap().permissions().mode() & 0o777, 0o700);
         let store = Store::open(new.data_dir(), &NetworkId::of_passphrase("A network of backups")).unwrap();
         assert_eq!((store.count(Space::Intent), store.count(Space::Head)), (600, 1));
-        assert!(store.get(Space::Meta, RESTORED_KEY).unwrap().is_some());
+        assert!(store.get(Space::Mark, RESTORED_KEY).unwrap().is_some());
+        drop(store);
+        fs::remove_dir_all(new.data_dir().join("sled")).unwrap();
+        let store = Store::open(new.data_dir(), &NetworkId::of_passphrase("A network of backups")).unwrap();
+        assert!(store.get(Space::Mark, RESTORED_KEY).unwrap().is_some(), "a lost database doesn't make it forget");
         drop(store);
 
         assert!(matches!(read.restore(&new), Err(BackupError::NotEmpty { .. })), "nothing is overwritten");
@@ -328,11 +398,51 @@ mod tests {
     }
 
     #[test]
+    fn a_backup_goes_into_an_empty_directory_that_cannot_be_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = sample(&Home::at(dir.path().join("old")));
+        // A directory behind a link can't be renamed onto, as a mount point can't; this one is a new file system's.
+        let (mount, link) = (dir.path().join("mount"), dir.path().join("link"));
+        fs::create_dir_all(mount.join("lost+found")).unwrap();
+        std::os::unix::fs::symlink(&mount, &link).unwrap();
+        let new = Home::at(&link);
+        made.restore(&new).unwrap();
+        assert_eq!(fs::read(new.key_file()).unwrap(), b"{}");
+        let store = Store::open(new.data_dir(), &NetworkId::of_passphrase("A network of backups")).unwrap();
+        assert!(store.get(Space::Mark, RESTORED_KEY).unwrap().is_some());
+        let mut names: Vec<_> = fs::read_dir(&mount).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["config.toml", "data", "keys.json", "lost+found", "services"]);
+        assert!(matches!(made.restore(&new), Err(BackupError::NotEmpty { .. })));
+    }
+
+    #[test]
+    fn a_restore_that_fails_half_way_leaves_the_empty_directory_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut made = sample(&Home::at(dir.path().join("old")));
+        made.rows.push((Space::Intent, b"too large".to_vec(), vec![0; 64 * 1024 * 1024]));
+        let new = Home::at(dir.path().join("new"));
+        fs::create_dir(new.dir()).unwrap();
+        assert!(matches!(made.restore(&new), Err(BackupError::Store(StoreError::TooLarge { .. }))));
+        assert_eq!(fs::read_dir(new.dir()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn no_backup_is_written_that_could_not_be_restored() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = sample(&Home::at(dir.path().join("old")));
+        let size = made.to_bytes(MAX_FILE).unwrap().len() as u64;
+        assert!(made.to_bytes(size).is_ok());
+        let refused = made.to_bytes(size - 1).unwrap_err();
+        assert!(matches!(refused, BackupError::TooLarge { bytes, most } if (bytes, most) == (size, size - 1)));
+    }
+
+    #[test]
     fn a_backup_that_was_changed_anywhere_or_cut_anywhere_is_refused_before_anything_is_touched() {
         let dir = tempfile::tempdir().unwrap();
         let mut made = sample(&Home::at(dir.path().join("old")));
         made.rows.truncate(2);
-        let bytes = made.to_bytes().unwrap();
+        let bytes = made.to_bytes(MAX_FILE).unwrap();
         let file = dir.path().join("backup");
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();

@@ -48,7 +48,7 @@ pub enum MarketStopped {
     Late(Duration),
 }
 
-/// Why the market ended.
+/// Why the market ended, or the node with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Ended {
     /// The node was stopped.
@@ -60,6 +60,12 @@ pub enum Ended {
     /// A fault in this program.
     #[error("a fault in the program ended it: see the log; start the node again: it goes on where it was")]
     Fault,
+    /// The network's task is gone, and with it every peer.
+    #[error("a fault in the program ended its network: see the log; start the node again: it goes on where it was")]
+    Network,
+    /// It was stopped and doesn't end.
+    #[error("its store doesn't close, so it was left; see that its disk answers; the next start goes on where it was")]
+    Stuck,
 }
 
 /// The way to the market's thread; cheap to clone.

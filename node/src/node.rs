@@ -23,6 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
 use tradepost_ledger::clock::{LedgerClock, WallClock};
 use tradepost_ledger::watch::LedgerWatch;
 use tradepost_ledger::{Ledger, LedgerError, RpcLedger};
@@ -184,6 +185,8 @@ pub struct NodeHandle {
 pub struct Node {
     handle: NodeHandle,
     tasks: JoinSet<()>,
+    /// Cancelled when the network's task is gone, however that came.
+    network_gone: CancellationToken,
     /// Freed when the market's thread has closed the store.
     home: HomeLock,
 }
@@ -225,7 +228,7 @@ impl Node {
         let answers = keys.serving_key().is_some().then(|| served.clone());
         let mut connecting = network_config(&config, &network_id, &seed, answers);
         connecting.known = known_peers::recalled(home.home());
-        connecting.apart = !alone && store.get(Space::Meta, RESTORED_KEY)?.is_some();
+        connecting.apart = !alone && store.get(Space::Mark, RESTORED_KEY)?.is_some();
         let network = tradepost_network::spawn(connecting.clone())?;
         let lookout = match connecting.apart {
             true => Some(Lookout::new(&connecting, network.0.clone(), market.clone())?),
@@ -311,6 +314,12 @@ impl Starting {
         if let Some(role) = role {
             market.play(role);
         }
+        for why in market.damaged() {
+            tracing::debug!(%why, "a stored message is damaged");
+        }
+        if let count @ 1.. = market.damaged().len() {
+            tracing::warn!(count, "stored messages were damaged and are deleted; peers have them");
+        }
         if market.is_recovering() {
             tracing::warn!(
                 "restored from a backup: nothing new begins until all is compared with the ledger, and until it is known \
@@ -336,7 +345,12 @@ impl Starting {
             .spawn(move || Runner::run(parts))
             .map_err(StartError::system("a thread"))?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(swarm);
+        let network_gone = CancellationToken::new();
+        let gone = network_gone.clone().drop_guard();
+        tasks.spawn(async move {
+            let _gone = gone;
+            swarm.await;
+        });
         let real_time = handle.facts.config.network != Network::Devnet;
         tasks.spawn(market::follow_ledger(
             handle.market.clone(),
@@ -358,7 +372,7 @@ impl Starting {
         });
         tasks.spawn(market::follow_network(handle.market.clone(), network, metrics, events));
         tasks.spawn(market::tick(handle.market.clone(), waits, handle.facts.margins.poll_every));
-        Ok(Node { handle, tasks, home })
+        Ok(Node { handle, tasks, network_gone, home })
     }
 }
 

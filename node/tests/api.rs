@@ -13,6 +13,7 @@ use party::{Party, answer, within};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tradepost::keystore::Keystore;
+use tradepost::market::Ended;
 use tradepost_devnet::Faults;
 
 /// A service that says what it was asked.
@@ -70,6 +71,21 @@ async fn only_this_machine_with_the_token_gets_in() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), node.token);
     let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_node_whose_network_is_gone_ends_by_itself_and_counts_no_peer() {
+    let ledger = party::ledger().await;
+    let first = Party::start(&ledger, &[]).await;
+    let node = Party::start(&ledger, &first.addresses).await;
+    node.until("/v1/status", "they have met", |status| status["peers"]["met"] == 1).await;
+    assert_eq!(answer(node.bare(Method::GET, "/ready")).await.0, 200);
+    let handle = node.node().handle();
+    handle.network.close(std::time::Duration::ZERO).await;
+    assert_eq!(within("it notices", node.node().failed()).await, Ended::Network);
+    assert_eq!(answer(node.bare(Method::GET, "/ready")).await.0, 503, "nobody is told that it is well");
+    let stats = handle.network.stats();
+    assert_eq!((stats.peers, stats.peers_met), (0, 0));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 #[path = "trade/world.rs"]
 mod world;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,12 +12,15 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use hyper::{Request, StatusCode};
 use tradepost::call::{CallFailure, PROBLEM_JSON};
-use tradepost_network::{BoxError, CallBody, empty_body, full_body};
+use tradepost_network::{BoxError, CallBody, Event, KindConfig, empty_body, full_body};
 use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::binding::session::End;
 use tradepost_protocol::escrow::outcome::EscrowState;
+use tradepost_protocol::kind::Kind;
+use tradepost_protocol::market::Market;
 use tradepost_protocol::market::command::{Answer, Command, CommandError, EscrowWish};
 use tradepost_protocol::message::BindingId;
+use tradepost_protocol::refusal::Reason;
 
 use world::{AMOUNT_GIVEN, FEE, Party, World};
 
@@ -42,6 +46,84 @@ async fn bind(consumer: &Party, offering: tradepost_protocol::message::MessageId
         }
         other => panic!("bound, not {other:?}"),
     }
+}
+
+/// The counts of a family by its label, of what `/metrics` would say.
+fn refused(party: &Party) -> BTreeMap<String, u64> {
+    let text = party.handle.metrics.encode();
+    let of_reason = |line: &str| {
+        let (reason, count) = line.strip_prefix("tradepost_messages_refused_total{reason=\"")?.split_once("\"} ")?;
+        Some((reason.to_owned(), count.parse().unwrap()))
+    };
+    text.lines().filter_map(of_reason).collect()
+}
+
+/// A message of the flood, each another one: too short, not JSON, or signed by nobody.
+fn broken(n: u32) -> Bytes {
+    let mut bytes = match n % 3 {
+        0 => vec![7; 60],
+        1 => vec![b'{'; 200],
+        _ => vec![0; 300],
+    };
+    bytes[4..8].copy_from_slice(&n.to_be_bytes());
+    bytes.into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_one_peer_shows_in_the_metrics_to_the_message_and_hides_nothing_of_an_honest_one() {
+    const FLOOD: u32 = 300;
+    let world = World::start().await;
+    let victim = world.party(false).await;
+    let honest = world.party(true).await;
+    let facts = &victim.handle.facts;
+    let kind = |kind: &Kind| KindConfig {
+        number: kind.number(),
+        name: kind.name(),
+        max_bytes: kind.max_bytes(),
+        gossiped: true,
+    };
+    let kinds = Kind::ALL.iter().filter(|k| k.gossiped()).map(kind).collect();
+    let mut config = tradepost_network::Config::new([99; 32], facts.network_id.prefix(), kinds);
+    config.local = true;
+    let (flooder, mut heard, actor) = tradepost_network::spawn(config).unwrap();
+    tokio::spawn(actor);
+    let at = victim.handle.network.listen_addrs().await.unwrap();
+    flooder.dial(victim.handle.peer_id, at).await.unwrap();
+    let met = async { while !matches!(heard.recv().await, Some(Event::PeerMet { .. })) {} };
+    world::within("the flooder is met", met).await;
+    tokio::spawn(async move { while heard.recv().await.is_some() {} });
+
+    let service = world::service().await;
+    let publishing = honest.publish(&service);
+    let flooding = async {
+        for n in 0..FLOOD {
+            // Once it is sent away there is nobody to send to.
+            let _ = flooder.publish(Kind::Offering.name(), broken(n)).await;
+        }
+    };
+    let (published, ()) = tokio::join!(publishing, flooding);
+    assert_eq!(victim.discover(published.series).await.free, 2);
+
+    // What the network heard and what the market says of it is the same, reason by reason.
+    let broken = ["too-short", "malformed", "invalid-document", "bad-signature"];
+    let counted = || broken.iter().map(|reason| refused(&victim)[*reason]).sum::<u64>();
+    let rejected = || victim.handle.network.stats().rejected;
+    world::within("all that was heard is counted", async {
+        while rejected() == 0 || counted() != rejected() || victim.handle.market.waiting() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert!(counted() <= u64::from(FLOOD) && refused(&victim)["too-short"] > 0, "{:?}", refused(&victim));
+    world::within("every label is the market's own count", async {
+        let counts = |market: &Market, _| -> BTreeMap<String, u64> {
+            Reason::ALL.iter().map(|reason| (reason.code().to_owned(), market.refused(*reason))).collect()
+        };
+        while victim.handle.market.ask(counts).await.unwrap() != refused(&victim) {}
+    })
+    .await;
+    victim.stop().await;
+    honest.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -137,6 +137,13 @@ pub enum BookEffect {
     Updated(SeriesId),
     /// A series is withdrawn or over.
     Unlisted(SeriesId),
+    /// A message that waited isn't taken after all.
+    Refused {
+        /// Which.
+        id: MessageId,
+        /// Why.
+        refusal: Refusal,
+    },
     /// A waiting message lacks something else now.
     Wanted {
         /// What.
@@ -225,7 +232,9 @@ impl Book {
         match Packed::new(kind, &self.network, bytes) {
             Ok(packed) => self.admit(packed, from, now, random),
             Err(refusal) => {
-                self.count(&refusal);
+                if from.is_some() {
+                    self.count(refusal.reason);
+                }
                 Admission { id: None, verdict: Verdict::refused(refusal), step: Step::none() }
             }
         }
@@ -243,19 +252,23 @@ impl Book {
                 Verdict::Accept
             }
             Ok(Outcome::TakenQuietly(refusal)) => Verdict::Ignore(refusal),
-            Ok(Outcome::Waits(refusal, wants)) => {
-                self.count(&refusal);
-                Verdict::Wait { refusal, wants }
-            }
-            Err(refusal) => {
-                self.count(&refusal);
-                Verdict::refused(refusal)
-            }
+            Ok(Outcome::Waits(refusal, wants)) => Verdict::Wait { refusal, wants },
+            Err(refusal) => Verdict::refused(refusal),
         };
+        // What waits is counted once it doesn't any more; a second copy of it is one too many now.
+        let refused = match &verdict {
+            Verdict::Reject(refusal) | Verdict::Ignore(refusal) => Some(refusal.reason),
+            Verdict::Wait { refusal, .. } => Some(refusal.reason).filter(|reason| *reason == Reason::Duplicate),
+            Verdict::Accept => None,
+        };
+        if let Some(reason) = refused.filter(|_| from.is_some()) {
+            self.count(reason);
+        }
         Admission { id, verdict, step }
     }
 
-    /// How often each reason refused a message or made it wait.
+    /// How often each reason refused a peer's message: each message once, one that waits when it is refused after all or
+    /// has waited too long.
     pub fn refused(&self) -> &BTreeMap<Reason, u64> {
         &self.refused
     }
@@ -293,8 +306,8 @@ impl Book {
         self.series.get(series).map(|s| &s.head)
     }
 
-    fn count(&mut self, refusal: &Refusal) {
-        *self.refused.entry(refusal.reason).or_default() += 1;
+    fn count(&mut self, reason: Reason) {
+        *self.refused.entry(reason).or_default() += 1;
     }
 }
 

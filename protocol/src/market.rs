@@ -56,6 +56,7 @@ use crate::intent::queues::Queues;
 use crate::limits::Margins;
 use crate::message::{BalanceId, BindingId, MessageId, SeriesId};
 use crate::network_id::NetworkId;
+use crate::refusal::{Reason, Refusal};
 use crate::seal::{SealingKey, SealingSecret};
 use crate::stellar::LedgerPoint;
 use crate::stellar::entry::AccountState;
@@ -175,7 +176,10 @@ pub struct Setup {
 
 /// A stored value that can't be read back: the store is damaged, or of another version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the store holds a {what} that can't be read ({why}); restore a backup, or start with another home")]
+#[error(
+    "the store holds a {what} that can't be read ({why}): run `tradepost store rebuild`, which makes the database anew from \
+     the journal and from peers; if it says so again, `tradepost restore FILE --home NEW` makes a home from a backup"
+)]
 pub struct RestoreError {
     /// Of what sort.
     pub what: &'static str,
@@ -232,6 +236,9 @@ pub struct Market {
     twins: twin::Twins,
     first_sync: first_sync::FirstSync,
     communities: community::Communities,
+    /// Refusals that aren't the book's.
+    refused: BTreeMap<Reason, u64>,
+    damaged: Vec<Refusal>,
     pub(crate) draining: bool,
 }
 
@@ -301,6 +308,18 @@ impl Market {
     /// The book.
     pub fn book(&self) -> &Book {
         &self.book
+    }
+
+    /// How many messages of peers were refused for this reason, however they came: each once, one that waits when it is
+    /// refused after all or has waited too long.
+    pub fn refused(&self, reason: Reason) -> u64 {
+        let of = |counts: &BTreeMap<Reason, u64>| counts.get(&reason).copied().unwrap_or(0);
+        of(&self.refused).saturating_add(of(self.book.refused()))
+    }
+
+    /// Why stored messages couldn't be read at the start; they are deleted with its first step, and peers have them.
+    pub fn damaged(&self) -> &[Refusal] {
+        &self.damaged
     }
 
     /// How many gossiped messages have no verdict yet, because what they lack may be here in a moment.

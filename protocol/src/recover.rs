@@ -73,7 +73,9 @@ impl Walk {
             return Self::begin(account, newest);
         }
         let mut walk = Self { newest, ..self.clone() };
-        walk.add(newest, self.newest + 1);
+        if let Some(next) = self.newest.checked_add(1) {
+            walk.add(newest, next);
+        }
         walk
     }
 
@@ -111,7 +113,7 @@ impl Walk {
     /// How far it is.
     pub fn progress(&self) -> Progress {
         let count = |range: &Range| range.high.abs_diff(range.low) + 1;
-        let of = (self.newest + 1).abs_diff(first(self.newest));
+        let of = self.newest.abs_diff(beginning(self.newest));
         Progress { walked: of.saturating_sub(self.ranges.iter().map(count).sum()), of }
     }
 
@@ -134,7 +136,12 @@ impl Walk {
 
 /// The first sequence number that an account with this one used.
 const fn first(newest: i64) -> i64 {
-    ((newest >> 32) << 32) + 1
+    beginning(newest) + 1
+}
+
+/// The number that an account with this one was made with.
+const fn beginning(newest: i64) -> i64 {
+    (newest >> 32) << 32
 }
 
 /// What a balance that was found is for.
@@ -380,6 +387,17 @@ mod tests {
         let same = Walk::begin(account(1), LEDGER + 5);
         assert_eq!(same.clone().resumed(account(1), LEDGER + 5), same);
         assert_eq!(same.resumed(account(2), LEDGER + 5), Walk::begin(account(2), LEDGER + 5));
+    }
+
+    #[test]
+    fn an_account_at_the_end_of_its_sequence_numbers_is_walked_like_any() {
+        let newest = i64::MAX;
+        let mut way = Walk::begin(account(1), newest);
+        assert_eq!(way.progress(), Progress { walked: 0, of: u64::from(u32::MAX) });
+        assert_eq!(way.page().first().map(|(sequence, _)| *sequence), Some(newest));
+        way.read(&[]);
+        assert_eq!(way.progress().walked, PAGE as u64);
+        assert_eq!(way.clone().resumed(account(1), newest), way, "there is nothing above it");
     }
 
     #[test]

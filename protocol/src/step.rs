@@ -9,7 +9,7 @@ use core::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Space {
-    /// Facts about the store itself: network, first ledger, counters.
+    /// Facts about the store itself, and what may be forgotten with the database.
     Meta = 0,
     /// Signed messages: id → kind and bytes.
     Message = 1,
@@ -34,6 +34,9 @@ pub enum Space {
     /// Help exchanges: `c`, tag → terms and how far it was followed; `t`, tag, ledger, place, hash → transaction; `a`,
     /// name → act; `j`, account → transaction that was signed for it.
     Community = 11,
+    /// Marks of this home by which it knows what it mustn't do: restored from a backup, yields to a twin, the ledgers that
+    /// it began on and saw last.
+    Mark = 12,
 }
 
 impl Space {
@@ -51,6 +54,7 @@ impl Space {
         Space::Case,
         Space::Evidence,
         Space::Community,
+        Space::Mark,
     ];
 
     /// Whether a backup has it. Messages come back from peers.
@@ -71,6 +75,7 @@ impl Space {
                 | Self::Case
                 | Self::Evidence
                 | Self::Community
+                | Self::Mark
         )
     }
 }

@@ -261,6 +261,10 @@ impl Stage {
         assert_eq!(self.refused(&read) + accepted, allowance, "{:?}", self.refused);
         assert_eq!(self.refused.values().sum::<u64>() + accepted, sent, "nothing is counted twice or not at all");
         assert!(read.iter().all(|reason| self.refused[reason] > 0), "{:?}", self.refused);
+        let counted: u64 = Reason::ALL.iter().map(|reason| self.market.refused(*reason)).sum();
+        let (listed, waiting) = (accepted + u64::from(OFFERINGS), self.market.book().waiting() as u64);
+        assert_eq!(counted + listed + waiting, sent + u64::from(OFFERINGS), "the market's own counts add up, too");
+        assert_eq!(self.market.refused(Reason::OverRate), self.refused(&[Reason::OverRate]));
         assert_eq!(accepted, flooders);
     }
 }

@@ -52,8 +52,10 @@ pub enum StoreError {
     },
     /// The journal is damaged elsewhere than at its tail.
     #[error(
-        "{} is damaged at byte {offset} ({why}); nothing was changed. Put the file back from a backup, and check \
-         the disk", path.display()
+        "{} is damaged at byte {offset} ({why}); nothing was changed. Put back a copy of the whole of {}, if there is one \
+         from while the node stood still; else `tradepost restore FILE --home NEW` makes a home from a backup; else \
+         `tradepost init --recover --home NEW` and `tradepost wallet recover` bring back what is on the ledger. Check the \
+         disk, too", path.display(), path.parent().unwrap_or(path).display()
     )]
     JournalDamaged {
         /// The journal.

@@ -340,7 +340,7 @@ impl World {
         for (space, key, value) in backup {
             batch.put(space, key, value);
         }
-        batch.put(Space::Meta, RESTORED_KEY, []);
+        batch.put(Space::Mark, RESTORED_KEY, []);
         let index = self.index(name);
         self.nodes[index].store.commit(batch).expect("a store in memory takes every batch");
         self.start(name);

@@ -217,6 +217,19 @@ impl Actor {
         counters.pending_verdicts.set(self.verdicts.len());
     }
 
+    /// Nobody is connected any more, and nothing waits.
+    fn count_nothing(counters: &Counters) {
+        let gauges = [
+            &counters.peers,
+            &counters.peers_met,
+            &counters.outbox_messages,
+            &counters.outbox_bytes,
+            &counters.unsent_answer_bytes,
+            &counters.pending_verdicts,
+        ];
+        gauges.into_iter().for_each(|gauge| gauge.set(0));
+    }
+
     fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
@@ -306,6 +319,12 @@ impl Actor {
             }
             _ => {}
         }
+    }
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        Self::count_nothing(&self.counters);
     }
 }
 

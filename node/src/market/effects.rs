@@ -381,7 +381,6 @@ impl Outside {
     }
 
     fn misbehaved(&self, peer: &PeerId, refusal: &Refusal) -> Option<Event> {
-        self.metrics.refused(refusal.reason);
         tracing::debug!(%peer, %refusal, "a peer's message is refused");
         if refusal.reason.fault() == Fault::Relayer
             && let Some(peer) = network_peer(peer)
@@ -394,7 +393,6 @@ impl Outside {
     /// Gives the verdict on a gossiped message.
     pub(crate) fn verdict(&self, token: MessageToken, verdict: Verdict, refusal: Option<Refusal>) {
         if let Some(refusal) = refusal {
-            self.metrics.refused(refusal.reason);
             tracing::debug!(%refusal, "a gossiped message is not taken");
         } else {
             self.metrics.accepted.inc();

@@ -9,7 +9,7 @@ use crate::telemetry::Metrics;
 type Labels = [(&'static str, &'static str); 1];
 
 /// The market's counters; clones count together.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct MarketMetrics {
     /// Events that the market handled.
     pub events: Counter,
@@ -21,21 +21,35 @@ pub struct MarketMetrics {
     pub effects_dropped: Counter,
     /// Messages of one's own that were not gossiped because too many waited.
     pub publishes_dropped: Counter,
-    refusals: Family<Labels, Counter>,
+    /// One a reason, in their order: an alarm must not wait for the first refusal.
+    refusals: Vec<(Reason, Counter)>,
+}
+
+impl Default for MarketMetrics {
+    fn default() -> Self {
+        Self {
+            events: Counter::default(),
+            accepted: Counter::default(),
+            overloaded: Family::default(),
+            effects_dropped: Counter::default(),
+            publishes_dropped: Counter::default(),
+            refusals: Reason::ALL.iter().map(|reason| (*reason, Counter::default())).collect(),
+        }
+    }
 }
 
 impl MarketMetrics {
     /// Counters that stand in the node's registry.
     pub fn registered(metrics: &Metrics) -> Self {
-        let market = Self::default();
-        // Every reason is there from the start, at nothing: an alarm must not wait for the first one.
-        for reason in Reason::ALL {
-            let _ = market.refusals.get_or_create(&refusal_labels(*reason));
+        let mut market = Self::default();
+        let refusals = Family::<Labels, Counter>::default();
+        for (reason, counter) in &mut market.refusals {
+            *counter = refusals.get_or_create(&[("reason", reason.code())]).clone();
         }
         metrics.register(|registry| {
             registry.register("market_events", "Events that the market handled", market.events.clone());
             registry.register("messages_accepted", "Gossiped messages taken", market.accepted.clone());
-            registry.register("messages_refused", "Messages of peers refused, by reason", market.refusals.clone());
+            registry.register("messages_refused", "Messages of peers refused, by reason", refusals);
             let help = "Messages of peers left unanswered for lack of time, by sort";
             registry.register("messages_overloaded", help, market.overloaded.clone());
             let help = "Questions not asked because too many were under way";
@@ -46,19 +60,17 @@ impl MarketMetrics {
         market
     }
 
-    /// Counts a refusal.
-    pub fn refused(&self, reason: Reason) {
-        self.refusals.get_or_create(&refusal_labels(reason)).inc();
+    /// Takes over how often the market has refused for each reason. It alone counts, for it alone knows them all.
+    pub fn refused(&self, of: impl Fn(Reason) -> u64) {
+        for (reason, counter) in &self.refusals {
+            counter.inc_by(of(*reason).saturating_sub(counter.get()));
+        }
     }
 
     /// Counts something of a peer's that was left unanswered.
     pub fn overload(&self, sort: &'static str) {
         self.overloaded.get_or_create(&[("sort", sort)]).inc();
     }
-}
-
-fn refusal_labels(reason: Reason) -> Labels {
-    [("reason", reason.code())]
 }
 
 #[cfg(test)]
@@ -108,7 +120,8 @@ mod tests {
             codes
         };
         assert_eq!(labels(&metrics.encode()), with_count(0), "labels before the first refusal");
-        Reason::ALL.iter().for_each(|reason| market.refused(*reason));
+        market.refused(|_| 1);
+        market.refused(|_| 1);
         assert_eq!(labels(&metrics.encode()), with_count(1), "labels after one refusal of each");
     }
 }

@@ -142,7 +142,9 @@ impl<S: Commit> Runner<S> {
             bytes += one.batch().writes().iter().map(size).sum::<usize>();
             step.append(one);
         }
-        self.commit(step)
+        self.commit(step)?;
+        self.outside.metrics.refused(|reason| self.market.refused(reason));
+        Ok(())
     }
 
     fn handle(&mut self, event: Event) -> Step<Effect> {

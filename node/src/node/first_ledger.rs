@@ -24,9 +24,9 @@ pub(super) async fn check(store: &Store, ledger: &dyn Ledger, now: ClosedLedger)
     }
     let mut batch = Batch::new();
     if first.is_none() {
-        batch.put(Space::Meta, FIRST, value(now));
+        batch.put(Space::Mark, FIRST, value(now));
     }
-    batch.put(Space::Meta, NEWEST, value(now));
+    batch.put(Space::Mark, NEWEST, value(now));
     Ok(store.commit(batch)?)
 }
 
@@ -40,7 +40,7 @@ fn value(ledger: ClosedLedger) -> Vec<u8> {
 }
 
 fn read(store: &Store, key: &[u8]) -> Result<Option<ClosedLedger>, StoreError> {
-    let value = store.get(Space::Meta, key)?;
+    let value = store.get(Space::Mark, key)?;
     Ok(value.as_deref().and_then(|value| {
         let (sequence, rest) = value.split_first_chunk::<4>()?;
         let (close_time, hash) = rest.split_first_chunk::<8>()?;
@@ -97,6 +97,14 @@ mod tests {
             assert!(matches!(&refused, StartError::Reset(LedgerError::Reset { .. })), "{refused}");
         }
         assert_eq!((read(&store, FIRST).unwrap(), read(&store, NEWEST).unwrap()), (first, newest));
+
+        // Nor does a home forget it whose database was lost in between.
+        drop(store);
+        std::fs::remove_dir_all(dir.path().join("sled")).unwrap();
+        let store = Store::open(dir.path(), &NetworkId::of_passphrase(PASSPHRASE)).unwrap();
+        let (_another, other_ledger) = network(2).await;
+        let refused = start(&store, &other_ledger).await.unwrap_err();
+        assert!(matches!(&refused, StartError::Reset(LedgerError::Reset { .. })), "{refused}");
 
         // The old one is still there, only its server is a little behind.
         old.set_faults(Faults { lag_ledgers: 1, ..Faults::NONE }).unwrap();

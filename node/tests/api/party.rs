@@ -134,6 +134,11 @@ impl Party {
         .await
     }
 
+    /// The node itself.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
     /// This node's account.
     pub fn account(&self) -> String {
         self.node.handle().facts.keys.account.unwrap().to_string()

@@ -83,7 +83,7 @@ impl Book {
         };
         let (status, presence) = (None, None);
         let item = WaitingOffering { signed, series, first, status, presence, want: want.clone() };
-        self.waiting.insert(Item::Offering(Box::new(item)), delivery.from.cloned(), delivery.now, delivery.random)?;
+        self.let_wait(Item::Offering(Box::new(item)), refusal.reason, delivery)?;
         Ok(Outcome::Waits(refusal, vec![want]))
     }
 
@@ -240,8 +240,7 @@ impl Book {
                 self.look_again(&id, now, step);
             } else {
                 let detail = format!("the series {series} is {}'s", first.body().account);
-                self.count(&Refusal::new(Reason::WrongAuthor, detail));
-                self.waiting.remove(&id);
+                self.refuse_waiting(&id, Refusal::new(Reason::WrongAuthor, detail), step);
             }
         }
     }

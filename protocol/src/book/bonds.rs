@@ -101,8 +101,7 @@ impl Book {
             BondVerdict::NotThere => {}
             BondVerdict::Refused(refusal) => {
                 if self.waiting.offering(offering).is_some() {
-                    self.count(&refusal);
-                    self.waiting.remove(offering);
+                    self.refuse_waiting(offering, refusal, &mut step);
                 }
             }
             BondVerdict::Stands => self.bonded(offering, now, &mut step),

@@ -18,7 +18,7 @@ impl Book {
             self.remove_series(&id, &mut step);
         }
         self.expire_requests(now, &mut step);
-        self.waiting.expire(now);
+        self.waiting.expire(now).into_iter().for_each(|lacked| self.count(lacked));
         self.expire_presences(now, &mut step);
         self.relay_kept_back(now, &mut step);
         step

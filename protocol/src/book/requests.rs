@@ -144,7 +144,7 @@ impl Book {
             };
         }
         let item = Item::Request(WaitingRequest { signed, want: want.clone() });
-        self.waiting.insert(item, delivery.from.cloned(), delivery.now, delivery.random)?;
+        self.let_wait(item, refusal.reason, delivery)?;
         Ok(Outcome::Waits(refusal, vec![want]))
     }
 
@@ -203,8 +203,7 @@ impl Book {
             return step;
         }
         if let ConsumerVerdict::Refused(refusal) = verdict {
-            self.count(&refusal);
-            self.waiting.remove(id);
+            self.refuse_waiting(id, refusal, &mut step);
             return step;
         }
         // The book may have changed while the ledger was asked.
@@ -232,7 +231,9 @@ impl Book {
                 store(step, &packed);
                 step.then(BookEffect::Relay(packed));
             } else {
-                self.count(&Refusal::new(Reason::WrongAuthor, format_args!("not signed by the key of request {id}")));
+                let refusal = Refusal::new(Reason::WrongAuthor, format_args!("not signed by the key of request {id}"));
+                self.count(refusal.reason);
+                step.then(BookEffect::Refused { id: packed.id(), refusal });
             }
         }
     }
@@ -270,7 +271,7 @@ impl Book {
             let signed = unverified.verify(&self.network)?;
             self.within_author_rate(key, delivery)?;
             let item = Item::Cancel(signed);
-            self.waiting.insert(item, delivery.from.cloned(), delivery.now, delivery.random)?;
+            self.let_wait(item, unknown.reason, delivery)?;
             // One that waits is looked at already.
             let here = self.waiting.contains(&id);
             return Ok(Outcome::Waits(unknown, if here { Vec::new() } else { vec![Want::Request(id)] }));

@@ -14,9 +14,9 @@ use crate::kind::Kind;
 use crate::limits::Margins;
 use crate::message::{MessageId, Packed, SeriesId, Signed, TemplateId};
 use crate::network_id::NetworkId;
-use crate::refusal::Refusal;
+use crate::refusal::{Reason, Refusal};
 use crate::status::{Presence, Status};
-use crate::step::Step;
+use crate::step::{Space, Step};
 use crate::time::Now;
 
 /// A book rebuilt, and what the store no longer needs.
@@ -25,9 +25,9 @@ use crate::time::Now;
 pub struct Restored {
     /// The book.
     pub book: Book,
-    /// Deletes what is over, and says so.
+    /// Deletes what is over or damaged, and says so.
     pub step: Step<BookEffect>,
-    /// Stored messages that couldn't be read or belong to nothing, with why.
+    /// Why stored messages couldn't be read, or what of them isn't the book's; peers have them.
     pub damaged: Vec<Refusal>,
 }
 
@@ -52,8 +52,12 @@ struct Opened {
 }
 
 impl Opened {
-    fn add(&mut self, key: &[u8], kind: Kind, bytes: Vec<u8>, network: &NetworkId) -> Result<(), Refusal> {
-        let packed = Packed::new(kind, network, bytes)?;
+    fn add(&mut self, key: &[u8], value: &[u8], network: &NetworkId) -> Result<(), Refusal> {
+        let (&number, bytes) =
+            value.split_first().ok_or_else(|| Refusal::new(Reason::TooShort, "a stored message is empty"))?;
+        let unknown = || Refusal::new(Reason::WrongKind, format_args!("{number} is no kind of message"));
+        let kind = Kind::from_number(number).ok_or_else(unknown)?;
+        let packed = Packed::new(kind, network, bytes.to_vec())?;
         match kind {
             Kind::Template => self.templates.push(Arc::new(packed.open_stored(network, key)?)),
             Kind::ServiceRecord => self.records.push(Arc::new(packed.open_stored(network, key)?)),
@@ -65,33 +69,38 @@ impl Opened {
             Kind::Status => self.statuses.push(packed.open_stored(network, key)?),
             Kind::BindingRequest => self.requests.push(Arc::new(packed.open_stored(network, key)?)),
             Kind::Cancel => self.cancels.push(packed.open_stored(network, key)?),
-            _ => {}
+            other => {
+                let detail = format!("a {other} doesn't belong into the book");
+                return Err(Refusal::new(Reason::WrongKind, detail));
+            }
         }
         Ok(())
     }
 }
 
 impl Book {
-    /// Rebuilds the book from the store's messages (each with its key, its kind and its bytes) and heads (keys and values),
-    /// in any order. What was stored was verified before, and is the same while its id is; it was bonded then, and a bond can't go before its release, so the ledger isn't asked again; nor is it for
-    /// the consumers of requests, whose money a provider looks at once more before it agrees.
+    /// Rebuilds the book from the store's messages and heads (keys and values), in any order. What was stored was verified
+    /// before, and is the same while its id is; it was bonded then, and a bond can't go before its release, so the ledger
+    /// isn't asked again; nor is it for the consumers of requests, whose money a provider looks at once more before it
+    /// agrees. What is damaged is deleted: peers have it.
     pub fn restore(
         network: NetworkId,
         margins: Margins,
-        messages: impl IntoIterator<Item = (Vec<u8>, Kind, Vec<u8>)>,
+        messages: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
         stored_heads: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
         now: Now,
     ) -> Restored {
         let mut book = Self::new(network, margins);
         let mut damaged = Vec::new();
         let mut opened = Opened::default();
-        for (key, kind, bytes) in messages {
-            if let Err(refusal) = opened.add(&key, kind, bytes, &network) {
+        let mut step = Step::none();
+        for (key, value) in messages {
+            if let Err(refusal) = opened.add(&key, &value, &network) {
+                step.batch().delete(Space::Message, key);
                 damaged.push(refusal);
             }
         }
         let known = Known::read(stored_heads);
-        let mut step = Step::none();
         book.restore_documents(&opened, &known, &mut step);
         for (id, revisions) in opened.offerings {
             book.restore_series(id, revisions, &known, &mut step);

@@ -149,7 +149,7 @@ impl Book {
         self.within_author_rate(service, delivery)?;
         if let Some((refusal, before)) = gap {
             let item = Item::LaterRecord(signed, before);
-            self.waiting.insert(item, delivery.from.cloned(), delivery.now, delivery.random)?;
+            self.let_wait(item, refusal.reason, delivery)?;
             return Ok(Outcome::Waits(refusal, vec![Want::PastRecord(before)]));
         }
         let outcome = self.take_record(signed.clone(), own, delivery, step)?;
@@ -167,10 +167,17 @@ impl Book {
         let mut newest = taken;
         loop {
             let later = self.waiting.take_later_records(&newest.id());
-            let Some(next) = later.into_iter().find(|next| follows(&newest, next.body()).is_ok()) else { return };
+            let (mut follow, gaps): (Vec<_>, Vec<_>) =
+                later.into_iter().partition(|next| follows(&newest, next.body()).is_ok());
+            gaps.iter().for_each(|_| self.count(Reason::RevisionGap));
+            if follow.is_empty() {
+                return;
+            }
+            let next = follow.swap_remove(0);
+            follow.iter().for_each(|_| self.count(Reason::Superseded));
             match self.take_record(next.clone(), true, delivery, step) {
                 Ok(_) => newest = next,
-                Err(refusal) => return self.count(&refusal),
+                Err(refusal) => return self.count(refusal.reason),
             }
         }
     }

@@ -149,8 +149,10 @@ impl Desk {
         Self { book: Book::new(net(), Margins::DEVNET), store: Shelves::default() }
     }
 
+    /// Stores what follows and gives the rest; that something waited in vain is counted, and asked for there.
     fn settle(&mut self, step: Step<BookEffect>) -> Vec<BookEffect> {
-        step.commit_to(&mut self.store).unwrap()
+        let effects = step.commit_to(&mut self.store).unwrap();
+        effects.into_iter().filter(|effect| !matches!(effect, BookEffect::Refused { .. })).collect()
     }
 
     /// Delivers a message from a peer at second 0.
@@ -193,9 +195,8 @@ impl Desk {
     /// The book as it comes back after a restart.
     fn restart(&mut self, secs: u64) -> Vec<Refusal> {
         let of = |space| self.store.0.iter().filter(move |((s, _), _)| *s == space);
-        let message = |k: &[u8], v: &[u8]| (k.to_vec(), Kind::from_number(v[0]).unwrap(), v[1..].to_vec());
-        let messages: Vec<_> = of(Space::Message).map(|((_, k), v)| message(k, v)).collect();
-        let heads: Vec<(Vec<u8>, Vec<u8>)> = of(Space::Head).map(|((_, k), v)| (k.clone(), v.clone())).collect();
+        let rows = |space| -> Vec<(Vec<u8>, Vec<u8>)> { of(space).map(|((_, k), v)| (k.clone(), v.clone())).collect() };
+        let (messages, heads) = (rows(Space::Message), rows(Space::Head));
         let restored = Book::restore(net(), Margins::DEVNET, messages, heads, at(secs));
         self.book = restored.book;
         self.settle(restored.step);

@@ -104,6 +104,8 @@ pub(super) enum Tag {
 pub(super) struct Entry {
     pub(super) item: Item,
     pub(super) from: Option<PeerId>,
+    /// Why it isn't in the book.
+    lacks: Reason,
     /// When the ledger was asked for what it lacks last.
     pub(super) asked_at: Option<Now>,
     /// How often it was.
@@ -234,8 +236,15 @@ impl Waiting {
     }
 
     /// Puts an item into its peer's part. Where that is full, a random one of that part gives way; where the pool is, a
-    /// random one of the largest part. Our own never give way.
-    pub(super) fn insert(&mut self, item: Item, from: Option<PeerId>, since: Now, random: u64) -> Result<(), Refusal> {
+    /// random one of the largest part. Our own never give way. Says whether one did.
+    fn insert(
+        &mut self,
+        item: Item,
+        lacks: Reason,
+        from: Option<PeerId>,
+        since: Now,
+        random: u64,
+    ) -> Result<bool, Refusal> {
         let part = self.parts.get(&from).map(Vec::as_slice).unwrap_or_default();
         let full = part.len() >= MAX_WAITING_PER_PEER;
         if full && from.is_none() {
@@ -250,17 +259,15 @@ impl Waiting {
         } else {
             None
         };
-        if let Some(victims) = victims.filter(|v| !v.is_empty()) {
-            let victim = victims[(random % victims.len() as u64) as usize];
-            self.remove(&victim);
-        }
+        let victim = victims.filter(|v| !v.is_empty()).map(|victims| victims[(random % victims.len() as u64) as usize]);
+        victim.and_then(|victim| self.remove(&victim));
         let id = item.id();
         for tag in item.tags() {
             self.tags.entry(tag).or_default().insert(id);
         }
         self.parts.entry(from.clone()).or_default().push(id);
-        self.entries.insert(id, Entry { item, from, asked_at: None, asked: 0, since });
-        Ok(())
+        self.entries.insert(id, Entry { item, from, lacks, asked_at: None, asked: 0, since });
+        Ok(victim.is_some())
     }
 
     pub(super) fn remove(&mut self, id: &MessageId) -> Option<Entry> {
@@ -278,12 +285,14 @@ impl Waiting {
     }
 
     /// Notes that an offering or request lacks something else now.
-    pub(super) fn now_wants(&mut self, id: &MessageId, want: Want) {
-        let wanted = match self.entries.get_mut(id).map(|entry| &mut entry.item) {
-            Some(Item::Offering(offering)) => &mut offering.want,
-            Some(Item::Request(request)) => &mut request.want,
+    fn now_wants(&mut self, id: &MessageId, want: Want, lacks: Reason) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        let wanted = match &mut entry.item {
+            Item::Offering(offering) => &mut offering.want,
+            Item::Request(request) => &mut request.want,
             _ => return,
         };
+        entry.lacks = lacks;
         let before = core::mem::replace(wanted, want.clone());
         self.untag(&Tag::Wants(before), id);
         self.tags.entry(Tag::Wants(want)).or_default().insert(*id);
@@ -298,17 +307,31 @@ impl Waiting {
         }
     }
 
-    /// Drops what has waited too long.
-    pub(super) fn expire(&mut self, now: Now) {
+    /// Drops what has waited too long; says what each of them lacked.
+    pub(super) fn expire(&mut self, now: Now) -> Vec<Reason> {
         let over = |entry: &Entry| now.since(entry.since) >= WAITING_TIME;
         let ids: Vec<MessageId> = self.entries.iter().filter(|(_, e)| over(e)).map(|(id, _)| *id).collect();
-        for id in ids {
-            self.remove(&id);
-        }
+        ids.iter().filter_map(|id| self.remove(id)).map(|entry| entry.lacks).collect()
     }
 }
 
 impl Book {
+    /// Lets an item wait for what it lacks.
+    pub(super) fn let_wait(&mut self, item: Item, lacks: Reason, delivery: &Delivery<'_>) -> Result<(), Refusal> {
+        if self.waiting.insert(item, lacks, delivery.from.cloned(), delivery.now, delivery.random)? {
+            self.count(Reason::WaitingFull);
+        }
+        Ok(())
+    }
+
+    /// Lets a message that waited go, refused for good.
+    pub(super) fn refuse_waiting(&mut self, id: &MessageId, refusal: Refusal, step: &mut Step<BookEffect>) {
+        if self.waiting.remove(id).is_some() {
+            self.count(refusal.reason);
+            step.then(BookEffect::Refused { id: *id, refusal });
+        }
+    }
+
     /// Keeps a template or record until a bonded offering uses it, and looks at the offerings that lacked it.
     pub(super) fn park(
         &mut self,
@@ -317,10 +340,12 @@ impl Book {
         delivery: &Delivery<'_>,
         step: &mut Step<BookEffect>,
     ) -> Result<Outcome, Refusal> {
-        if let Want::Record(service) = &want {
-            self.waiting.take_record(service);
+        if let Want::Record(service) = &want
+            && self.waiting.take_record(service).is_some()
+        {
+            self.count(Reason::Superseded);
         }
-        self.waiting.insert(item, delivery.from.cloned(), delivery.now, delivery.random)?;
+        self.let_wait(item, Reason::NoBond, delivery)?;
         self.retry(&want, delivery.now, step);
         Ok(Outcome::Waits(Refusal::new(Reason::NoBond, "no bonded offering uses it yet"), Vec::new()))
     }
@@ -346,15 +371,12 @@ impl Book {
             return;
         };
         match lacking {
-            Ok((want, _)) if want != before => {
-                self.waiting.now_wants(id, want.clone());
+            Ok((want, lacking)) if want != before => {
+                self.waiting.now_wants(id, want.clone(), lacking.reason);
                 step.then(BookEffect::Wanted { want, from: self.waiting.from(id).cloned() });
             }
             Ok(_) => {}
-            Err(refusal) => {
-                self.count(&refusal);
-                self.waiting.remove(id);
-            }
+            Err(refusal) => self.refuse_waiting(id, refusal, step),
         }
     }
 }

@@ -28,10 +28,10 @@ impl Market {
         let (ask, agreed) = plain(ask);
         match ask {
             Ask::Account => self.accounts_read(at, asked, &entries, now, rng, step),
-            Ask::Bonds(wanted) => self.bonds_read(&wanted, &entries, now, step),
+            Ask::Bonds(wanted) => self.bonds_read(&wanted, asked, &entries, now, step),
             Ask::Escrows => self.escrows_read((at, agreed), asked, &entries, now, rng, step),
-            Ask::Request(request) => self.request_read(request, &entries, now, step),
-            Ask::Consumers(wanted) => self.consumers_read(&wanted, &entries, now, step),
+            Ask::Request(request) => self.request_read(request, asked, &entries, now, step),
+            Ask::Consumers(wanted) => self.consumers_read(&wanted, asked, &entries, now, step),
             Ask::Precheck(id) => self.precheck_read(id, &entries, now, rng, step),
             Ask::Payment(id) => self.payment_read(id, &entries, step),
             Ask::Trust(id) => self.trust_read(id, &entries, step),

@@ -38,6 +38,7 @@ impl Market {
     ) {
         if !kind.gossiped() {
             let refusal = Refusal::new(Reason::WrongKind, format_args!("a {kind} isn't gossiped to the book"));
+            self.count_refusal(&refusal);
             return step.then(Effect::Verdict { token, verdict: Verdict::Ignore, refusal: Some(refusal) });
         }
         let admission = self.book.admit_bytes(kind, bytes, Some(&from), now, rng.next_u64());
@@ -56,6 +57,18 @@ impl Market {
             }
         };
         step.then(Effect::Verdict { token, verdict, refusal });
+    }
+
+    /// Counts a refusal that isn't the book's.
+    fn count_refusal(&mut self, refusal: &Refusal) {
+        let count = self.refused.entry(refusal.reason).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// A peer sent what it shouldn't have.
+    pub(super) fn misbehaved(&mut self, peer: PeerId, refusal: Refusal, step: &mut Step<Effect>) {
+        self.count_refusal(&refusal);
+        step.then(Effect::Misbehaved { peer, refusal });
     }
 
     /// Verdicts that can't wait any longer: what their messages lack still isn't here.
@@ -84,6 +97,12 @@ impl Market {
                 }),
                 BookEffect::Listed(series) | BookEffect::Updated(series) | BookEffect::Unlisted(series) => {
                     step.then(Effect::News(News::Offering(series)));
+                }
+                BookEffect::Refused { id, refusal } => {
+                    if let Some(held) = self.held.take(&id) {
+                        let refusal = Some(refusal);
+                        step.then(Effect::Verdict { token: held.token, verdict: Verdict::Ignore, refusal });
+                    }
                 }
                 BookEffect::Wanted { want, from: Some(from) } => self.fetch_wants(&from, &[want], step),
                 BookEffect::Wanted { .. } => {}
@@ -166,9 +185,9 @@ impl Market {
                 Ok(packed) if self.was_asked(&packed, asked) => packed,
                 Ok(packed) => {
                     let refusal = Refusal::new(Reason::Unasked, format_args!("a {kind} {}", packed.id()));
-                    return step.then(Effect::Misbehaved { peer, refusal });
+                    return self.misbehaved(peer, refusal, step);
                 }
-                Err(refusal) => return step.then(Effect::Misbehaved { peer, refusal }),
+                Err(refusal) => return self.misbehaved(peer, refusal, step),
             };
             let admission = self.book.admit(packed, Some(&peer), now, rng.next_u64());
             self.absorb_book(admission.step, step);
@@ -240,15 +259,18 @@ impl Market {
         }
     }
 
-    /// Consumers of published requests were read.
+    /// Consumers of published requests were read. Of what stands there and can't be read nothing follows: it is looked
+    /// at again.
     pub(super) fn consumers_read(
         &mut self,
         wanted: &[ConsumerWanted],
+        asked: &[Key],
         entries: &[Entry],
         now: Now,
         step: &mut Step<Effect>,
     ) {
-        for want in wanted {
+        let readable = |want: &&ConsumerWanted| holdings(want.account, &want.asset).all(|key| asked.contains(&key));
+        for want in wanted.iter().filter(readable) {
             let rules =
                 entries.iter().any(|e| matches!(e, Entry::Account(a) if a.id == want.account && a.master_key_rules()));
             let verdict = if rules && self.covers(want.account, &want.asset, want.amount, entries) {
@@ -262,9 +284,18 @@ impl Market {
         }
     }
 
-    /// Bonds and their authors' accounts were read.
-    pub(super) fn bonds_read(&mut self, wanted: &[BondWanted], entries: &[Entry], now: Now, step: &mut Step<Effect>) {
-        for want in wanted {
+    /// Bonds and their authors' accounts were read. Of what stands there and can't be read nothing follows: it is looked
+    /// at again.
+    pub(super) fn bonds_read(
+        &mut self,
+        wanted: &[BondWanted],
+        asked: &[Key],
+        entries: &[Entry],
+        now: Now,
+        step: &mut Step<Effect>,
+    ) {
+        let keys = |want: &BondWanted| [Key::Balance(want.bond), Key::Account(want.terms.account)];
+        for want in wanted.iter().filter(|want| keys(want).iter().all(|key| asked.contains(key))) {
             let verdict = bond_verdict(want, entries);
             let inner = self.book.bond_checked(&want.offering, verdict, now);
             self.absorb_book(inner, step);

@@ -177,7 +177,7 @@ pub(super) struct Loader {
     offers: BTreeMap<SeriesId, Offer>,
     trades: Vec<Trade>,
     intents: Vec<Intent>,
-    messages: Vec<(Vec<u8>, Kind, Vec<u8>)>,
+    messages: Vec<(Vec<u8>, Vec<u8>)>,
     heads: Vec<(Vec<u8>, Vec<u8>)>,
     stamps: super::stamps::Stamps,
     recovery: super::recovery::Recovery,
@@ -206,18 +206,15 @@ impl Loader {
                 self.intents.push(intent);
             }
             Space::Message => {
-                let (&number, bytes) = value.split_first().ok_or_else(|| bad("message", "it is empty".into()))?;
-                let kind = Kind::from_number(number);
-                let kind = kind.ok_or_else(|| bad("message", format!("{number} is no kind of message")))?;
-                self.messages.push((key, kind, bytes.to_vec()));
+                self.messages.push((key, value));
             }
             Space::Head => self.heads.push((key, value)),
             Space::Meta if key == ALIVE_KEY => {
                 let bytes: [u8; 8] = value.try_into().map_err(|_| bad("time", "it hasn't eight bytes".into()))?;
                 self.alive_at = Now::from_millis(u64::from_be_bytes(bytes));
             }
-            Space::Meta if key == super::RESTORED_KEY => self.recovery.restored = true,
-            Space::Meta if key == super::twin::YIELDS_KEY => self.twins.yields = true,
+            Space::Mark if key == super::RESTORED_KEY => self.recovery.restored = true,
+            Space::Mark if key == super::twin::YIELDS_KEY => self.twins.yields = true,
             Space::Found => self.recovery.take(&key, &value)?,
             Space::Stamp => self.stamps.take(&key, &value)?,
             Space::Case => {
@@ -226,7 +223,7 @@ impl Loader {
             }
             Space::Evidence => drop(self.evidence.insert(key, value)),
             Space::Community => self.communities.take(network, key, value)?,
-            Space::Meta | Space::Request => {}
+            Space::Meta | Space::Mark | Space::Request => {}
         }
         Ok(())
     }
@@ -277,6 +274,8 @@ impl Loader {
             twins: self.twins,
             first_sync: super::first_sync::FirstSync::default(),
             communities: self.communities,
+            refused: BTreeMap::new(),
+            damaged: restored.damaged,
             draining: false,
         };
         market.absorb_book(restored.step, &mut step);
@@ -400,7 +399,9 @@ impl Market {
     pub(super) fn bond_next_draft(&mut self, now: Now, rng: &mut dyn CryptoRng, step: &mut Step<Effect>) {
         let Some(queue) = self.queue.as_ref().map(Queues::own) else { return };
         let idle = queue.open().next().is_none() && queue.turn().is_none();
-        let Some(sequence) = queue.seen().map(|(state, _)| state.sequence + 1).filter(|_| idle) else { return };
+        let Some(sequence) = queue.seen().and_then(|(state, _)| state.sequence.checked_add(1)).filter(|_| idle) else {
+            return;
+        };
         let Some(Draft { command, draft, .. }) = self.drafts.pop_front() else { return };
         let mut nonce = [0; 16];
         rng.fill_bytes(&mut nonce);

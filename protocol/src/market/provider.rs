@@ -222,7 +222,21 @@ impl Market {
     }
 
     /// The consumer of a request was looked up: agree, or say why not.
-    pub(super) fn request_read(&mut self, id: MessageId, entries: &[Entry], now: Now, step: &mut Step<Effect>) {
+    pub(super) fn request_read(
+        &mut self,
+        id: MessageId,
+        asked: &[Key],
+        entries: &[Entry],
+        now: Now,
+        step: &mut Step<Effect>,
+    ) {
+        let Some(Incoming { request, .. }) = self.incoming.get(&id) else { return };
+        let asset = self.offers.get(&request.body().series).map(|offer| &offer.body().price.asset);
+        let readable = |asset| holdings(request.body().account, asset).all(|key| asked.contains(&key));
+        if !asset.is_none_or(readable) {
+            // It is there, and not as a thing that this program reads: the consumer isn't told that it has nothing.
+            return self.request_unreadable(id, now, step);
+        }
         let Some(Incoming { request, peer, reply, .. }) = self.incoming.remove(&id) else { return };
         let drafted = self.draft_agreement(&request, &peer, entries, now);
         self.approach_later(id, now);

@@ -22,7 +22,7 @@ use crate::stellar::result;
 use crate::step::{Space, Step};
 use crate::time::{Now, Timestamp};
 
-/// Where a restored backup leaves its mark, in [`Space::Meta`], until what it says is compared with the ledger.
+/// Where a restored backup leaves its mark, in [`Space::Mark`], until what it says is compared with the ledger.
 pub const RESTORED_KEY: &[u8] = b"restored";
 /// Where the walk's position is stored; balances are stored under their ids, which are longer.
 const WALK_KEY: &[u8] = b"walk";

@@ -6,6 +6,7 @@ mod disputes;
 mod endings;
 mod engagement;
 mod funding;
+mod intake;
 mod ledger;
 mod pair;
 mod published;

@@ -254,7 +254,7 @@ impl Market {
             Ok(None) => {}
             Ok(Some(bytes)) => step.then(Effect::Respond { token, bytes }),
             Err(refusal) => {
-                step.then(Effect::Misbehaved { peer, refusal });
+                self.misbehaved(peer, refusal, step);
                 step.then(Effect::Respond { token, bytes: Vec::new() });
             }
         }

@@ -19,7 +19,7 @@ use crate::market::event::Effect;
 use crate::step::{Space, Step};
 use crate::time::{Now, Timestamp};
 
-/// Where a node that was restored once keeps that it yields, in [`Space::Meta`].
+/// Where a node that was restored once keeps that it yields, in [`Space::Mark`].
 pub(super) const YIELDS_KEY: &[u8] = b"yields";
 
 /// What a look for another node with this one's keys came to.
@@ -171,7 +171,7 @@ impl Market {
             // Whatever of it is still going round is its last.
             let key = self.setup.keys.serving.as_ref().map(ServingKey::of);
             self.twins.own_presence = key.and_then(|key| self.book.present(&key, now));
-            step.batch().delete(Space::Meta, YIELDS_KEY);
+            step.batch().delete(Space::Mark, YIELDS_KEY);
         }
     }
 
@@ -193,10 +193,10 @@ impl Market {
             return;
         }
         self.recovery.restored = false;
-        step.batch().delete(Space::Meta, super::RESTORED_KEY);
+        step.batch().delete(Space::Mark, super::RESTORED_KEY);
         if self.twins.sight != Some(TwinSight::SurelyGone) {
             self.twins.yields = true;
-            step.batch().put(Space::Meta, YIELDS_KEY, []);
+            step.batch().put(Space::Mark, YIELDS_KEY, []);
         }
     }
 

@@ -23,7 +23,7 @@ impl World {
         for (space, key, value) in backup {
             batch.put(space, key, value);
         }
-        batch.put(Space::Meta, RESTORED_KEY, []);
+        batch.put(Space::Mark, RESTORED_KEY, []);
         node.store.commit(batch).expect("a store in memory takes every batch");
         self.nodes.push(node);
         self.start(beside);

@@ -152,13 +152,24 @@ fn refusals_are_counted_by_their_reason() {
 }
 
 #[test]
-fn damaged_stored_messages_are_passed_over_and_named() {
+fn damaged_stored_messages_are_named_and_deleted_and_the_rest_of_the_book_stands() {
     let (mut desk, ann) = (Desk::new(), provider(10));
     let series = desk.list(&ann.sign(ann.offering(1)));
     desk.list(&ann.sign(ann.offering(2)));
     let key = (Space::Message, series.as_bytes().to_vec());
     desk.store.0.get_mut(&key).unwrap()[100] ^= 1;
-    assert_eq!(desk.restart(0).len(), 1);
+    let row = |desk: &mut Desk, n: u8, value: Vec<u8>| desk.store.0.insert((Space::Message, vec![n; 32]), value);
+    row(&mut desk, 1, Vec::new());
+    row(&mut desk, 2, vec![250; 100]);
+    row(&mut desk, 3, [&[Kind::Ping.number()][..], &[7; 100]].concat());
+    let damaged: Vec<Reason> = desk.restart(0).iter().map(|refusal| refusal.reason).collect();
+    let mut expected = vec![Reason::TooShort, Reason::WrongKind, Reason::WrongKind, Reason::Malformed];
+    expected.sort();
+    let mut found = damaged;
+    found.sort();
+    assert_eq!(found, expected);
+    assert_eq!(desk.book.len(), 1);
+    assert_eq!(desk.restart(0), [], "they are gone");
     assert_eq!(desk.book.len(), 1);
 }
 

@@ -25,6 +25,7 @@ use crate::refusal::Refusal;
 use crate::seal::SealingSecret;
 use crate::stellar::LedgerPoint;
 use crate::stellar::entry::Entry;
+use crate::stellar::ledger_key::Key;
 use crate::step::{Batch, Commit, Space, Step, Write};
 use crate::time::{Now, Timestamp};
 
@@ -124,6 +125,8 @@ pub(super) struct Pair {
     pub(super) hold: Vec<(usize, Kind)>,
     /// Reads for a batch of timestamps are answered as of this ledger, and show these entries.
     pub(super) behind: Option<(LedgerPoint, Vec<Entry>)>,
+    /// Entries that this node can't read: they are there, and not as a thing that it knows.
+    pub(super) unreadable: Vec<(usize, Key)>,
     held: Vec<(usize, Event)>,
     effects: VecDeque<(usize, Effect)>,
     waiting: BTreeMap<u64, (usize, Kind, Call)>,
@@ -166,6 +169,7 @@ impl Pair {
             lose: Vec::new(),
             hold: Vec::new(),
             behind: None,
+            unreadable: Vec::new(),
             held: Vec::new(),
             effects: VecDeque::new(),
             waiting: BTreeMap::new(),
@@ -243,8 +247,11 @@ impl Pair {
             Effect::Read { ask, keys } => {
                 let newest = (self.ledger.point(), self.ledger.read(&keys));
                 let behind = self.behind.clone().filter(|_| matches!(ask, Ask::Stamp(_)));
-                let (at, entries) = behind.unwrap_or(newest);
-                self.event(who, Event::Entries { ask, at, asked: keys, entries });
+                let (at, mut entries) = behind.unwrap_or(newest);
+                let readable = |key: &Key| !self.unreadable.contains(&(who, key.clone()));
+                entries.retain(|entry| readable(&entry.key()));
+                let asked = keys.into_iter().filter(readable).collect();
+                self.event(who, Event::Entries { ask, at, asked, entries });
             }
             Effect::Submit { hash, envelope } => {
                 let answer = self.ledger.submit(&envelope);
@@ -342,9 +349,15 @@ impl Pair {
 
     /// As [`Pair::restart`], of a store that was restored from a backup.
     pub(super) fn restore(&mut self, who: usize) {
-        self.nodes[who].rows.entries.insert((Space::Meta, RESTORED_KEY.to_vec()), Vec::new());
+        self.nodes[who].rows.entries.insert((Space::Mark, RESTORED_KEY.to_vec()), Vec::new());
         // Messages are in no backup.
         self.nodes[who].rows.entries.retain(|(space, _), _| space.is_backed_up());
+        self.restart(who);
+    }
+
+    /// As [`Pair::restart`], after the database was lost: what money depends on comes back from the journal.
+    pub(super) fn restart_without_database(&mut self, who: usize) {
+        self.nodes[who].rows.entries.retain(|(space, _), _| space.holds_money());
         self.restart(who);
     }
 
@@ -361,6 +374,11 @@ impl Pair {
     /// Puts this in the place of what a node has stored.
     pub(super) fn set_rows(&mut self, who: usize, rows: Rows) {
         self.nodes[who].rows = rows;
+    }
+
+    /// How many messages of the market it has stored.
+    pub(super) fn stored_messages(&self, who: usize) -> usize {
+        self.nodes[who].rows.entries.keys().filter(|(space, _)| *space == Space::Message).count()
     }
 
     pub(super) fn only(&self, who: usize) -> &Trade {

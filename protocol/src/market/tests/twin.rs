@@ -70,6 +70,33 @@ fn a_provider_that_was_restored_sells_nothing_before_it_is_alone() {
 }
 
 #[test]
+fn a_database_that_is_lost_makes_no_node_forget_that_it_was_restored_and_whom_it_yields_to() {
+    let (mut pair, _) = Pair::offering(1, draft());
+    pair.kill(PROVIDER);
+    pair.restore(PROVIDER);
+    sight(&mut pair, TwinSight::Answers);
+    pair.kill(PROVIDER);
+    pair.restart_without_database(PROVIDER);
+    assert_eq!(twin(&pair), Twin::Sought { anybody: true }, "it still keeps apart");
+    let refused = publish(&mut pair);
+    assert!(matches!(refused, Some(Err(CommandError::NotNow(_)))), "{refused:?}");
+
+    sight(&mut pair, TwinSight::Silent);
+    pair.run(20);
+    assert_eq!((twin(&pair), pair.nodes[PROVIDER].market.is_recovering()), (Twin::None, false));
+    pair.kill(PROVIDER);
+    pair.restart_without_database(PROVIDER);
+    other_says_presence(&mut pair);
+    assert!(!pair.nodes[PROVIDER].market.is_recovering());
+    let heard = twin(&pair);
+    assert!(matches!(heard, Twin::None | Twin::Heard { yields: true, .. }), "{heard:?}");
+    pair.run(2);
+    other_says_presence(&mut pair);
+    let heard = twin(&pair);
+    assert!(matches!(heard, Twin::Heard { yields: true, .. }), "{heard:?}");
+}
+
+#[test]
 fn its_owner_knows_better_than_what_is_heard() {
     let (mut pair, _) = Pair::offering(1, draft());
     pair.kill(PROVIDER);
