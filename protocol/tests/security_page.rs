@@ -53,6 +53,7 @@ fn whatever_stops_somebody_names_its_test() {
         "A peer",
         "A provider",
         "A consumer",
+        "An arbiter",
         "An RPC server",
         "Another user of this machine",
         "A web page",

@@ -1,6 +1,8 @@
 //! An `arbitrated` escrow's cast on the development ledger in process: consumer, provider, arbiters, and whatever one of
 //! them may try. Every transaction is built by the protocol's own code and judged by the ledger's.
 
+pub mod flawed;
+
 use core::time::Duration;
 
 use ed25519_dalek::SigningKey;
@@ -161,7 +163,7 @@ impl Stage {
     }
 
     /// An account's trustline, where the asset needs one and it is there.
-    fn line(&mut self, account: AccountId) -> Option<TrustlineState> {
+    pub fn line(&mut self, account: AccountId) -> Option<TrustlineState> {
         if self.asset.is_native() {
             return None;
         }

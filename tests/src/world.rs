@@ -37,6 +37,7 @@ use tradepost_protocol::message::{BalanceId, BindingId, Sha256Hash, TxHash};
 use tradepost_protocol::refusal::Refusal;
 use tradepost_protocol::stellar::LedgerPoint;
 use tradepost_protocol::stellar::entry::Entry;
+use tradepost_protocol::stellar::entry::{AUTH_CLAWBACK_ENABLED, AUTH_REVOCABLE};
 use tradepost_protocol::stellar::ledger_key::Key;
 use tradepost_protocol::stellar::operation;
 use tradepost_protocol::step::{Batch, Commit as _, Space, Step};
@@ -226,11 +227,16 @@ impl World {
 
     /// From now on the issuer may claw back what it issues.
     pub fn let_issuer_claw_back(&mut self) {
+        self.let_issuer(AUTH_REVOCABLE | AUTH_CLAWBACK_ENABLED);
+    }
+
+    /// Sets flags of the issuer's account: what it may do from now on, or must.
+    pub fn let_issuer(&mut self, flags: u32) {
         let issuer = self.ledger.issuer();
         if self.ledger.account(issuer).is_none() {
             self.fund(issuer, ISSUER_ENDOWMENT);
         }
-        let flags = self.ledger.submit_clawback_flags();
+        let flags = self.ledger.submit_issuer_flags(flags);
         self.wait_included("the issuer's flags", flags);
     }
 
@@ -238,6 +244,12 @@ impl World {
     pub fn claw_back(&mut self, balance: BalanceId) {
         let hash = self.ledger.submit_clawback(balance);
         self.wait_included("the clawback", hash);
+    }
+
+    /// The issuer freezes what an account holds.
+    pub fn freeze(&mut self, account: AccountId) {
+        let hash = self.ledger.submit_freeze(account);
+        self.wait_included("the freeze", hash);
     }
 
     fn wait_included(&mut self, what: &str, hash: TxHash) {

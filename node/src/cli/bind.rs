@@ -1,5 +1,6 @@
 //! `tradepost bind`: look, agree, bind, and wait until it can be used.
 
+use std::io;
 use std::time::Duration;
 
 use clap::Args;
@@ -13,7 +14,7 @@ use super::wallet::{costs, go_on};
 use super::{Consent, Global, binding, show};
 use crate::api::request::NewBinding;
 use crate::api::view::{BindingView, Bound, CostView, OfferingView};
-use crate::terminal::plain;
+use crate::terminal::{Answer, Terminal, plain};
 
 /// How often a binding is looked at while nothing is told of it.
 const LOOK: Duration = Duration::from_secs(2);
@@ -46,6 +47,16 @@ impl Bind {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let terminal = global.terminal_with(self.consent);
         let client = Client::of(&global.home()?)?;
+        self.with(&client, terminal, |act| terminal.confirm(act)).await
+    }
+
+    /// Binds by this node, asking what has to be answered with yes.
+    async fn with(
+        self,
+        client: &Client,
+        terminal: Terminal,
+        mut ask: impl FnMut(&str) -> io::Result<Answer>,
+    ) -> Result<(), Failure> {
         let offering: OfferingView = client.get(&format!("/v1/offerings/{}", segment(&self.offering))).await?;
         let units = self.units.unwrap_or(offering.min_units);
         if self.pay_unless_disputed && self.escrow == Some(EscrowKind::Timed) {
@@ -55,10 +66,10 @@ impl Bind {
         let (id, escrow, pay_unless_disputed) = (offering.id.to_string(), self.escrow, self.pay_unless_disputed);
         let mut wanted = NewBinding { offering: id, units, escrow, pay_unless_disputed, dry_run: true };
         let cost: CostView = client.post("/v1/bindings", &wanted).await?;
-        if !go_on(terminal.confirm(&question(&offering, units, &cost, client.now()))?)? {
+        if !go_on(ask(&question(&offering, units, &cost, client.now()))?)? {
             return Ok(terminal.print(&cost, |_| String::new())?);
         }
-        if self.pay_unless_disputed && !go_on(terminal.confirm(&silence_pays(&cost, client.now()))?)? {
+        if self.pay_unless_disputed && !go_on(ask(&silence_pays(&cost, client.now()))?)? {
             return Ok(terminal.print(&cost, |_| String::new())?);
         }
         wanted.dry_run = false;
@@ -66,8 +77,8 @@ impl Bind {
         let id = bound.binding.to_string();
         terminal.say(&format!("The provider has agreed: binding {}.", show::id(&id)));
         let view = match self.no_wait {
-            true => binding::get(&client, &id).await?,
-            false => wait(&client, &id, |phase| terminal.say(&format!("  {phase}"))).await?,
+            true => binding::get(client, &id).await?,
+            false => wait(client, &id, |phase| terminal.say(&format!("  {phase}"))).await?,
         };
         terminal.print(&view, |view| binding::text(view, client.now()))?;
         if self.no_wait { Ok(()) } else { verdict(&view) }
@@ -173,8 +184,74 @@ fn verdict(view: &BindingView) -> Result<(), Failure> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+
     use super::*;
     use crate::api::view::samples;
+
+    /// An API that shows the sample offering and its cost, and keeps what it is asked to bind.
+    async fn api() -> (Client, Arc<Mutex<Vec<serde_json::Value>>>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client::to(&format!("http://{}", listener.local_addr().unwrap()));
+        let posted = Arc::new(Mutex::new(Vec::new()));
+        let known = Arc::clone(&posted);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut stream = BufReader::new(stream);
+                let (mut line, mut first, mut length) = (String::new(), String::new(), 0);
+                while stream.read_line(&mut line).await.unwrap() > 2 {
+                    let lower = line.to_lowercase();
+                    length = lower.strip_prefix("content-length:").map_or(length, |n| n.trim().parse().unwrap());
+                    first = if first.is_empty() { line.clone() } else { first };
+                    line.clear();
+                }
+                let mut body = vec![0; length];
+                stream.read_exact(&mut body).await.unwrap();
+                let answer = match first.starts_with("POST /v1/bindings ") {
+                    true => {
+                        known.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+                        serde_json::to_string(&samples::arbitrated_cost()).unwrap()
+                    }
+                    false => serde_json::to_string(&samples::offering()).unwrap(),
+                };
+                let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", answer.len());
+                stream.write_all((head + &answer).as_bytes()).await.unwrap();
+            }
+        });
+        (client, posted)
+    }
+
+    #[tokio::test]
+    async fn a_no_to_either_question_of_pay_unless_disputed_asks_nothing_of_the_provider() {
+        use Answer::{DryRun, No, NobodyThere, Yes};
+        for answers in [&[No][..], &[Yes, No], &[Yes, NobodyThere], &[Yes, DryRun], &[Yes, Yes]] {
+            let (client, posted) = api().await;
+            let bind = Bind {
+                offering: "abc".into(),
+                units: Some(10),
+                escrow: None,
+                pay_unless_disputed: true,
+                no_wait: true,
+                consent: Consent { yes: false, dry_run: false },
+            };
+            let (mut asked, terminal) = (Vec::new(), Terminal { json: true, ..Terminal::default() });
+            let done = bind.with(&client, terminal, |act| {
+                asked.push(act.to_owned());
+                Ok(answers[asked.len() - 1])
+            });
+            let done = done.await;
+            assert_eq!(asked.len(), answers.len(), "{asked:?}");
+            assert!(asked.get(1).is_none_or(|second| second.contains("turns silence around")), "{asked:?}");
+            let meant: Vec<bool> = posted.lock().unwrap().iter().map(|body| body["dry_run"] == false).collect();
+            match answers {
+                [Yes, Yes] => assert_eq!(meant, [false, true], "only two yeses bind"),
+                [Yes, DryRun] => assert!(done.is_ok() && meant == [false], "{meant:?}"),
+                _ => assert_eq!((done.unwrap_err().exit, meant), (Exit::Refused, vec![false])),
+            }
+        }
+    }
 
     #[test]
     fn the_question_says_amount_fee_reserve_return_and_protection() {

@@ -61,6 +61,13 @@ impl Client {
         Ok(Self { http, base: run.api, token, now: AtomicU64::new(0) })
     }
 
+    /// The client of an API at this address.
+    #[cfg(test)]
+    pub(super) fn to(base: &str) -> Self {
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { http, base: base.to_owned(), token: Zeroizing::default(), now: AtomicU64::new(0) }
+    }
+
     /// Reads a resource.
     ///
     /// # Errors

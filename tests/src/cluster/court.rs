@@ -1,20 +1,33 @@
 //! A market whose trades are `arbitrated`, with nodes that decide.
 
-use serde_json::{Map, json};
-use tradepost::api::request::{NewAward, NewDispute, NewOffering};
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use serde_json::{Map, Value, json};
+use tradepost::api::request::{NewAward, NewDispute, NewOffering, NewTrust};
 use tradepost::api::view::{DisputeList, Done, OfferingList, Published};
 use tradepost::demo::actor::Actor;
 use tradepost::demo::cluster::{ClusterError, Setup};
+use tradepost::keystore::{Keystore, Mnemonic, Words};
+use tradepost_ledger::{Ledger as _, Submitted};
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::{Price, Stroops, Unit};
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::document::{Arbitration, Windows};
 use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::message::SeriesId;
+use tradepost_protocol::network_id::NetworkId;
+use tradepost_protocol::stellar::entry::Entry;
+use tradepost_protocol::stellar::ledger_key::Key;
+use tradepost_protocol::stellar::transaction::{Bounds, Unsigned};
+use tradepost_protocol::stellar::{Memo, operation};
+use tradepost_protocol::time::Timestamp;
 
 use super::Nodes;
 use super::market::{Market, Opening, SOON, Terms, bootstrap, funded, told};
 
+/// The node whose account issues an asset.
+const ISSUER: &str = "issuer";
 /// What each arbiter wants for an award.
 pub const FEE: Stroops = Stroops::whole(1);
 
@@ -41,6 +54,20 @@ pub struct Court {
     pub arbiters: Vec<Actor>,
     /// Their accounts.
     pub accounts: Vec<AccountId>,
+    /// The keys of their accounts.
+    pub owners: Vec<SigningKey>,
+    /// What they sign awards with.
+    pub keys: Vec<SigningKey>,
+    /// What is paid with.
+    pub asset: Asset,
+}
+
+/// Who lists the arbiters, and what is paid with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seating {
+    Both,
+    SellerAlone,
+    Issued,
 }
 
 impl Court {
@@ -58,32 +85,73 @@ impl Court {
     /// # Panics
     /// Where any of that fails.
     pub async fn open_in(nodes: Nodes, terms: Terms, windows: Deciding, arbiters: usize, start: &[&str]) -> Self {
-        told(Self::seat(nodes, terms, windows, arbiters, start).await)
+        told(Self::seat(nodes, terms, windows, (arbiters, Seating::Both), start).await)
+    }
+
+    /// As [`Court::open`] with one arbiter that the seller alone lists.
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn open_of_the_sellers(program: &str, terms: Terms) -> Self {
+        let nodes = Nodes::start(program).await;
+        told(Self::seat(nodes, terms, BRIEF, (1, Seating::SellerAlone), &[]).await)
+    }
+
+    /// As [`Court::open`] with prices and fees in an asset that a node of its own issues, of which the buyer has a thousand.
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn open_issued(program: &str, terms: Terms, arbiters: usize) -> Self {
+        let nodes = Nodes::start(program).await;
+        told(Self::seat(nodes, terms, BRIEF, (arbiters, Seating::Issued), &[]).await)
     }
 
     async fn seat(
         mut nodes: Nodes,
         terms: Terms,
         windows: Deciding,
-        count: usize,
+        (count, seating): (usize, Seating),
         start: &[&str],
     ) -> Result<Self, ClusterError> {
         let names: Vec<String> = (1..=count).map(|n| format!("arbiter-{n}")).collect();
         let setup = Setup { bootstrap: bootstrap(&mut nodes).await?, keys: true, ..Setup::default() };
+        let (mut issuer, mut asset, mut accepts) = (None, Asset::Native, String::new());
+        if seating == Seating::Issued {
+            let words = Mnemonic::generate(Words::Twelve).expect("random bytes");
+            nodes.add(ISSUER, &Setup { mnemonic: Some(words.phrase().as_str().to_owned()), ..setup.clone() }).await?;
+            nodes.run(ISSUER).await?;
+            let account = funded(&Actor::of(nodes.node(ISSUER)?)?).await?;
+            asset = Asset::issued("HOUR", account).expect("a code of four letters");
+            accepts = format!("assets = [\"native\", \"{asset}\"]\n");
+            issuer = Keystore::from_mnemonic(&words).account();
+        }
         let (mut arbiters, mut accounts, mut published) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut keys, mut owners) = (Vec::new(), Vec::new());
         for name in &names {
-            nodes.add(name, &setup).await?;
+            let words = Mnemonic::generate(Words::Twelve).expect("random bytes");
+            let keystore = Keystore::from_mnemonic(&words);
+            keys.extend(keystore.serving());
+            owners.extend(keystore.account());
+            let mnemonic = Some(words.phrase().as_str().to_owned());
+            nodes.add(name, &Setup { mnemonic, config: accepts.clone(), ..setup.clone() }).await?;
             nodes.run(name).await?;
             let arbiter = Actor::of(nodes.node(name)?)?;
             accounts.push(funded(&arbiter).await?);
-            published.push(arbiter.post::<Published>("/v1/offerings", &decides()).await?.series);
+            published.push(arbiter.post::<Published>("/v1/offerings", &decides(&asset)).await?.series);
             arbiters.push(arbiter);
         }
         let listed: Vec<String> = accounts.iter().map(|account| format!("{:?}", account.to_string())).collect();
-        let both = format!("arbiters = [{}]\narbiters_per_trade = {count}\n", listed.join(", "));
+        let lists = format!("arbiters = [{}]\narbiters_per_trade = {count}\n", listed.join(", "));
+        let (both, sellers) = match seating {
+            Seating::SellerAlone => (accepts, lists),
+            Seating::Both | Seating::Issued => (accepts + &lists, String::new()),
+        };
+        let priced_in = issuer.is_some().then(|| asset.clone());
         let Deciding { dispute_secs, award_secs, settle_secs } = windows;
         let arbitration = Arbitration { arbiters: accounts.clone(), dispute_secs, award_secs, settle_secs };
-        let opening = Opening { start, both: &both, arbitration: Some(arbitration), ..Opening::default() };
+        let arbitration = Some(arbitration);
+        let opening =
+            Opening { start, both: &both, sellers: &sellers, arbitration, asset: priced_in, ..Opening::default() };
         let market = Market::open_with(nodes, terms, opening).await?;
         for side in [&market.seller, &market.buyer] {
             let live = |list: &OfferingList| {
@@ -92,7 +160,51 @@ impl Court {
             };
             side.until("the arbiters are live", SOON, "/v1/offerings?all=true", live).await?;
         }
-        Ok(Self { market, arbiters, accounts })
+        let court = Self { market, arbiters, accounts, owners, keys, asset };
+        if let Some(issuer) = issuer {
+            court.hand_out(&issuer).await?;
+        }
+        Ok(court)
+    }
+
+    /// Lets everybody hold what is paid with, and gives the buyer a thousand of it.
+    async fn hand_out(&self, issuer: &SigningKey) -> Result<(), ClusterError> {
+        let Market { seller, buyer, buyer_account, .. } = &self.market;
+        for node in self.arbiters.iter().chain([seller, buyer]) {
+            let trust = NewTrust { asset: self.asset.clone(), limit: Stroops::MAX, dry_run: false };
+            let _: Value = node.post("/v1/wallet/trust", &trust).await?;
+        }
+        while self.holds(*buyer_account).await.is_none() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let state = self.market.on_the_ledger(AccountId::of(issuer)).await;
+        let issue = Unsigned {
+            source: state.id,
+            sequence: state.sequence + 1,
+            fee: 1_000,
+            bounds: Bounds::from_on(Timestamp::from_secs(0)),
+            memo: Memo::None,
+            operations: vec![operation::pay(*buyer_account, &self.asset, Stroops::whole(1_000))],
+        };
+        let ledger = self.market.nodes.ledger().await.expect("the ledger answers");
+        let network = ledger.network().await.expect("the ledger answers").passphrase;
+        let envelope = issue.sign(&[issuer], &NetworkId::of_passphrase(&network)).expect("it is signed");
+        assert_eq!(ledger.submit(envelope.bytes()).await.expect("the ledger answers"), Submitted::Pending);
+        Ok(())
+    }
+
+    /// What an account holds of what is paid with, in stroops; nothing where it has no trustline.
+    ///
+    /// # Panics
+    /// Where the ledger can't be read.
+    pub async fn holds(&self, account: AccountId) -> Option<i64> {
+        let ledger = self.market.nodes.ledger().await.expect("the ledger answers");
+        let key = Key::Trustline(account, self.asset.clone());
+        let read = ledger.read(std::slice::from_ref(&key)).await.expect("the ledger answers");
+        match read.get(&key).map(|read| read.entry.clone()) {
+            Some(Ok(Entry::Trustline(line))) => Some(line.balance.get()),
+            _ => None,
+        }
     }
 
     /// A side asks the arbiters, for all of the money.
@@ -118,7 +230,7 @@ impl Court {
 }
 
 /// What an arbiter publishes.
-fn decides() -> NewOffering {
+fn decides(asset: &Asset) -> NewOffering {
     let parameters = [("award_secs".to_owned(), json!(10)), ("policy".to_owned(), json!("What was agreed."))];
     NewOffering {
         template: "arbiter".to_owned(),
@@ -127,7 +239,7 @@ fn decides() -> NewOffering {
         parameters: Map::from_iter(parameters),
         record: None,
         recipient: None,
-        price: Price { asset: Asset::Native, amount: FEE, unit: Unit::Job },
+        price: Price { asset: asset.clone(), amount: FEE, unit: Unit::Job },
         min_units: 1,
         max_units: 1,
         max_supply: 1,

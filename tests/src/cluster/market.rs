@@ -74,6 +74,8 @@ pub(super) struct Opening<'a> {
     pub both: &'a str,
     /// Who decides, where the seller's offering is `arbitrated` and nothing else.
     pub arbitration: Option<Arbitration>,
+    /// What its price is in, where that isn't the native coin.
+    pub asset: Option<Asset>,
 }
 
 /// The command of the demo's service.
@@ -154,7 +156,7 @@ impl Market {
     pub(super) async fn open_with(mut nodes: Nodes, terms: Terms, opening: Opening<'_>) -> Result<Self, ClusterError> {
         let gate = Gate::to(nodes.rpc_url()["http://".len()..].parse().expect("an address and a port")).await;
         let bootstrap = bootstrap(&mut nodes).await?;
-        let Opening { start, table, sellers, both, arbitration } = opening;
+        let Opening { start, table, sellers, both, arbitration, asset } = opening;
         let service = demo_service(nodes.program());
         let start = if start.is_empty() { texts(&service) } else { start.to_vec() };
         let config =
@@ -167,7 +169,7 @@ impl Market {
         nodes.add_all(&[(SELLER, seller), (BUYER, buyer)]).await?;
         nodes.run_all(&[SELLER, BUYER]).await?;
         let (seller, buyer) = (Actor::of(nodes.node(SELLER)?)?, Actor::of(nodes.node(BUYER)?)?);
-        let (accounts, published) = Self::publish(&seller, &buyer, &offering(&terms, arbitration)).await?;
+        let (accounts, published) = Self::publish(&seller, &buyer, &offering(&terms, arbitration, asset)).await?;
         let [seller_account, buyer_account] = accounts;
         Ok(Self { nodes, seller, buyer, seller_account, buyer_account, buyer_words: words, published, gate })
     }
@@ -191,7 +193,7 @@ impl Market {
     /// # Panics
     /// Where any of that fails.
     pub async fn begin_again(&mut self, terms: Terms) {
-        let (accounts, published) = told(Self::publish(&self.seller, &self.buyer, &offering(&terms, None)).await);
+        let (accounts, published) = told(Self::publish(&self.seller, &self.buyer, &offering(&terms, None, None)).await);
         [self.seller_account, self.buyer_account] = accounts;
         self.published = published;
     }
@@ -313,7 +315,7 @@ pub(super) async fn funded(node: &Actor) -> Result<AccountId, ClusterError> {
     Ok(funded.account)
 }
 
-fn offering(terms: &Terms, arbitration: Option<Arbitration>) -> NewOffering {
+fn offering(terms: &Terms, arbitration: Option<Arbitration>, asset: Option<Asset>) -> NewOffering {
     let escrow = if arbitration.is_some() { EscrowKind::Arbitrated } else { EscrowKind::Timed };
     let endpoints = json!([{"method": "POST", "path": "/add"}]);
     NewOffering {
@@ -323,7 +325,7 @@ fn offering(terms: &Terms, arbitration: Option<Arbitration>) -> NewOffering {
         parameters: Map::from_iter([("endpoints".to_owned(), endpoints)]),
         record: None,
         recipient: None,
-        price: Price { asset: Asset::Native, amount: terms.price, unit: terms.unit },
+        price: Price { asset: asset.unwrap_or(Asset::Native), amount: terms.price, unit: terms.unit },
         min_units: 1,
         max_units: 60,
         max_supply: terms.max_supply,

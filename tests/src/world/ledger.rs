@@ -6,8 +6,8 @@ use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use stellar_xdr::{
     AlphaNum4, AssetCode4, ChangeTrustAsset, ChangeTrustOp, ClawbackClaimableBalanceOp, FeeBumpTransactionInnerTx,
-    LedgerCloseMeta, LedgerHeader, OperationBody, SetOptionsOp, TransactionEnvelope, TransactionResultPair,
-    TransactionResultSet,
+    LedgerCloseMeta, LedgerHeader, OperationBody, SetOptionsOp, SetTrustLineFlagsOp, TransactionEnvelope,
+    TransactionResultPair, TransactionResultSet,
 };
 use tradepost_devnet::{Faults, Ledger, TransactionRecord};
 use tradepost_protocol::account::AccountId;
@@ -18,7 +18,7 @@ use tradepost_protocol::intent::queue::{SubmitAnswer, TxStatus};
 use tradepost_protocol::market::event::{FollowedPage, FollowedTransaction};
 use tradepost_protocol::message::{BalanceId, TxHash};
 use tradepost_protocol::network_id::NetworkId;
-use tradepost_protocol::stellar::entry::{AUTH_CLAWBACK_ENABLED, AUTH_REVOCABLE, AccountState, BalanceState, Entry};
+use tradepost_protocol::stellar::entry::{AccountState, BalanceState, Entry, LINE_AUTHORIZED};
 use tradepost_protocol::stellar::envelope::SignedTransaction;
 use tradepost_protocol::stellar::ledger_key::Key;
 use tradepost_protocol::stellar::reserve::LedgerParams;
@@ -393,10 +393,16 @@ impl WorldLedger {
         self.submit_signed(&key, sequence, vec![operation::pay(to, &asset, amount)])
     }
 
-    /// Lets the issuer revoke and claw back what it issues from now on.
-    pub fn submit_clawback_flags(&mut self) -> TxHash {
-        let flags = AUTH_REVOCABLE | AUTH_CLAWBACK_ENABLED;
+    /// Sets flags of the issuer's account.
+    pub fn submit_issuer_flags(&mut self, flags: u32) -> TxHash {
         self.submit_by_issuer(OperationBody::SetOptions(SetOptionsOp { set_flags: Some(flags), ..Default::default() }))
+    }
+
+    /// Freezes what an account holds of the issued asset.
+    pub fn submit_freeze(&mut self, trustor: AccountId) -> TxHash {
+        let (trustor, asset) = (xdr::account(trustor), xdr::asset(&self.issued_asset()));
+        let op = SetTrustLineFlagsOp { trustor, asset, clear_flags: LINE_AUTHORIZED, set_flags: 0 };
+        self.submit_by_issuer(OperationBody::SetTrustLineFlags(op))
     }
 
     /// Claws a balance of the issued asset back.

@@ -12,6 +12,7 @@ use tradepost_protocol::kind::Kind;
 use tradepost_protocol::market::Market;
 use tradepost_protocol::market::command::{Command, CommandError, EscrowWish};
 use tradepost_protocol::message::MessageId;
+use tradepost_protocol::stellar::transaction::Bounds;
 use tradepost_tests::world::{Moment, Stranger, World, escrow_of};
 
 #[test]
@@ -24,6 +25,7 @@ fn b13_funding_one_stroop_under_the_agreements_amount_is_refused_and_the_service
 
     let short = escrow_of(&agreement, agreed.minus(Stroops::new(1).unwrap()).unwrap());
     let operations = vec![short.fund_operation().unwrap()];
+    let sequence = world.ledger().account(cheat.account()).unwrap().sequence + 1;
     let envelope = cheat.funding(&mut world, &agreement, operations);
     let answer = cheat.hand_over(&mut world, "provider", &agreement, &envelope);
     assert_eq!(answer.kind(), Kind::FundRefused);
@@ -36,6 +38,25 @@ fn b13_funding_one_stroop_under_the_agreements_amount_is_refused_and_the_service
     assert_eq!(world.services_started("provider"), 0);
     assert_eq!(world.trade("provider").phase(), Phase::Void, "the agreement lapsed");
     assert_eq!(world.listing("provider", published.series).unwrap().free, 2, "its place is free again");
+
+    // From T on it has it back, and never before; nobody else ever has.
+    let balance = short.balance_at(sequence);
+    let before = world.ledger().account(cheat.account()).unwrap().balance;
+    let claim = |world: &mut World| {
+        let bounds = Bounds::until(world.now().timestamp().plus(Duration::from_secs(60)));
+        let claim = cheat.transaction(world, bounds, short.refund_operations(balance));
+        world.ledger().submit(claim.bytes());
+        world.run_for(Duration::from_secs(3));
+    };
+    if world.close_time() < short.refund_at() {
+        claim(&mut world);
+        assert!(world.ledger().balance(balance).is_some(), "not before T");
+        world.run_to(short.refund_at());
+    }
+    claim(&mut world);
+    assert!(world.ledger().balance(balance).is_none());
+    let after = world.ledger().account(cheat.account()).unwrap().balance;
+    assert!(after.get() > before.get() + 39_000_000, "{before:?} became {after:?}");
 }
 
 #[test]

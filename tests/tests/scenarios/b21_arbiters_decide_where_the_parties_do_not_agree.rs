@@ -142,21 +142,28 @@ fn b21_a_provider_that_does_not_deliver_gets_nothing() {
 
 #[test]
 fn b21_whoever_dies_after_the_award_settles_once_it_is_back() {
-    for victim in ["provider", "ruth"] {
+    // The side that gains more settles, whichever it is.
+    for (victim, to_provider, recipient) in
+        [("provider", 15, 142_500_000), ("ruth", 15, 142_500_000), ("consumer", 5, 47_500_000), ("ruth", 5, 47_500_000)]
+    {
         let (mut world, bound) = disputed(27, 1);
         world.run_until("the case", Duration::from_secs(60), |w| w.market("ruth").case(&bound.binding).is_some());
         world.set_connected("ruth", false);
-        world.award("ruth", bound.binding, Stroops::whole(15));
+        world.award("ruth", bound.binding, Stroops::whole(to_provider));
         world.kill(victim);
         world.run_for(Duration::from_secs(1));
         world.start(victim);
         world.set_connected("ruth", true);
+        let consumer = 190_000_000 - recipient;
         let stroops = |n| Stroops::new(n).unwrap();
-        let split = EscrowState::Split { recipient: stroops(142_500_000), consumer: stroops(47_500_000) };
+        let split = EscrowState::Split { recipient: stroops(recipient), consumer: stroops(consumer) };
         for name in ["provider", "consumer"] {
             wait_escrow(&mut world, name, &split);
         }
+        let t = world.trade("provider").terms().unwrap().terms.refund_at().unwrap();
+        assert!(world.close_time() < t, "{victim}: in time");
         run_to_the_end(&mut world, 1);
-        assert_eq!(world.gain("provider"), 142_500_000 - BOND);
+        let gains = (world.gain("provider"), world.gain("consumer"));
+        assert_eq!(gains, (recipient - BOND, consumer - 20 * COIN), "{victim} {to_provider}");
     }
 }

@@ -76,6 +76,7 @@ fn settles_in_time(world: &mut World, state: &EscrowState) {
 #[test]
 fn b22_what_both_sides_agree_on_is_bumped_and_settled_before_t() {
     let (mut world, bound) = arbitrated(25);
+    world.called("consumer", bound.binding, true);
     world.ledger().fees_rise_to(RISEN);
     assert_eq!(world.command("consumer", Command::Unbind(bound.request)).unwrap(), Answer::Unbound);
     settles_in_time(&mut world, &EscrowState::Paid);

@@ -1,159 +1,24 @@
 //! Every attack that the shape of an `arbitrated` escrow answers: it succeeds against the shape with the flaw, and fails
-//! against ours.
+//! against ours. Those on what becomes of a controller are in `what_becomes_of_a_controller_robs_nobody.rs`.
 
 use ed25519_dalek::SigningKey;
-use stellar_xdr::{
-    BeginSponsoringFutureReservesOp, LedgerKey, LedgerKeyAccount, OperationBody, RevokeSponsorshipOp,
-    RevokeSponsorshipOpSigner, SetOptionsOp, SignerKey, Uint256,
-};
+use stellar_xdr::{LedgerKey, LedgerKeyAccount, OperationBody, RevokeSponsorshipOp, RevokeSponsorshipOpSigner};
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::phase::Side;
 use tradepost_protocol::escrow::arbitrated::TimeoutBeneficiary;
-use tradepost_protocol::escrow::controller::{ControllerMismatch, Unlock, start};
+use tradepost_protocol::escrow::controller::{ControllerMismatch, start};
 use tradepost_protocol::escrow::settlement::Division;
-use tradepost_protocol::escrow::shape::{EscrowMismatch, Shape};
-use tradepost_protocol::message::BalanceId;
+use tradepost_protocol::escrow::shape::EscrowMismatch;
 use tradepost_protocol::stellar::reserve::LedgerParams;
 use tradepost_protocol::stellar::transaction::{Bounds, Envelope, Unsigned};
 use tradepost_protocol::stellar::{Operation, balance_id, operation, xdr};
 use tradepost_protocol::time::Timestamp;
+use tradepost_tests::stage::flawed::{Flawed, bad_auth, ed25519, of, plain, sign_and_submit, soon, take, twenty};
 use tradepost_tests::stage::{Escrow, Stage, Verdict, payee};
 
 const COIN: i64 = 10_000_000;
-
-fn twenty() -> Stroops {
-    Stroops::whole(20)
-}
-
-/// An escrow whose controller is made otherwise than ours.
-struct Flawed {
-    controller: SigningKey,
-    weights: Vec<(SigningKey, u8)>,
-    low: u8,
-    threshold: u8,
-    beneficiary: AccountId,
-    commits_to: u8,
-    deadline: Timestamp,
-    /// Whether its funder holds the controller's reserves.
-    sponsored: bool,
-    /// Whether the funding makes the controller, or finds it.
-    creates: bool,
-}
-
-struct Robbed {
-    id: AccountId,
-    balance: BalanceId,
-    unlock: Unlock,
-}
-
-fn plain(body: OperationBody) -> Operation {
-    Operation { source_account: None, body }
-}
-
-fn begin_sponsoring(account: AccountId) -> Operation {
-    let op = BeginSponsoringFutureReservesOp { sponsored_id: xdr::account(account) };
-    plain(OperationBody::BeginSponsoringFutureReserves(op))
-}
-
-fn thresholds(low: u8, others: u8, unlock: SignerKey) -> Operation {
-    let mut last = operation::hand_over(unlock, others);
-    if let OperationBody::SetOptions(options) = &mut last.body {
-        *options = SetOptionsOp { low_threshold: Some(u32::from(low)), ..options.clone() };
-    }
-    last
-}
-
-impl Flawed {
-    fn new(stage: &Stage, weights: Vec<(SigningKey, u8)>, threshold: u8, deadline: Timestamp) -> Self {
-        Self {
-            controller: SigningKey::from_bytes(&[0x77; 32]),
-            weights,
-            low: threshold,
-            threshold,
-            beneficiary: AccountId::of(&stage.consumer),
-            commits_to: 0x66,
-            deadline,
-            sponsored: false,
-            creates: true,
-        }
-    }
-
-    fn id(&self) -> AccountId {
-        AccountId::of(&self.controller)
-    }
-
-    fn locks(&self, stage: &Stage) -> Operation {
-        let shape = Shape {
-            funder: AccountId::of(&stage.consumer),
-            controller: self.id(),
-            beneficiary: self.beneficiary,
-            commits_to: [self.commits_to; 32],
-            deadline: self.deadline,
-            asset: stage.asset(),
-            amount: twenty(),
-        };
-        shape.operation().unwrap()
-    }
-
-    fn fund(&self, stage: &mut Stage) -> Robbed {
-        let (consumer, id) = (stage.consumer.clone(), self.id());
-        let before_ledger = stage.before_ledger();
-        let unlock =
-            Unlock { controller: id, start: start(before_ledger), deadline: self.deadline, threshold: self.threshold };
-        let hash = *unlock.hash(&stage.network()).unwrap().as_bytes();
-        let mut operations = vec![self.locks(stage)];
-        if self.sponsored {
-            operations.extend([begin_sponsoring(id), operation::create_account(id, Stroops::ZERO)]);
-        } else if self.creates {
-            operations.push(operation::create_account(id, Stroops::whole(10)));
-        }
-        let mut its = vec![operation::bump_sequence(start(before_ledger))];
-        for (key, weight) in &self.weights {
-            its.push(operation::add_signer(ed25519(key), *weight));
-        }
-        its.push(thresholds(self.low, self.threshold, SignerKey::PreAuthTx(Uint256(hash))));
-        if self.sponsored {
-            its.push(plain(OperationBody::EndSponsoringFutureReserves));
-        }
-        operations.extend(its.into_iter().map(|op| operation::by(id, op)));
-        let transaction = stage.transaction(&consumer, operations);
-        let balance = balance_id::of_operation(AccountId::of(&consumer), transaction.sequence, 0);
-        assert_eq!(sign_and_submit(stage, &transaction, &[&consumer, &self.controller]), Verdict::Done);
-        assert!(stage.balance(balance).is_some());
-        Robbed { id, balance, unlock }
-    }
-}
-
-fn ed25519(key: &SigningKey) -> SignerKey {
-    SignerKey::Ed25519(Uint256(key.verifying_key().to_bytes()))
-}
-
-fn sign_and_submit(stage: &mut Stage, transaction: &Unsigned, keys: &[&SigningKey]) -> Verdict {
-    let envelope = transaction.sign(keys, &stage.network()).unwrap();
-    stage.submit(&envelope)
-}
-
-fn soon(stage: &mut Stage) -> Timestamp {
-    stage.terms(TimeoutBeneficiary::Consumer).deadline()
-}
-
-/// Claims for a controller and pays the sum to somebody.
-fn take(controller: AccountId, balance: BalanceId, to: &SigningKey, asset: &Asset) -> Vec<Operation> {
-    vec![
-        operation::by(controller, operation::claim(balance)),
-        operation::by(controller, operation::pay(AccountId::of(to), asset, twenty())),
-    ]
-}
-
-fn of(escrow: &Escrow, to: &SigningKey) -> Vec<Operation> {
-    take(escrow.controller, escrow.balance, to, escrow.terms.asset())
-}
-
-fn bad_auth() -> Verdict {
-    Verdict::Refused("OP_BAD_AUTH".into())
-}
 
 #[test]
 fn with_a_low_threshold_of_one_the_consumer_alone_undoes_a_payment_by_timeout() {

@@ -54,6 +54,7 @@ mod the_provider_comes_back_and_finds_the_request;
 mod the_same_seed_gives_the_same_trace;
 mod two_parts_that_traded_on_apart_end_with_one_book;
 mod watching_costs_little;
+mod what_becomes_of_a_controller_robs_nobody;
 mod what_escrow_protects_is_held_by_tests;
 mod what_gates_money_needs_two_operators;
 mod whatever_happens_the_ledger_decides_once;

@@ -7,9 +7,10 @@ use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::binding::session::{End, Session};
 use tradepost_protocol::escrow::outcome::EscrowState;
+use tradepost_protocol::market::Market;
 use tradepost_protocol::market::command::{Answer, Command, CommandError, EscrowWish, OfferingDraft};
 use tradepost_protocol::market::event::ServiceEvent;
-use tradepost_tests::world::{Bound, World, draft};
+use tradepost_tests::world::{Bound, Moment, World, draft};
 
 const BOND: i64 = 40_000_000;
 
@@ -93,6 +94,8 @@ fn delivered_until_deliver_by_the_provider_collects() {
     let terms = world.trade("consumer").terms().unwrap().terms;
     world.wait_phase("provider", bound.request, Phase::Delivered);
     assert!(world.now().timestamp() >= terms.deliver_by());
+    // Not one call was served or asked for: that is the price of `timed`.
+    assert_eq!(["provider", "consumer"].map(|name| world.trade(name).state.used), [0, 0]);
     ends(&mut world, &bound, End::DeliverBy, EscrowState::Paid);
     assert!(world.close_time() < terms.refund_at().unwrap());
     assert_eq!((world.gain("provider"), world.gain("consumer")), (40_000_000 - BOND, -40_000_000));
@@ -103,6 +106,23 @@ fn a_provider_that_is_stopped_gives_back_what_it_serves() {
     let (mut world, bound) = active(56, 2);
     world.stop("provider");
     ends(&mut world, &bound, End::Drained, EscrowState::Refunded);
+    assert_eq!((world.gain("provider"), world.gain("consumer")), (-BOND, 0));
+}
+
+#[test]
+fn a_provider_that_dies_before_its_claim_left_and_is_back_only_after_t_is_paid_nothing() {
+    let (mut world, bound) = active(61, 2);
+    let ended = |market: &Market| market.trades().any(|trade| trade.state.session.end().is_some());
+    world.kill_when("provider", Moment::BeforeEffects, ended);
+    world.command("consumer", Command::Unbind(bound.request)).unwrap();
+    world.run_until("the provider's end", Duration::from_secs(20), |world| !world.is_up("provider"));
+    assert_eq!(*world.trade("consumer").escrow(), EscrowState::Locked, "it had earned it");
+    world.run_to_deadline("consumer", "T");
+    world.run_until("the refund", Duration::from_secs(30), |world| {
+        *world.trade("consumer").escrow() == EscrowState::Refunded
+    });
+    world.start("provider");
+    ends(&mut world, &bound, End::UnboundByConsumer, EscrowState::Refunded);
     assert_eq!((world.gain("provider"), world.gain("consumer")), (-BOND, 0));
 }
 

@@ -305,8 +305,9 @@ fn proposed(arbiters: &[AccountId]) -> String {
     }
     format!(
         "The file proposes the escrow arbitrated, with the {} that this node lists, and timed for consumers who list none of \
-         them. arbitrated protects {}. What it costs: an arbiter's fee for an award, and the consumer's reserve of about 4.5 XLM \
-         until T.",
+         them. arbitrated protects {}. What it costs: an arbiter's fee for an award, and a reserve that the consumer lends: about \
+         4.5 XLM with one arbiter, half an XLM more with each further one and in an issued asset. 1.5 XLM of it return with the \
+         money, the rest after T.",
         if arbiters.len() == 1 { "arbiter" } else { "arbiters" },
         EscrowKind::Arbitrated.protects(),
     )
@@ -353,6 +354,11 @@ fn question(terminal: Terminal, text: &str) -> io::Result<Option<String>> {
 mod tests {
     use super::*;
     use clap::{CommandFactory, FromArgMatches, Parser};
+    use tradepost_protocol::account::ServingKey;
+    use tradepost_protocol::asset::Asset;
+    use tradepost_protocol::escrow::arbitrated;
+    use tradepost_protocol::escrow::controller::Signers;
+    use tradepost_protocol::stellar::reserve::LedgerParams;
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -420,6 +426,19 @@ mod tests {
             alone.contains("timed alone") && alone.contains("at most 10 XLM") && alone.contains("`arbiters`"),
             "{alone}"
         );
-        assert!(both.contains("proposes the escrow arbitrated") && both.contains("4.5 XLM"), "{both}");
+        assert!(both.contains("proposes the escrow arbitrated") && both.contains("4.5 XLM with one arbiter"), "{both}");
+    }
+
+    #[test]
+    fn the_reserve_that_is_told_is_what_an_arbitrated_funding_locks() {
+        let key = |n: u8| ServingKey::from_bytes([n; 32]);
+        let issued = Asset::issued("HOUR", AccountId::from_bytes([7; 32])).unwrap();
+        let in_coins = |reserves: u32| LedgerParams::USUAL.reserves(reserves).coins();
+        for (arbiters, native, in_issued) in [(1, "3.0000000", "3.5000000"), (3, "4.0000000", "4.5000000")] {
+            let signers = Signers::new(key(1), key(2), (0..arbiters).map(|n| key(3 + n)).collect()).unwrap();
+            let after_t = [Asset::Native, issued.clone()].map(|asset| in_coins(signers.reserves(&asset)));
+            assert_eq!(after_t, [native, in_issued], "{arbiters} arbiters");
+        }
+        assert_eq!(in_coins(arbitrated::RESERVES), "1.5000000", "with the money");
     }
 }

@@ -9,6 +9,8 @@ use stellar_xdr::{
     TransactionEnvelope, Uint256,
 };
 
+mod clawback;
+
 use super::*;
 use crate::escrow::controller::{self, key, start};
 use crate::escrow::timed::tests::{AMOUNTS, other_assets, wrong_claimants};

@@ -99,25 +99,35 @@ fn a_provider_without_release_asks_the_arbiters_in_time_and_both_show_what_they_
 
 #[test]
 fn b21_an_award_stands_and_the_losers_protest_changes_nothing() {
+    for (loser, coins) in [(CONSUMER, 7), (CONSUMER, 10), (PROVIDER, 0), (PROVIDER, 3)] {
+        an_award_stands_whoever_protests(loser, coins);
+    }
+}
+
+fn an_award_stands_whoever_protests(loser: usize, coins: u32) {
     let (mut pair, request) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
     run_to(&mut pair, "dispute_by", 2);
-    award(&mut pair, ARBITER, 7);
     pair.run(1);
-    let split = Split::of(AMOUNT, Stroops::whole(7)).unwrap();
+    // Nobody settles meanwhile.
+    pair.lose.extend([(PROVIDER, Kind::Cosign), (CONSUMER, Kind::Cosign)]);
+    award(&mut pair, ARBITER, coins);
+    pair.run(1);
+    let split = Split::of(AMOUNT, Stroops::whole(coins)).unwrap();
     for node in [PROVIDER, CONSUMER] {
         assert_eq!(settles(&pair, node), Some(Settles { split, awarded: true }));
         assert_eq!(pair.phase(node, request), Phase::Closing);
     }
     let said = |pair: &Pair| pair.only(PROVIDER).state.dispute.as_ref().unwrap().decisions().to_vec();
     let before = said(&pair);
-    let again = pair.command(CONSUMER, Command::OpenDispute { request, to_provider: None, text: "no".into() });
-    assert!(matches!(pair.nodes[CONSUMER].answers.get(&again), Some(Err(CommandError::NotNow(_)))));
+    let again = pair.command(loser, Command::OpenDispute { request, to_provider: None, text: "no".into() });
+    assert!(matches!(pair.nodes[loser].answers.get(&again), Some(Err(CommandError::NotNow(_)))));
     let text = "I protest".to_owned();
-    pair.command(CONSUMER, Command::ShowEvidence { request, text, attachments: vec![] });
+    pair.command(loser, Command::ShowEvidence { request, text, attachments: vec![] });
     pair.run(3);
-    assert_eq!(pair.nodes[ARBITER].market.cases().next().unwrap().shown(Side::Consumer), 1, "not taken any more");
+    let side = if loser == CONSUMER { Side::Consumer } else { Side::Provider };
+    assert_eq!(pair.nodes[ARBITER].market.cases().next().unwrap().shown(side), 1, "not taken any more");
     assert_eq!(said(&pair), before);
-    assert_eq!(settles(&pair, CONSUMER), Some(Settles { split, awarded: true }));
+    assert_eq!(settles(&pair, loser), Some(Settles { split, awarded: true }));
 }
 
 #[test]

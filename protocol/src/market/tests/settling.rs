@@ -13,6 +13,7 @@ use crate::escrow::outcome::EscrowState;
 use crate::kind::Kind;
 use crate::market::command::{Answer, Command, CommandError};
 use crate::market::event::{Call, Effect, Event, Token};
+use crate::market::leftovers::SPOILT;
 use crate::message::{Payload, Signed, TxHash};
 use crate::stellar::envelope::SignedTransaction;
 use crate::step::Step;
@@ -346,6 +347,29 @@ fn from_t_on_the_controller_is_unlocked_and_merged_whoever_dies_meanwhile() {
         pair.run(30);
         assert_eq!(pair.nodes[CONSUMER].sent.len(), looks, "nothing goes on about it");
     }
+}
+
+#[test]
+fn a_controller_whose_unlock_others_spoilt_costs_its_reserve_alone_and_the_node_says_so() {
+    let (mut pair, request) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
+    let controller = pair.trade(CONSUMER, request).state.controller.unwrap().account;
+    // Provider and arbiter together can do that, and nothing else.
+    pair.ledger.accounts.get_mut(&controller).unwrap().sequence += 1;
+    run_to(&mut pair, "T", 0);
+    let before = pair.ledger.accounts[&account(&pair, CONSUMER)].balance;
+    pair.run(12);
+    let trade = pair.trade(CONSUMER, request);
+    assert_eq!(trade.escrow(), &EscrowState::Refunded, "the money is the beneficiary's");
+    let fee = Stroops::new(100).unwrap();
+    let after = pair.ledger.accounts[&account(&pair, CONSUMER)].balance;
+    assert_eq!(before.plus(AMOUNT).unwrap().minus(fee), Some(after));
+    let note = trade.state.note.as_ref().expect("a note");
+    assert_eq!(note.as_str(), Note::new(SPOILT).as_str());
+    assert!(!trade.has_leftovers() && pair.ledger.accounts.contains_key(&controller), "it stays where it is");
+    let (included, fees) = (pair.ledger.included.len(), pair.ledger.accounts[&account(&pair, CONSUMER)].balance);
+    pair.run(60);
+    assert_eq!(pair.ledger.included.len(), included, "nothing more is tried");
+    assert_eq!(pair.ledger.accounts[&account(&pair, CONSUMER)].balance, fees);
 }
 
 #[test]

@@ -74,7 +74,8 @@ impl Trial {
     pub async fn open(program: &str) -> Self {
         let nodes = Nodes::start(program).await;
         let start = start_to_hold(&nodes);
-        let Court { market, mut arbiters, accounts } = Court::open_in(nodes, TERMS, WINDOWS, 1, &texts(&start)).await;
+        let Court { market, mut arbiters, accounts, .. } =
+            Court::open_in(nodes, TERMS, WINDOWS, 1, &texts(&start)).await;
         Self { stage: Stage { market }, arbiter: arbiters.remove(0), account: accounts[0], awarding: None }
     }
 
