@@ -507,7 +507,9 @@ impl Market {
             })
         };
         account(payment.to).ok_or(PrecheckFailure::NoSuchAccount(payment.to))?;
-        if !payment.asset.is_native() && line(payment.to).is_none() {
+        // What comes back to its issuer is burnt, and needs no trustline.
+        let needs_line = matches!(&payment.asset, Asset::Issued { issuer, .. } if *issuer != payment.to);
+        if needs_line && line(payment.to).is_none() {
             let (account, asset) = (payment.to, payment.asset.clone());
             return Err(PrecheckFailure::TrustlineMissing { account, asset }.into());
         }

@@ -126,3 +126,23 @@ fn an_account_that_asks_for_a_memo_is_paid_with_one_only() {
     let own = run(&mut pair, pay(me, None, false));
     assert!(matches!(own, Some(Ok(Answer::Paid(_)))), "one's own account knows from whom it comes: {own:?}");
 }
+
+#[test]
+fn what_is_paid_back_to_its_issuer_needs_no_trustline_of_the_issuers() {
+    let (mut pair, hexa) = issued();
+    let issuer = own(&pair, PROVIDER);
+    run(&mut pair, trust(&hexa, 5, false));
+    let held = |entry: &mut Entry| match entry {
+        Entry::Trustline(line) => line.balance = Stroops::whole(3),
+        other => panic!("{other:?}"),
+    };
+    pair.ledger.others.iter_mut().for_each(held);
+    let pay = |to| Command::Pay { to, asset: hexa.clone(), amount: Stroops::whole(3), memo: None, dry_run: true };
+    let cost = run(&mut pair, pay(issuer));
+    assert!(matches!(cost, Some(Ok(Answer::Cost(_)))), "{cost:?}");
+    let stranger = AccountId::from_bytes([77; 32]);
+    pair.ledger.accounts.insert(stranger, pair.ledger.accounts[&issuer].clone());
+    pair.ledger.accounts.get_mut(&stranger).unwrap().id = stranger;
+    let refused = run(&mut pair, pay(stranger));
+    assert!(matches!(refused, Some(Err(CommandError::Precheck(_)))), "{refused:?}");
+}
