@@ -71,7 +71,7 @@ pub use arbiter::{Case, Given};
 pub use community::{Deed, Exchange};
 pub use consumer::EscrowChoice;
 pub use disputes::DisputeWord;
-pub use escrows::WAITS_FOR_WORD;
+pub use escrows::{LOOKED_AT_EVERY, NEAR, WAITS_FOR_WORD};
 pub use first_sync::FirstSyncStanding;
 pub use offers::{Offer, OfferState};
 pub use recovery::RESTORED_KEY;

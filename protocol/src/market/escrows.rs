@@ -1,5 +1,7 @@
 //! What the ledger shows of bindings, and what follows: escrows seen, verified, taken.
 
+use std::collections::BTreeSet;
+
 use rand_core::CryptoRng;
 
 use crate::amount::Stroops;
@@ -24,9 +26,9 @@ use crate::step::Step;
 use crate::time::Now;
 
 /// An escrow of which no change is expected is looked at once in so many ledgers.
-const LOOKED_AT_EVERY: u32 = 60;
+pub const LOOKED_AT_EVERY: u32 = 60;
 /// So many times the margin for claims before its deadline, an escrow is looked at with each ledger.
-const NEAR: u32 = 10;
+pub const NEAR: u32 = 10;
 /// So many polls until ledgers are searched again, doubled each time: another endpoint may remember more of them.
 const SEARCHED_EVERY: u32 = 8;
 /// So often they are searched.
@@ -81,19 +83,11 @@ impl Market {
         };
         let watched = self.trades.values().filter(|t| !t.phase().is_final()).filter(open);
         let watched = watched.filter(|t| self.expects_change(t, point) || has_turn(t));
-        let watched: Vec<&Trade> = watched.collect();
+        let watched = in_turn(watched.collect(), point.sequence);
         let gating: Vec<&Trade> = watched.iter().copied().filter(|t| self.gates_delivery(t)).collect();
         for (trades, ask) in [(watched, Ask::Escrows), (gating, Ask::Agreed(Box::new(Ask::Escrows)))] {
-            let mut page = Vec::new();
-            for keys in trades.into_iter().map(escrow_keys) {
-                // What belongs to one escrow is read at one ledger.
-                if page.len() + keys.len() > MAX_KEYS_PER_READ {
-                    step.then(Effect::Read { ask: ask.clone(), keys: core::mem::take(&mut page) });
-                }
-                page.extend(keys);
-            }
-            if !page.is_empty() {
-                step.then(Effect::Read { ask, keys: page });
+            for keys in pages(trades.into_iter().map(escrow_keys)) {
+                step.then(Effect::Read { ask: ask.clone(), keys });
             }
         }
     }
@@ -117,7 +111,7 @@ impl Market {
         rng: &mut dyn CryptoRng,
         step: &mut Step<Effect>,
     ) {
-        let asked: Vec<BalanceId> =
+        let asked: BTreeSet<BalanceId> =
             asked.iter().filter_map(|k| if let Key::Balance(id) = k { Some(*id) } else { None }).collect();
         // A funding that died left its sequence number, and so its balance's id, to the next one: what ended without
         // money isn't concerned any more.
@@ -376,6 +370,29 @@ impl Market {
     }
 }
 
+/// Begins a page further on with every ledger: where more is due than a node reads at once, nobody is always the last.
+fn in_turn<T>(mut due: Vec<T>, ledger: u32) -> Vec<T> {
+    let on = usize::try_from(ledger).unwrap_or_default().wrapping_mul(MAX_KEYS_PER_READ);
+    let first = on.checked_rem(due.len()).unwrap_or_default();
+    due.rotate_left(first);
+    due
+}
+
+/// As many keys on a page as one read takes. What belongs to one escrow is read at one ledger.
+fn pages(escrows: impl Iterator<Item = Vec<Key>>) -> Vec<Vec<Key>> {
+    let (mut pages, mut page) = (Vec::new(), Vec::new());
+    for keys in escrows {
+        if page.len() + keys.len() > MAX_KEYS_PER_READ {
+            pages.push(core::mem::take(&mut page));
+        }
+        page.extend(keys);
+    }
+    if !page.is_empty() {
+        pages.push(page);
+    }
+    pages
+}
+
 /// What to read of the ledger about a binding's escrow.
 fn escrow_keys(trade: &Trade) -> Vec<Key> {
     let controller = trade.state.controller.map(|controller| controller.account);
@@ -386,4 +403,31 @@ fn escrow_keys(trade: &Trade) -> Vec<Key> {
 /// Whether a balance's hash claimant is this binding: whose escrow it is, whatever else is right or wrong about it.
 pub(super) fn commits_to(state: &BalanceState, binding: BindingId) -> bool {
     state.claimants.iter().any(|c| c.account.as_bytes() == binding.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_due_is_on_the_first_page_within_a_few_ledgers() {
+        assert!(in_turn(Vec::<u32>::new(), 7).is_empty());
+        let due: Vec<usize> = (0..MAX_KEYS_PER_READ * 5 + 7).collect();
+        let mut first: BTreeSet<usize> = BTreeSet::new();
+        for ledger in 1_000..1_006 {
+            let turned = in_turn(due.clone(), ledger);
+            assert_eq!(turned.iter().collect::<BTreeSet<_>>().len(), due.len());
+            first.extend(&turned[..MAX_KEYS_PER_READ]);
+        }
+        assert_eq!(first.len(), due.len());
+    }
+
+    #[test]
+    fn an_escrows_keys_are_on_one_page() {
+        let keys = |n: usize| (0..3).map(|_| Key::Balance(BalanceId::from_bytes([n as u8; 32]))).collect::<Vec<_>>();
+        let pages = pages((0..150).map(keys));
+        let sizes: Vec<usize> = pages.iter().map(Vec::len).collect();
+        assert_eq!(sizes, [198, 198, 54]);
+        assert!(pages.iter().all(|page| page.chunks(3).all(|of_one| of_one.iter().all(|key| *key == of_one[0]))));
+    }
 }
