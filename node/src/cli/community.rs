@@ -157,7 +157,8 @@ impl CommunityCommand {
             Self::Join(join) => join.run(global, &client).await,
             Self::Leave(Leave { into, which }) => {
                 let end = into.map(|into| format!(", end the account, and pay its coins to {into}"));
-                let words = format!("Leave the exchange{}", end.unwrap_or_default());
+                let words =
+                    format!("Leave the exchange: what is left of both assets goes back{}", end.unwrap_or_default());
                 act(global, &client, which, NewDeed::Leave { into }, &words).await
             }
             Self::Offer(Make { text, price, valid, which }) => {
@@ -218,12 +219,19 @@ impl Join {
 
 /// What one agrees to by joining, in a line.
 fn terms(row: &ExchangeView) -> String {
-    let then = match row.convert_secs {
-        0 => "converted after that".to_owned(),
-        secs => format!("converted in the {secs} s after that"),
-    };
+    let then = window(row.convert_secs);
     let (start, plain, repay, fee) = (show::coins(row.start), &row.plain, row.repay_secs, show::coins(row.fee));
-    format!("{start} to start with, a payment back within {repay} s, {then} into {plain}; fee {fee}")
+    format!(
+        "{start} of each to start with; a payment may be asked back within {repay} s, and converted {then}, into {plain}; fee {fee}"
+    )
+}
+
+/// When a payment is converted, after nobody can ask for it back any more.
+fn window(secs: u64) -> String {
+    match secs {
+        0 => "after that, at any time".to_owned(),
+        secs => format!("after that, where it is asked for within {secs} s"),
+    }
 }
 
 impl Take {
@@ -321,7 +329,8 @@ fn exchange(row: &ExchangeView) -> String {
         ("agent", row.agent.to_string()),
         ("start", format!("{} of each", show::coins(row.start))),
         ("fee", show::coins(row.fee)),
-        ("asked back", format!("within {} s after a payment; then it is converted", row.repay_secs)),
+        ("asked back", format!("within {} s after a payment", row.repay_secs)),
+        ("converted", window(row.convert_secs)),
         ("members", format!("{}{}", row.members, if row.member { ", this account among them" } else { "" })),
         ("followed", format!("up to ledger {}", row.followed)),
     ];

@@ -317,6 +317,7 @@ impl<'a> Teller<'a> {
             None if repays && self.look.waiting_repayment(payment).is_none() => {
                 "refused: it came too late, or before anything was paid".to_owned()
             }
+            None if !repays && payment.repaid.is_some() => "refused: the payment was taken back".to_owned(),
             None if repays => "waits for the issuer, which finds the amount or waits for it".to_owned(),
             None if !standing => "taken back".to_owned(),
             None => format!("waits for the agent, until {} is over", payment.repay_by(&self.exchange.terms)),

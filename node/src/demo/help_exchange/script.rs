@@ -72,6 +72,8 @@ impl<'a> Script<'a> {
 
     /// Plays it to its end.
     pub(super) async fn play(mut self) -> Result<HelpReport, DemoError> {
+        let what = "people help each other for ClawableHexa, and get a payment back where no help came";
+        self.narrator.say("", what);
         self.narrator.say("devnet", &format!("a ledger of its own at {}", self.cluster.rpc_url()));
         let stage = self.set_up().await?;
         stage.live().await
@@ -240,7 +242,7 @@ impl Stage<'_> {
             person.until("it hears of the exchange", LEDGERS, "/v1/community", offered).await?;
             help(person, Some(&self.clawable), NewDeed::Join { agent: self.account_of(&self.agent) }).await?;
             let words =
-                "joined: it trusts both assets and got 5,000 of each, by one transaction that it and the agent signed";
+                "joined: trusts both assets and got 5,000 of each, by one transaction that the agent signed, too";
             self.say(person.name(), words);
         }
         Ok(())
@@ -400,7 +402,12 @@ impl Stage<'_> {
                 returned: after.minus(before).unwrap_or_default(),
                 difference: Signed(0),
             });
-            self.say(actor.name(), "paid back what it had left of both assets; its account is closed and merged");
+            let what = match actor.name() {
+                ISSUER => "ended both issuing accounts: what came back to them is burnt",
+                AGENT => "paid all that it still had back to the issuers; its account is closed and merged",
+                _ => "paid what was left of both assets back to the agent; the account is closed and merged",
+            };
+            self.say(actor.name(), what);
         }
         Ok(rows)
     }

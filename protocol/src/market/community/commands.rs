@@ -333,9 +333,7 @@ impl Market {
                         let price = self.price_of(exchange, *make)?;
                         if let Some(most) = at_most.filter(|most| price > *most) {
                             let (price, most) = (price.coins(), most.coins());
-                            let why = format!(
-                                "it costs {price}, and the command allows {most}: its maker has changed the price"
-                            );
+                            let why = format!("it costs {price}, and the command allows {most} at most");
                             return refused(CommunityCode::DearerThanSaid, why);
                         }
                         price.plus(terms.fee).unwrap_or(Stroops::MAX)
