@@ -69,6 +69,7 @@ pub use events::Change;
 pub use health::Well;
 use problem::Problem;
 pub use server::{Api, ApiError, Bound};
+use tradepost_protocol::market::command::CommandCode;
 
 /// Header of every answer that names the node's time, seconds since 1970: the ledger's, which isn't always this machine's.
 pub const NOW_HEADER: HeaderName = HeaderName::from_static("x-tradepost-now");
@@ -158,7 +159,7 @@ async fn within(time: Duration, request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(_) => {
             let detail = format!("no answer within {} s; a command may be carried out all the same", time.as_secs());
-            Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail)
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, CommandCode::Timeout, detail)
                 .remedy("look at `tradepost status`")
                 .into_response()
         }

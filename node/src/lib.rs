@@ -13,6 +13,7 @@ pub mod ledger_access;
 pub mod market;
 pub mod node;
 pub mod private_file;
+pub mod problem_code;
 pub mod process_id;
 pub mod shutdown;
 pub mod supervisor;

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::problem::Problem;
+use crate::problem_code::ProblemCode;
 
 /// A header that may carry the token instead of `Authorization`, which then goes through to a called service.
 pub const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-tradepost-token");
@@ -46,13 +47,13 @@ impl Guard {
         let host = text(&header::HOST).unwrap_or_default();
         if !self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
             let detail = "the request names another host than this node's address on the loopback interface";
-            return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-host", detail));
+            return Err(Problem::new(StatusCode::FORBIDDEN, ProblemCode::ForeignHost, detail));
         }
         let origin = text(&header::ORIGIN);
         let own = |origin: &str| self.hosts.iter().any(|host| origin == format!("http://{host}"));
         if origin.is_some_and(|origin| !own(origin)) {
             let detail = "the request comes from a page of another site";
-            return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-origin", detail));
+            return Err(Problem::new(StatusCode::FORBIDDEN, ProblemCode::ForeignOrigin, detail));
         }
         if OPEN.contains(&path) {
             return Ok(());
@@ -63,7 +64,7 @@ impl Guard {
             Some(token) if digest(token.trim()) == self.token => Ok(()),
             _ => {
                 let detail = "the request doesn't carry this node's token";
-                let problem = Problem::new(StatusCode::UNAUTHORIZED, "no-token", detail);
+                let problem = Problem::new(StatusCode::UNAUTHORIZED, ProblemCode::NoToken, detail);
                 Err(problem.remedy("send `Authorization: Bearer` with the content of the home's api-token file"))
             }
         }

@@ -10,6 +10,7 @@ use super::reject::Body;
 use super::request::NewBackup;
 use super::view::BackupView;
 use crate::backup::{Backup, BackupError, Header};
+use crate::problem_code::ProblemCode;
 
 pub(super) async fn make(
     State(context): State<Context>,
@@ -18,7 +19,8 @@ pub(super) async fn make(
     let NewBackup { file } = new;
     if !file.is_absolute() {
         let detail = format!("{} is no absolute path", file.display());
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid", detail).remedy("name the file from the root on"));
+        return Err(Problem::new(StatusCode::BAD_REQUEST, ProblemCode::InvalidBody, detail)
+            .remedy("name the file from the root on"));
     }
     let node = context.node().clone();
     let header = Header {
@@ -35,7 +37,11 @@ pub(super) async fn make(
     });
     let fault = |e: tokio::task::JoinError| {
         tracing::error!(error = %e, "making a backup ended in a fault");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "fault", "a fault in this program: see the node's log")
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            ProblemCode::Fault,
+            "a fault in this program: see the node's log",
+        )
     };
     Ok(Json(made.await.map_err(fault)?.map_err(|e: BackupError| problem(&e))?))
 }
@@ -48,5 +54,5 @@ fn problem(error: &BackupError) -> Problem {
         BackupError::Io { .. } => (StatusCode::CONFLICT, "choose a place where the node may write"),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "see the node's log"),
     };
-    Problem::new(status, "no-backup", error.to_string()).remedy(remedy)
+    Problem::new(status, ProblemCode::NoBackup, error.to_string()).remedy(remedy)
 }

@@ -12,6 +12,7 @@ use super::bindings::find;
 use super::context::Context;
 use super::problem::Problem;
 use crate::call::CallFailure;
+use crate::problem_code::ProblemCode;
 
 /// Marks what comes from the provider, whatever its status; what lacks it is this node's own answer.
 pub const BINDING_HEADER: HeaderName = HeaderName::from_static("x-tradepost-binding");
@@ -20,10 +21,10 @@ const CALL: &str = "/call";
 
 pub(super) async fn call(State(context): State<Context>, request: Request) -> Result<Response, Problem> {
     let (name, target) = split(request.uri())?;
-    let binding = context
-        .ask(move |market, _| find(market, &name).map(|trade| trade.binding()))
-        .await??
-        .ok_or_else(|| Problem::new(StatusCode::CONFLICT, "binding-not-active", "the provider hasn't agreed yet"))?;
+    let binding =
+        context.ask(move |market, _| find(market, &name).map(|trade| trade.binding())).await??.ok_or_else(|| {
+            Problem::new(StatusCode::CONFLICT, ProblemCode::BindingNotActive, "the provider hasn't agreed yet")
+        })?;
     let (mut parts, body) = request.into_parts();
     parts.uri = target;
     // With the token in its own header, `authorization` is the service's; otherwise it is ours, and stays here.

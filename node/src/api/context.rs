@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::keystore::{Keystore, PublicKeys};
 use crate::market::MarketStopped;
 use crate::node::NodeHandle;
+use crate::problem_code::ProblemCode;
 use crate::shutdown::Shutdown;
 
 /// Watchers of `/v1/events` at once.
@@ -79,7 +80,11 @@ impl Context {
     /// An answer to another question than was asked.
     pub(super) fn unexpected(answer: &Answer) -> Problem {
         tracing::error!(?answer, "the market answered another question");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "fault", "a fault in this program: see the node's log")
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            ProblemCode::Fault,
+            "a fault in this program: see the node's log",
+        )
     }
 
     /// The node's public keys.
@@ -111,7 +116,8 @@ impl Context {
     pub(super) fn watcher(&self) -> Result<OwnedSemaphorePermit, Problem> {
         Arc::clone(&self.shared.watchers).try_acquire_owned().map_err(|_| {
             let detail = format!("{MAX_WATCHERS} clients watch already");
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-watchers", detail).remedy("close one of them")
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, ProblemCode::TooManyWatchers, detail)
+                .remedy("close one of them")
         })
     }
 

@@ -19,6 +19,7 @@ use super::problem::Problem;
 use super::reject::{Asked, Body, Named};
 use super::request::{NewAward, NewDispute, NewEvidence, NewFile};
 use super::view::{DisputeDetails, DisputeList, DisputeView, Done, Shown};
+use crate::problem_code::ProblemCode;
 
 /// Where to look for disputes.
 const HINT: &str = "`tradepost dispute list --all` shows this node's, and those that it decides";
@@ -117,7 +118,9 @@ pub(super) async fn award(
     let NewAward { to_provider, note } = new;
     if note.len() > MAX_REASON_BYTES {
         let detail = format!("the reason has {} bytes, at most {MAX_REASON_BYTES} are sent", note.len());
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", detail).remedy("shorten it"));
+        return Err(
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::InvalidBody, detail).remedy("shorten it")
+        );
     }
     let binding: BindingId = context.ask(move |market, now| find(market, &name, now).and_then(decided_here)).await??;
     match context.command(Command::Award { binding, to_provider, note: Note::new(note) }).await? {
@@ -132,7 +135,7 @@ fn decided_here(view: DisputeView) -> Result<BindingId, Problem> {
         return Ok(view.binding);
     }
     let detail = format!("this node is the {} of this binding, and its arbiters decide", view.role);
-    let problem = Problem::new(StatusCode::CONFLICT, "not-the-arbiter", detail);
+    let problem = Problem::new(StatusCode::CONFLICT, ProblemCode::NotTheArbiter, detail);
     Err(problem
         .remedy("`tradepost binding release` gives way, `tradepost dispute evidence` shows the arbiters something"))
 }

@@ -7,6 +7,7 @@ use tradepost_protocol::asset::Asset;
 use tradepost_protocol::book::{Filter, Page};
 use tradepost_protocol::document::BuiltIn;
 use tradepost_protocol::message::TemplateId;
+use tradepost_protocol::refusal::Reason;
 
 use super::problem::Problem;
 
@@ -86,6 +87,6 @@ pub fn template_id(name: &str) -> Result<TemplateId, Problem> {
             tradepost_protocol::document::built_in().iter().map(|b| b.template.name.as_str()).collect();
         let shown: String = name.chars().take(80).collect();
         let detail = format!("{shown:?} is no template: give one of {}, or a template's whole id", known.join(", "));
-        Problem::new(axum::http::StatusCode::BAD_REQUEST, "unknown-template", detail)
+        Problem::new(axum::http::StatusCode::BAD_REQUEST, Reason::UnknownTemplate, detail)
     })
 }

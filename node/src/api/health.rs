@@ -14,6 +14,7 @@ use super::peers;
 use super::problem::Problem;
 use super::view::Trouble;
 use crate::node::LedgerHealth;
+use crate::problem_code::ProblemCode;
 
 /// The media type of Prometheus' text form (OpenMetrics 1.0).
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -40,7 +41,8 @@ pub(super) async fn ready(State(context): State<Context>) -> Result<Json<Well>, 
         return Ok(Json(Well { ok: true }));
     }
     let all = |part: fn(&Trouble) -> &str| found.iter().map(part).collect::<Vec<_>>().join("; ");
-    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", all(|t| &t.what)).remedy(all(|t| &t.remedy)))
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, ProblemCode::NotReady, all(|t| &t.what))
+        .remedy(all(|t| &t.remedy)))
 }
 
 /// What a node waits for before it can trade: an end of being restored, the books of its first peers.

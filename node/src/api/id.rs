@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 
 use super::problem::Problem;
+use crate::problem_code::ProblemCode;
 
 /// The fewest hex digits that name something.
 pub const MIN_PREFIX: usize = 6;
@@ -23,14 +24,14 @@ pub fn resolve<T>(
     if !hex || !(MIN_PREFIX..=WHOLE).contains(&text.len()) {
         let shown: String = text.chars().take(80).collect();
         let detail = format!("{shown:?} is no id: give at least {MIN_PREFIX} of its first lower-case hex digits");
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "not-an-id", detail).remedy(hint));
+        return Err(Problem::new(StatusCode::BAD_REQUEST, ProblemCode::NotAnId, detail).remedy(hint));
     }
     let mut found = things.into_iter().filter(|(_, ids)| ids.iter().any(|id| id.starts_with(text)));
     match (found.next(), found.count()) {
         (Some((thing, _)), 0) => Ok(thing),
         (Some(_), more) => {
             let detail = format!("{} {what}s have ids that begin with {text}: give more digits", more + 1);
-            Err(Problem::new(StatusCode::CONFLICT, "ambiguous-id", detail).remedy(hint))
+            Err(Problem::new(StatusCode::CONFLICT, ProblemCode::AmbiguousId, detail).remedy(hint))
         }
         (None, _) => Err(Problem::not_found(format!("no {what} here has an id that begins with {text}")).remedy(hint)),
     }

@@ -22,6 +22,7 @@ use super::view::{
     CostView, Moment, OfferingList, OfferingView, OwnOfferingList, OwnOfferingView, Published, Withdrawn,
 };
 use crate::config::ServiceConfig;
+use crate::problem_code::ProblemCode;
 
 /// The templates of what people do for others, which no service stands behind.
 const BY_PEOPLE: [&str; 2] = ["help", "arbiter"];
@@ -145,7 +146,7 @@ fn reference(market: &Market, key: &ServiceKey) -> Result<ServiceRef, Problem> {
 
 /// What the node keeps of how those who bind it are served: nothing where people do.
 fn spec(context: &Context, template: TemplateId, service: Option<ServedBy>) -> Result<Vec<u8>, Problem> {
-    let invalid = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-service", detail);
+    let invalid = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::InvalidService, detail);
     let checked = |config: &ServiceConfig| {
         let (api, listen) = context.own_addresses();
         if config.is_nodes_own(api, listen) {

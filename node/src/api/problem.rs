@@ -7,11 +7,14 @@ use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Serialize, Serializer};
 use tradepost_ledger::LedgerError;
 use tradepost_network::NetworkError;
+use tradepost_protocol::binding::precheck::PrecheckCode;
 use tradepost_protocol::book::{FindError, ListingError};
+use tradepost_protocol::market::command::CommandCode;
 use tradepost_protocol::market::command::CommandError;
 use tradepost_protocol::refusal::Refusal;
 
 use crate::config::ConfigError;
+use crate::problem_code::{ProblemCode, StableCode};
 
 /// What a problem's type begins with; its code follows.
 const TYPE: &str = "urn:tradepost:problem:";
@@ -37,23 +40,23 @@ pub struct Problem {
 
 impl Problem {
     /// A problem with its code and what went wrong.
-    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
-        Self { status: status.as_u16(), code: code.to_owned(), detail: detail.into(), remedy: None }
+    pub fn new(status: StatusCode, code: impl Into<StableCode>, detail: impl Into<String>) -> Self {
+        Self { status: status.as_u16(), code: code.into().as_str().to_owned(), detail: detail.into(), remedy: None }
     }
 
     /// A request that makes no sense.
     pub fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
+        Self::new(StatusCode::BAD_REQUEST, ProblemCode::BadRequest, detail)
     }
 
     /// Something that isn't here.
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+        Self::new(StatusCode::NOT_FOUND, CommandCode::NotFound, detail)
     }
 
     /// A part of the node that has ended or doesn't answer.
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ProblemCode::Unavailable, detail)
     }
 
     fn http_status(&self) -> StatusCode {
@@ -120,7 +123,7 @@ impl From<CommandError> for Problem {
             (_, "ledger-refused") => Some("`tradepost wallet show` shows balance, reserves and open transactions"),
             _ => None,
         };
-        let problem = Self::new(status, error.code(), error.to_string());
+        let problem = Self::new(status, &error, error.to_string());
         Self { remedy: remedy.map(str::to_owned), ..problem }
     }
 }
@@ -135,29 +138,29 @@ impl From<FindError> for Problem {
     fn from(error: FindError) -> Self {
         let detail = error.to_string();
         match error {
-            FindError::NotAnId(_) => Self::new(StatusCode::BAD_REQUEST, "not-an-id", detail).remedy(LIST_ALL),
+            FindError::NotAnId(_) => Self::new(StatusCode::BAD_REQUEST, ProblemCode::NotAnId, detail).remedy(LIST_ALL),
             FindError::NotFound(_) => Self::not_found(detail).remedy(LIST_ALL),
-            FindError::Ambiguous { .. } => Self::new(StatusCode::CONFLICT, "ambiguous-id", detail),
+            FindError::Ambiguous { .. } => Self::new(StatusCode::CONFLICT, ProblemCode::AmbiguousId, detail),
         }
     }
 }
 
 impl From<ListingError> for Problem {
     fn from(error: ListingError) -> Self {
-        let bad = |code: &str, detail: String| Self::new(StatusCode::BAD_REQUEST, code, detail);
+        let bad = |code: ProblemCode, detail: String| Self::new(StatusCode::BAD_REQUEST, code, detail);
         match error {
             ListingError::PriceRange { from, to } => {
                 let detail = format!("the prices from {} to {} hold nothing", from.coins(), to.coins());
-                bad("price-range", detail).remedy("give the lower one first")
+                bad(ProblemCode::PriceRange, detail).remedy("give the lower one first")
             }
-            ListingError::PageLimit(_) => bad("page-limit", error.to_string()),
+            ListingError::PageLimit(_) => bad(ProblemCode::PageLimit, error.to_string()),
         }
     }
 }
 
 impl From<ConfigError> for Problem {
     fn from(error: ConfigError) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-service", error.to_string())
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, ProblemCode::InvalidService, error.to_string())
     }
 }
 
@@ -170,8 +173,8 @@ impl From<NetworkError> for Problem {
 impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
         let (status, code) = match error {
-            LedgerError::NoFriendbot { .. } => (StatusCode::CONFLICT, "no-friendbot"),
-            _ => (StatusCode::SERVICE_UNAVAILABLE, "ledger-unavailable"),
+            LedgerError::NoFriendbot { .. } => (StatusCode::CONFLICT, StableCode::from(ProblemCode::NoFriendbot)),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, PrecheckCode::LedgerUnavailable.into()),
         };
         Self::new(status, code, error.to_string())
     }

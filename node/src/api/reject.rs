@@ -7,6 +7,7 @@ use axum::http::{Method, StatusCode, Uri};
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
+use crate::problem_code::ProblemCode;
 
 /// A body of JSON.
 #[derive(Debug)]
@@ -20,10 +21,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             Ok(axum::Json(body)) => Ok(Self(body)),
             Err(rejection) => {
                 let code = match rejection {
-                    JsonRejection::JsonDataError(_) => "invalid-body",
-                    JsonRejection::JsonSyntaxError(_) => "not-json",
-                    JsonRejection::MissingJsonContentType(_) => "not-json",
-                    _ => "unreadable-body",
+                    JsonRejection::JsonDataError(_) => ProblemCode::InvalidBody,
+                    JsonRejection::JsonSyntaxError(_) => ProblemCode::NotJson,
+                    JsonRejection::MissingJsonContentType(_) => ProblemCode::NotJson,
+                    _ => ProblemCode::UnreadableBody,
                 };
                 Err(Problem::new(rejection.status(), code, rejection.body_text()))
             }
@@ -42,7 +43,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
         let query: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
         match query {
             Ok(Query(query)) => Ok(Self(query)),
-            Err(rejection) => Err(Problem::new(rejection.status(), "invalid-query", rejection.body_text())),
+            Err(rejection) => Err(Problem::new(rejection.status(), ProblemCode::InvalidQuery, rejection.body_text())),
         }
     }
 }
@@ -58,17 +59,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
         let path: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
         match path {
             Ok(Path(name)) => Ok(Self(name)),
-            Err(rejection) => Err(Problem::new(rejection.status(), "invalid-path", rejection.body_text())),
+            Err(rejection) => Err(Problem::new(rejection.status(), ProblemCode::InvalidPath, rejection.body_text())),
         }
     }
 }
 
 pub(super) async fn no_such_resource(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(120).collect();
-    Problem::new(StatusCode::NOT_FOUND, "no-such-resource", format!("there is nothing at {path}"))
+    Problem::new(StatusCode::NOT_FOUND, ProblemCode::NoSuchResource, format!("there is nothing at {path}"))
 }
 
 pub(super) async fn no_such_method(method: Method, uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(120).collect();
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no-such-method", format!("{path} doesn't take {method}"))
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, ProblemCode::NoSuchMethod, format!("{path} doesn't take {method}"))
 }

@@ -15,6 +15,7 @@ use super::reject::{Body, Named};
 use super::request::NewService;
 use super::view::{ServiceList, ServiceView};
 use crate::config::MAX_SERVICES;
+use crate::problem_code::ProblemCode;
 
 pub(super) async fn list(State(context): State<Context>) -> Result<Json<ServiceList>, Problem> {
     let keys = own_keys(&context);
@@ -44,7 +45,8 @@ pub(super) async fn register(
 ) -> Result<(StatusCode, Json<ServiceView>), Problem> {
     let keys = own_keys(&context);
     if keys.is_empty() {
-        let problem = Problem::new(StatusCode::CONFLICT, "no-service-key", "this node holds no key for services");
+        let problem =
+            Problem::new(StatusCode::CONFLICT, ProblemCode::NoServiceKey, "this node holds no key for services");
         return Err(
             problem.remedy("register it where the mnemonic is: `tradepost init --roles …,service` keeps the key")
         );
@@ -88,7 +90,8 @@ fn next(market: &Market, keys: &[ServiceKey], new: NewService) -> Result<Next, P
         None => {
             let place = keys.iter().position(same_place);
             let free = || keys.iter().position(|key| record(key).is_none());
-            let full = || Problem::new(StatusCode::CONFLICT, "too-many-services", "all keys for services are in use");
+            let full =
+                || Problem::new(StatusCode::CONFLICT, ProblemCode::TooManyServices, "all keys for services are in use");
             place.or_else(free).ok_or_else(full)?
         }
     };

@@ -11,6 +11,7 @@ use super::problem::Problem;
 use super::reject::Body;
 use super::request::NewTimestamps;
 use super::view::{BatchView, CostView, Stamped, TimestampList};
+use crate::problem_code::ProblemCode;
 use crate::timestamps::Timestamps;
 
 pub(super) async fn list(State(context): State<Context>) -> Result<Json<TimestampList>, Problem> {
@@ -20,7 +21,7 @@ pub(super) async fn list(State(context): State<Context>) -> Result<Json<Timestam
     let unreadable = |why: String| {
         Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "unreadable",
+            ProblemCode::Unreadable,
             format!("the kept timestamps can't be read: {why}"),
         )
     };

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tradepost_ledger::{Funded as Friendbot, Ledger as _};
+use tradepost_protocol::binding::precheck::PrecheckCode;
 use tradepost_protocol::market::command::{Answer, Command};
 
 use super::context::Context;
@@ -13,6 +14,7 @@ use super::reject::Body;
 use super::request::{NewPayment, NewRecovery, NewTrust};
 use super::view::{CostView, Funded, Merging, Paid, RecoveryView, TrustView, WalletView};
 use crate::config::Network;
+use crate::problem_code::ProblemCode;
 
 pub(super) async fn show(State(context): State<Context>) -> Result<Json<WalletView>, Problem> {
     Ok(Json(context.ask(|market, _| WalletView::of(market)).await?))
@@ -60,9 +62,11 @@ pub(super) async fn merge(State(context): State<Context>) -> Result<Json<Merging
 pub(super) async fn fund(State(context): State<Context>) -> Result<Json<Funded>, Problem> {
     if context.config().network == Network::Public {
         let detail = "nobody gives money away on the public network";
-        return Err(Problem::new(StatusCode::CONFLICT, "no-friendbot", detail).remedy("pay it in from another wallet"));
+        return Err(Problem::new(StatusCode::CONFLICT, ProblemCode::NoFriendbot, detail)
+            .remedy("pay it in from another wallet"));
     }
-    let no_key = || Problem::new(StatusCode::CONFLICT, "no-account-key", "this node has no account to be funded");
+    let no_key =
+        || Problem::new(StatusCode::CONFLICT, PrecheckCode::NoAccountKey, "this node has no account to be funded");
     let account = context.keys().account.ok_or_else(no_key)?;
     let (created, transaction) = match context.node().ledger.fund_by_friendbot(account).await? {
         Friendbot::Created(transaction) => (true, transaction),

@@ -3,6 +3,7 @@
 use hyper::{Method, Request, Response, StatusCode};
 use tradepost_network::{CallBody, CallError};
 use tradepost_protocol::binding::phase::Side;
+use tradepost_protocol::binding::precheck::PrecheckCode;
 use tradepost_protocol::binding::session::Session;
 use tradepost_protocol::market::Market;
 use tradepost_protocol::message::BindingId;
@@ -12,6 +13,7 @@ use super::problem::Problem;
 use super::target::BadTarget;
 use super::{headers, target};
 use crate::market::{MarketHandle, MarketStopped, network_peer};
+use crate::problem_code::{ProblemCode, StableCode};
 
 /// Why a call has no response of the service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,14 +43,14 @@ pub enum CallFailure {
 impl CallFailure {
     /// The failure as a response's problem.
     pub fn problem(&self) -> Problem {
-        let (status, code) = match self {
-            Self::UnknownBinding(_) => (StatusCode::NOT_FOUND, "unknown-binding"),
-            Self::NotActive { .. } => (StatusCode::CONFLICT, "binding-not-active"),
-            Self::Request(_) => (StatusCode::BAD_REQUEST, "bad-request"),
-            Self::Provider(CallError::Timeout) => (StatusCode::GATEWAY_TIMEOUT, "provider-timeout"),
-            Self::Provider(CallError::Busy) => (StatusCode::SERVICE_UNAVAILABLE, "provider-busy"),
-            Self::Provider(_) => (StatusCode::BAD_GATEWAY, "provider-unreachable"),
-            Self::Market(_) => (StatusCode::SERVICE_UNAVAILABLE, "market-stopped"),
+        let (status, code): (StatusCode, StableCode) = match self {
+            Self::UnknownBinding(_) => (StatusCode::NOT_FOUND, ProblemCode::UnknownBinding.into()),
+            Self::NotActive { .. } => (StatusCode::CONFLICT, ProblemCode::BindingNotActive.into()),
+            Self::Request(_) => (StatusCode::BAD_REQUEST, ProblemCode::BadRequest.into()),
+            Self::Provider(CallError::Timeout) => (StatusCode::GATEWAY_TIMEOUT, ProblemCode::ProviderTimeout.into()),
+            Self::Provider(CallError::Busy) => (StatusCode::SERVICE_UNAVAILABLE, ProblemCode::ProviderBusy.into()),
+            Self::Provider(_) => (StatusCode::BAD_GATEWAY, PrecheckCode::ProviderUnreachable.into()),
+            Self::Market(_) => (StatusCode::SERVICE_UNAVAILABLE, ProblemCode::MarketStopped.into()),
         };
         Problem::new(status, code, self)
     }

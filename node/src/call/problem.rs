@@ -7,6 +7,8 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 use tradepost_network::{CallBody, full_body};
 
+use crate::problem_code::StableCode;
+
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -16,15 +18,15 @@ pub struct Problem {
     /// The HTTP status.
     pub status: u16,
     /// The stable code.
-    pub code: &'static str,
+    pub code: StableCode,
     /// What happened, and what to do.
     pub detail: String,
 }
 
 impl Problem {
     /// A problem.
-    pub fn new(status: StatusCode, code: &'static str, detail: impl fmt::Display) -> Self {
-        Self { status: status.as_u16(), code, detail: detail.to_string() }
+    pub fn new(status: StatusCode, code: impl Into<StableCode>, detail: impl fmt::Display) -> Self {
+        Self { status: status.as_u16(), code: code.into(), detail: detail.to_string() }
     }
 
     /// The problem as a response.

@@ -22,6 +22,7 @@ use tradepost_protocol::message::BindingId;
 use super::problem::Problem;
 use super::{headers, target};
 use crate::market::MarketHandle;
+use crate::problem_code::ProblemCode;
 use crate::supervisor::Supervisor;
 
 /// How long a service may take for a response's header; below the call stream's own 60 s, so that the consumer hears
@@ -111,7 +112,7 @@ impl CallHandler for ProviderCalls {
             match shared.answer(request).await {
                 Ok(response) => response,
                 Err(problem) => {
-                    tracing::debug!(%peer, code = problem.code, detail = problem.detail, "a call is refused");
+                    tracing::debug!(%peer, code = problem.code.as_str(), detail = problem.detail, "a call is refused");
                     problem.into_response()
                 }
             }
@@ -125,12 +126,12 @@ impl Shared {
         let running = self.running.token();
         if self.draining.is_cancelled() {
             let detail = "the provider's node is stopping";
-            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail));
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, ProblemCode::Unavailable, detail));
         }
         let unauthorized = "a call carries tradepost-binding and authorization: Bearer, 64 hex digits each";
         let credentials = headers::credentials(request.headers());
-        let (binding, token) =
-            credentials.ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "no-credentials", unauthorized))?;
+        let (binding, token) = credentials
+            .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, ProblemCode::NoCredentials, unauthorized))?;
         check_request(&request)?;
         let mut call = self.admit(binding, token, running).await?;
         // From here on a consumer that hangs up has been served.
@@ -143,31 +144,35 @@ impl Shared {
 
     /// Once this returns, the call is counted durably. Whoever hangs up before gives it back.
     async fn admit(&self, binding: BindingId, token: [u8; 32], running: TaskTrackerToken) -> Result<Admitted, Problem> {
-        let busy = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many calls arrive at once; try again");
+        let busy = || {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, ProblemCode::Busy, "too many calls arrive at once; try again")
+        };
         let place = Arc::clone(&self.admissions).try_acquire_owned().map_err(|_| busy())?;
         let market = self.market.clone();
         // A task of its own, for it must hear the market's answer although nobody waits for it any more.
         let admission = tokio::spawn(async move {
             let _place = place;
-            let internal = |detail: &str| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail);
+            let internal =
+                |detail: &str| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, ProblemCode::Internal, detail);
             match market.command(Command::AdmitCall { binding, token }).await {
                 Ok(Ok(Answer::Admitted)) => Ok(Admitted { market, binding, failed: true, _running: running }),
                 Ok(Ok(_)) => Err(internal("the market answered something else")),
                 Ok(Err(error @ CommandError::NotFound { .. })) => {
-                    Err(Problem::new(StatusCode::UNAUTHORIZED, "unknown-binding", error))
+                    Err(Problem::new(StatusCode::UNAUTHORIZED, ProblemCode::UnknownBinding, error))
                 }
-                Ok(Err(error)) => Err(Problem::new(StatusCode::CONFLICT, error.code(), error)),
-                Err(error) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error)),
+                Ok(Err(error)) => Err(Problem::new(StatusCode::CONFLICT, &error, &error)),
+                Err(error) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, ProblemCode::Unavailable, error)),
             }
         });
-        let failed = |error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error);
+        let failed = |error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, ProblemCode::Internal, error);
         admission.await.map_err(failed)?
     }
 
     async fn pass_on(&self, binding: BindingId, mut request: Request<CallBody>) -> Result<Response<CallBody>, Problem> {
-        let gone = || Problem::new(StatusCode::BAD_GATEWAY, "service-down", "the binding's service doesn't run now");
+        let gone =
+            || Problem::new(StatusCode::BAD_GATEWAY, ProblemCode::ServiceDown, "the binding's service doesn't run now");
         let base = self.supervisor.base_url(&binding).ok_or_else(gone)?;
-        let bad = |e| Problem::new(StatusCode::BAD_REQUEST, "bad-path", e);
+        let bad = |e| Problem::new(StatusCode::BAD_REQUEST, ProblemCode::BadPath, e);
         *request.uri_mut() = target::join(&base, request.uri()).map_err(bad)?;
         headers::for_service(request.headers_mut(), &binding);
         let grpc = is_grpc(&request);
@@ -176,12 +181,16 @@ impl Shared {
         let client = if grpc { &self.grpc } else { &self.plain };
         let answer = timeout(UPSTREAM_TIMEOUT, client.request(request)).await.map_err(|_| {
             let detail = format!("the service sent no response within {} s", UPSTREAM_TIMEOUT.as_secs());
-            Problem::new(StatusCode::GATEWAY_TIMEOUT, "service-timeout", detail)
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, ProblemCode::ServiceTimeout, detail)
         })?;
         let mut response = answer.map_err(|error| {
             // The error's text may name the provider's machine.
             tracing::warn!(%binding, error = %chain(&error), "a service doesn't answer a call");
-            Problem::new(StatusCode::BAD_GATEWAY, "service-failed", "the service broke off before it responded")
+            Problem::new(
+                StatusCode::BAD_GATEWAY,
+                ProblemCode::ServiceFailed,
+                "the service broke off before it responded",
+            )
         })?;
         headers::end_hop(response.headers_mut());
         headers::remove_reserved(response.headers_mut());
@@ -193,12 +202,12 @@ impl Shared {
 fn check_request(request: &Request<CallBody>) -> Result<(), Problem> {
     if request.method() == Method::CONNECT {
         let detail = "CONNECT opens a tunnel, and this is none";
-        return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no-tunnel", detail));
+        return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, ProblemCode::NoTunnel, detail));
     }
-    target::path(request.uri()).map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "bad-path", e))?;
+    target::path(request.uri()).map_err(|e| Problem::new(StatusCode::BAD_REQUEST, ProblemCode::BadPath, e))?;
     if request.body().size_hint().lower() > MAX_REQUEST_BODY {
         let detail = format!("a request's body has at most {MAX_REQUEST_BODY} bytes");
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail));
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, ProblemCode::BodyTooLarge, detail));
     }
     Ok(())
 }
@@ -361,13 +370,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_passed_on_is_refused_before_it_counts() {
-        let code = |request: Request<CallBody>| check_request(&request).map_err(|problem| problem.code);
+        let code = |request: Request<CallBody>| check_request(&request).map_err(|problem| problem.code.as_str());
         let tunnel = Request::connect("host:1").body(empty_body()).unwrap();
         assert_eq!(code(tunnel), Err("no-tunnel"));
         assert_eq!(code(Request::get("/a/..").body(empty_body()).unwrap()), Err("bad-path"));
         assert_eq!(code(Request::get("/a").body(empty_body()).unwrap()), Ok(()));
         let large = CountedAs(MAX_REQUEST_BODY + 1).boxed_unsync();
-        assert_eq!(code(Request::post("/a").body(large).unwrap()), Err("too-large"));
+        assert_eq!(code(Request::post("/a").body(large).unwrap()), Err("body-too-large"));
     }
 
     /// A body that says how large it is.

@@ -268,6 +268,7 @@ fn encoded(query: &impl Serialize) -> String {
 mod tests {
     use super::*;
     use crate::api::filter::OfferingFilter;
+    use crate::problem_code::ProblemCode;
 
     #[test]
     fn a_home_without_a_node_says_how_to_start_one() {
@@ -279,13 +280,13 @@ mod tests {
 
     #[test]
     fn a_problem_keeps_its_code_and_gets_its_exit_code() {
-        let of = |status: StatusCode| failure(Problem::new(status, "c", "d").remedy("r"));
+        let of = |status: StatusCode| failure(Problem::new(status, ProblemCode::Busy, "d").remedy("r"));
         assert_eq!(of(StatusCode::NOT_FOUND).exit, Exit::NotFound);
         assert_eq!(of(StatusCode::CONFLICT).exit, Exit::Refused);
         assert_eq!(of(StatusCode::SERVICE_UNAVAILABLE).exit, Exit::Unreachable);
         assert_eq!(of(StatusCode::BAD_GATEWAY).exit, Exit::Failed);
         let failure = of(StatusCode::CONFLICT);
-        assert_eq!((failure.code.as_deref(), failure.hint.as_deref()), (Some("c"), Some("r")));
+        assert_eq!((failure.code.as_deref(), failure.hint.as_deref()), (Some("busy"), Some("r")));
     }
 
     #[test]

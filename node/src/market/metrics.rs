@@ -78,6 +78,7 @@ mod tests {
     use tradepost_protocol::refusal::table;
 
     use super::*;
+    use crate::problem_code::ProblemCode;
 
     const PAGE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md"));
 
@@ -101,7 +102,10 @@ mod tests {
         };
         let expected: Vec<(&str, Vec<Vec<&str>>)> =
             table.iter().map(|part| (part.title, part.rules.iter().map(row).collect())).collect();
-        assert_eq!(page(), expected, "docs/errors.md and the table differ");
+        let code = |code: &ProblemCode| vec![code.code(), code.meaning(), code.remedy()];
+        let answers = ("API and calls", ProblemCode::ALL.iter().map(code).collect());
+        let whole: Vec<_> = expected.iter().cloned().chain([answers]).collect();
+        assert_eq!(page(), whole, "docs/errors.md and the tables differ");
 
         let metrics = Metrics::new();
         let market = MarketMetrics::registered(&metrics);
