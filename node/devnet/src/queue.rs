@@ -113,6 +113,11 @@ impl Queue {
         if self.banned.contains_key(&frame.full_hash) {
             return Admission::TryAgainLater;
         }
+        // A fee that can't be one is said before anything is compared with it.
+        if frame.bump.as_ref().is_some_and(|bump| bump.fee < 0) {
+            let minimum = fee::minimum(frame.paid_operations(), context);
+            return Admission::Error(validity::result(minimum, Code::TxMalformed));
+        }
         let waiting = self.pending.get(&frame.inner.source);
         if let Some(waiting) = waiting
             && let Err(admission) = replaces(&frame, &waiting.frame, context)

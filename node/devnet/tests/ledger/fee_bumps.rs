@@ -107,6 +107,20 @@ fn a_wrapped_failure_costs_the_payer_and_the_sequence() {
 }
 
 #[test]
+fn a_negative_fee_is_malformed_also_where_something_waits() {
+    let mut world = World::new();
+    let a = world.account("a", 100 * XLM);
+    let payer = world.account("payer", 100 * XLM);
+    let root = world.root.clone();
+    let wrapped = world.next(&a).op(pay(&root, Asset::Native, XLM)).sign(&world, &[&a]);
+    let negative = bump(&world, &payer, -1, &wrapped, &[&payer]);
+    assert_eq!(world.run_envelope(&negative), Outcome::Refused(Code::TxMalformed));
+    let first = bump(&world, &payer, 5_000, &wrapped, &[&payer]);
+    world.admit(&first);
+    assert_eq!(world.run_envelope(&negative), Outcome::Refused(Code::TxMalformed));
+}
+
+#[test]
 fn a_fee_bump_of_ten_times_the_rate_replaces_what_waits() {
     let mut world = World::new();
     let a = world.account("a", 100 * XLM);

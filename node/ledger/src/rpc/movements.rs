@@ -3,12 +3,15 @@
 //! Events only say where to look. What a transaction did is read from the transaction itself, which its hash vouches for;
 //! so a server can hide movements, and make up none.
 
+use core::ops::Range;
+
 use serde_json::{Value, json};
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::message::TxHash;
 use tradepost_protocol::stellar::contract;
 
 use super::RpcLedger;
+use crate::endpoint::Endpoint;
 use crate::endpoints::Place;
 use crate::error::LedgerError;
 use crate::ledger::Movements;
@@ -58,21 +61,9 @@ impl RpcLedger {
                 Some(cursor) => json!({ "filters": filters, "pagination": { "limit": PAGE, "cursor": cursor } }),
             };
             let answer: wire::Events = self.at(place, "getEvents", &params).await?;
-            let garbled = |why: String| self.endpoints.of(place).garbled("getEvents", why);
-            let events = answer.events.unwrap_or_default();
-            let Some(last) = events.last() else { break };
-            let (last, reached) = (last.id.clone(), last.ledger.0);
-            for event in events {
-                let hash = TxHash::from_bytes(wire::hash(&event.tx_hash).map_err(garbled)?);
-                let in_order = found.last().is_none_or(|(before, _)| *before <= event.ledger.0);
-                if event.ledger.0 < start || !in_order || ledger_of(&event.id) != Some(event.ledger.0) {
-                    return Err(garbled("an event that stands elsewhere than was asked for".to_owned()));
-                }
-                let counts = event.ledger.0 < end && event.in_successful_contract_call.unwrap_or(true);
-                if counts && !found.contains(&(event.ledger.0, hash)) {
-                    found.push((event.ledger.0, hash));
-                }
-            }
+            let Some((last, reached)) = read_page(self.endpoints.of(place), answer, start..end, &mut found)? else {
+                break;
+            };
             if reached >= end {
                 break;
             }
@@ -91,6 +82,33 @@ impl RpcLedger {
     }
 }
 
+/// Adds the transactions of one answer to those that were found, and says which event was the last, in which ledger.
+pub(super) fn read_page(
+    endpoint: &Endpoint,
+    answer: wire::Events,
+    ledgers: Range<u32>,
+    found: &mut Vec<(u32, TxHash)>,
+) -> Result<Option<(String, u32)>, LedgerError> {
+    let garbled = |why: String| endpoint.garbled("getEvents", why);
+    let events = answer.events.unwrap_or_default();
+    if events.len() > PAGE {
+        return Err(garbled(format!("{} events where at most {PAGE} were asked for", events.len())));
+    }
+    let last = events.last().map(|last| (last.id.clone(), last.ledger.0));
+    for event in events {
+        let hash = TxHash::from_bytes(wire::hash(&event.tx_hash).map_err(garbled)?);
+        let in_order = found.last().is_none_or(|(before, _)| *before <= event.ledger.0);
+        if event.ledger.0 < ledgers.start || !in_order || ledger_of(&event.id) != Some(event.ledger.0) {
+            return Err(garbled("an event that stands elsewhere than was asked for".to_owned()));
+        }
+        let counts = event.ledger.0 < ledgers.end && event.in_successful_contract_call.unwrap_or(true);
+        if counts && !found.contains(&(event.ledger.0, hash)) {
+            found.push((event.ledger.0, hash));
+        }
+    }
+    Ok(last)
+}
+
 /// The ledger that an event's id says.
 fn ledger_of(id: &str) -> Option<u32> {
     let (place, _) = id.split_once('-')?;
@@ -99,7 +117,31 @@ fn ledger_of(id: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::ledger_of;
+    use super::*;
+    use crate::config::{Auth, Patience};
+    use crate::endpoint::address::Address;
+
+    /// As many events of one ledger, each of its own transaction.
+    fn events(count: usize) -> wire::Events {
+        let event = |n: usize| wire::Event {
+            id: format!("{:019}-0000000000", 6_u64 << LEDGER_SHIFT),
+            ledger: wire::Num(6),
+            tx_hash: format!("{n:064x}"),
+            in_successful_contract_call: None,
+        };
+        wire::Events { events: Some((0..count).map(event).collect()) }
+    }
+
+    #[test]
+    fn a_page_of_more_events_than_were_asked_for_is_refused_unread() {
+        let address = Address::parse("http://127.0.0.1:1", false).unwrap();
+        let endpoint = Endpoint::new(address, &Auth::None, &Patience::default()).unwrap();
+        let mut found = Vec::new();
+        read_page(&endpoint, events(PAGE), 1..9, &mut found).unwrap();
+        assert_eq!(found.len(), PAGE);
+        let refused = read_page(&endpoint, events(PAGE + 1), 1..9, &mut Vec::new()).unwrap_err().to_string();
+        assert!(refused.contains("201 events where at most 200"), "{refused}");
+    }
 
     #[test]
     fn an_events_id_names_its_ledger() {

@@ -14,7 +14,7 @@ use tradepost_protocol::stellar::transaction::{Bounds, Unsigned};
 use tradepost_protocol::stellar::{Memo, operation, xdr};
 use tradepost_protocol::time::Timestamp;
 
-use super::read;
+use super::{movements, read};
 use crate::config::{Auth, Patience};
 use crate::endpoint::address::Address;
 use crate::endpoint::{Endpoint, Reply};
@@ -106,6 +106,7 @@ impl Honest {
             ("getLedgerEntries", json!({ "keys": texts })),
             ("getTransaction", json!({ "hash": envelope.hash().to_string() })),
             ("getLedgers", json!({ "startLedger": 2, "pagination": { "limit": 1 } })),
+            ("getEvents", json!({ "startLedger": 2, "filters": [], "pagination": { "limit": 200 } })),
         ] {
             answers.push((method, ledger.rpc(method, &params).unwrap()));
         }
@@ -150,6 +151,12 @@ impl Honest {
                     let envelope: &TransactionEnvelope = &found.envelope;
                     assert_eq!(envelope.hash(*self.network.as_bytes()).unwrap(), *self.hash.as_bytes());
                 }
+                Ok(())
+            }
+            "getEvents" => {
+                let (answer, mut found) = (endpoint.parse(method, ID, &reply)?, Vec::new());
+                movements::read_page(endpoint, answer, 2..3, &mut found)?;
+                assert!(found.iter().all(|(ledger, _)| *ledger == 2), "no other ledgers were asked for");
                 Ok(())
             }
             _ => {
