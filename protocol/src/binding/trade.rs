@@ -67,7 +67,8 @@ pub struct TradeState {
     pub dispute: Option<DisputeRecord>,
     /// The account that the funding makes beside the balance, where the kind has one.
     pub controller: Option<Controlled>,
-    /// A balance by which the other side's settlement pays this side, not claimed yet.
+    /// A balance by which the other side's settlement pays this side, not claimed yet: of the transaction that took the escrow,
+    /// or before that is known of the version that this side signed last.
     pub owed: Option<BalanceId>,
     /// Whether the ledger showed that the asset's issuer may claw the escrow back.
     pub clawback: bool,
@@ -317,6 +318,11 @@ impl Trade {
         self.state.escrow.as_ref().is_some_and(EscrowWatch::is_gone)
     }
 
+    /// Whether the money has left its escrow: a ledger showed so, or the transaction is known that took it.
+    pub fn has_left(&self) -> bool {
+        self.is_gone() || self.escrow().is_over()
+    }
+
     /// Stores the agreement and begins to follow its escrow.
     pub fn agree(&mut self, agreement: Signed<Agreement>) {
         let terms = &agreement.body().terms;
@@ -350,7 +356,7 @@ impl Trade {
     /// the controller that it funded, or a balance that the other side's settlement left for it.
     pub fn has_leftovers(&self) -> bool {
         let reserve = self.state.controller.is_some_and(|controller| !controller.gone);
-        self.state.owed.is_some() || self.state.side == Side::Consumer && reserve
+        self.state.owed.is_some() && self.has_left() || self.state.side == Side::Consumer && reserve
     }
 
     /// Whether arbiters must still hear by which transaction of this side they are paid.

@@ -159,6 +159,12 @@ impl ArbitratedTerms {
         self.amount
     }
 
+    /// The terms of an escrow that was agreed like this and holds another amount.
+    #[must_use]
+    pub fn holding(&self, amount: Stroops) -> Self {
+        Self { amount, ..self.clone() }
+    }
+
     /// T.
     pub const fn deadline(&self) -> Timestamp {
         self.deadline

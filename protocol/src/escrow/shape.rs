@@ -142,6 +142,16 @@ impl VerifiedEscrow {
 }
 
 impl EscrowMismatch {
+    /// What a balance holds of the asset that was agreed, under the claimants that were agreed; `None` where it doesn't, or
+    /// where the comparison ended before it came to that.
+    pub const fn holds(&self, agreed: Stroops) -> Option<Stroops> {
+        match self {
+            Self::Amount { found, .. } => Some(*found),
+            Self::Sponsor { .. } => Some(agreed),
+            _ => None,
+        }
+    }
+
     /// Whether the balance can still leave the ledger only as agreed, so that the time of its absence tells who has it.
     pub const fn keeps_deadline(&self) -> bool {
         matches!(self, Self::Asset { .. } | Self::Amount { .. } | Self::Sponsor { .. } | Self::Controller(_))

@@ -63,10 +63,9 @@ struct CaseFile {
     /// Which of its awards each party, then each fellow arbiter knows.
     award_heard: Vec<(ServingKey, u32)>,
     fellows: Vec<Decision>,
-    /// How many versions of the award's settlement are signed for each side.
-    versions: [u8; 2],
-    /// The balances by which these pay this arbiter; at most one of them is ever there.
-    fees: Vec<BalanceId>,
+    /// The balances by which the versions of a settlement pay this arbiter, by the side that submits them; at most one of all
+    /// is ever there.
+    fees: [Vec<BalanceId>; 2],
     /// The transactions that the parties say pay it, which aren't looked up yet.
     settlements: [Option<TxHash>; 2],
 }
@@ -145,7 +144,7 @@ impl Case {
         side_of(self.terms(), key)
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
         frame::encode(&self.file).expect("a case's parts are bounded well below a stored value's limit")
     }
 
@@ -286,8 +285,7 @@ impl Market {
                 opening_heard: false,
                 award_heard: Vec::new(),
                 fellows: Vec::new(),
-                versions: [0; 2],
-                fees: Vec::new(),
+                fees: [Vec::new(), Vec::new()],
                 settlements: [None; 2],
             };
             self.keep_case(Case { agreement, file, looks: fees::Looks::default() }, step);

@@ -92,7 +92,7 @@ impl Market {
             Call::Agreement(binding) => self.agreement_answered(binding, result, now, step),
             Call::Reach(binding) => self.reach_answered(binding, result, now, rng, step),
             Call::Engage { request, arbiter } => self.engage_answered(request, arbiter, result, now, step),
-            Call::Cosign { binding, to } => self.cosign_answered((binding, to), result, now, step),
+            Call::Cosign { binding, to, sequence } => self.cosign_answered((binding, to, sequence), result, now, step),
             Call::Fund(binding) => self.fund_answered(binding, result, now, rng, step),
             Call::Tell(binding) => self.tell_answered(binding, result, now, step),
             Call::Heartbeat(binding) => self.heartbeat_answered(binding, result, now, step),

@@ -225,7 +225,7 @@ impl Market {
         trade.observe(Observation::Taken(taking.taken));
         let own = self.setup.keys.account_id();
         let ours = taking.paid.iter().find(|(account, _)| Some(*account) == own);
-        trade.state.owed = trade.state.owed.or(ours.map(|(_, balance)| *balance));
+        trade.state.owed = ours.map(|(_, balance)| *balance);
     }
 
     /// Ledgers were searched for the transaction that took an escrow.

@@ -99,6 +99,8 @@ pub enum Call {
         binding: BindingId,
         /// Who is to sign.
         to: ServingKey,
+        /// The sequence number of the version.
+        sequence: i64,
     },
     /// A funding envelope.
     Fund(BindingId),

@@ -38,6 +38,11 @@ pub struct ControllerSeen {
     lines: Vec<TrustlineState>,
 }
 
+/// The pause after so many looks at something that comes in its own time: the heartbeat's, doubled from some looks on.
+pub(super) fn pause_after(heartbeat_every: Duration, looks: u32) -> Duration {
+    heartbeat_every * (1 << looks.saturating_sub(QUICK_LOOKS).min(MAX_PAUSE_DOUBLINGS))
+}
+
 impl Market {
     /// Looks at what a binding has left, now and then until nothing is.
     pub(super) fn drive_leftovers(&mut self, trade: &mut Trade, now: Now, step: &mut Step<Effect>) {
@@ -45,7 +50,8 @@ impl Market {
         if now < trade.volatile.controller_at {
             return;
         }
-        let mut keys: Vec<Key> = trade.state.owed.map(Key::Balance).into_iter().collect();
+        let owed = trade.state.owed.filter(|_| trade.has_left());
+        let mut keys: Vec<Key> = owed.map(Key::Balance).into_iter().collect();
         if let Some(controller) = trade.state.controller.filter(|c| self.has_back(trade) && !c.gone) {
             keys.push(Key::Account(controller.account));
             let line = || Key::Trustline(controller.account, terms.asset().clone());
@@ -54,7 +60,8 @@ impl Market {
         if keys.is_empty() {
             return;
         }
-        trade.volatile.controller_at = now.plus(self.pause_after(trade.volatile.controller_looks));
+        let pause = pause_after(self.setup.margins.heartbeat_every, trade.volatile.controller_looks);
+        trade.volatile.controller_at = now.plus(pause);
         trade.volatile.controller_looks = trade.volatile.controller_looks.saturating_add(1);
         step.then(Effect::Read { ask: Ask::Leftovers(binding), keys });
     }
@@ -63,11 +70,6 @@ impl Market {
     fn has_back(&self, trade: &Trade) -> bool {
         let funded = trade.terms().map(|agreed| agreed.consumer);
         trade.state.side == Side::Consumer && self.setup.keys.account_id() == funded && self.past_refund(trade)
-    }
-
-    fn pause_after(&self, looks: u32) -> Duration {
-        let doublings = looks.saturating_sub(QUICK_LOOKS).min(MAX_PAUSE_DOUBLINGS);
-        self.setup.margins.heartbeat_every * (1 << doublings)
     }
 
     /// What a binding left was read.

@@ -114,7 +114,10 @@ impl Market {
         let (id, account) = (request.id(), request.body().account);
         let asset = self.offers.get(&request.body().series).map(|offer| offer.body().price.asset.clone());
         let asset = asset.unwrap_or(Asset::Native);
-        let keys = holdings(account, &asset).chain(asset.issuer().map(Key::Account)).collect();
+        // A settlement passes through this node's own account.
+        let own = self.setup.keys.account_id().filter(|_| !asset.is_native());
+        let line = own.map(|own| Key::Trustline(own, asset.clone()));
+        let keys = holdings(account, &asset).chain(asset.issuer().map(Key::Account)).chain(line).collect();
         let until = now.plus(Duration::from_secs(20));
         self.incoming.insert(id, Incoming { request, peer, reply, until });
         step.then(Effect::Read { ask: Ask::Request(id), keys });
@@ -282,6 +285,9 @@ impl Market {
             let asset = &body.price.asset;
             let cannot = |why| (RejectCode::TermsDontFit, format!("{asset} can't be held under arbitrated: {why}"));
             controller::may_hold(asset, entries).map_err(cannot)?;
+            if !self.passes_on(asset, entries) {
+                return Err(cannot("the provider's account, through which a settlement goes, has no trustline for it"));
+            }
         }
         let arbiters = match terms.arbitrated() {
             None => Vec::new(),
@@ -313,6 +319,13 @@ impl Market {
         };
         agreement.check().map_err(|why| (RejectCode::TermsDontFit, why.to_owned()))?;
         Ok(agreement)
+    }
+
+    /// Whether this node's account can be paid an asset, to pay it on.
+    fn passes_on(&self, asset: &Asset, entries: &[Entry]) -> bool {
+        let own = self.setup.keys.account_id();
+        let line = |e: &Entry| matches!(e, Entry::Trustline(t) if Some(t.account) == own && &t.asset == asset && t.is_authorized());
+        asset.is_native() || entries.iter().any(line)
     }
 
     /// Whether a consumer's account exists and holds the amount.

@@ -9,7 +9,7 @@ use ed25519_dalek::SigningKey;
 use crate::account::{AccountId, PeerId, ServingKey};
 use crate::amount::Stroops;
 use crate::asset::Asset;
-use crate::binding::dispute::{self, Settles, Split};
+use crate::binding::dispute::{self, DisputeRecord, Settles, Split};
 use crate::binding::frames::{Cosign, Cosigned, Note, Rejected};
 use crate::binding::phase::Side;
 use crate::binding::trade::Trade;
@@ -60,6 +60,14 @@ pub(super) fn division(terms: &ArbitratedTerms, settles: &Settles) -> Option<Div
     Some(Division { recipient, consumer, arbiters: terms.arbiters().iter().map(|a| a.key).collect() })
 }
 
+/// The account by which a side is paid.
+const fn payee(terms: &ArbitratedTerms, side: Side) -> AccountId {
+    match side {
+        Side::Provider => terms.recipient(),
+        Side::Consumer => terms.consumer(),
+    }
+}
+
 impl Market {
     /// One version of a binding's settlement.
     pub(super) fn settlement(
@@ -79,7 +87,7 @@ impl Market {
     /// Has the settlement signed that is due, where this side gains by it.
     pub(super) fn drive_settlement(&mut self, trade: &mut Trade, now: Now, step: &mut Step<Effect>) {
         let Some(binding) = trade.binding() else { return };
-        let Some(settles) = self.settlement_due(trade, now) else { return self.stop_settling(binding) };
+        let Some((terms, settles)) = self.settlement_due(trade, now) else { return self.stop_settling(binding) };
         if let Some(settling) = self.settling.get(&binding) {
             if settling.settles == settles && now < settling.until {
                 return;
@@ -87,19 +95,33 @@ impl Market {
             self.pause_settling(trade, binding, now);
         }
         if now >= trade.volatile.settle_at && self.is_our_turn(trade, &settles, now) {
-            self.ask_to_cosign(trade, binding, settles, now, step);
+            self.ask_to_cosign(trade, binding, (&terms, settles), now, step);
         }
     }
 
-    /// What is to be settled, where it is this side's to do and there is time for it.
-    fn settlement_due(&self, trade: &Trade, now: Now) -> Option<Settles> {
-        let terms = trade.escrow_terms()?;
+    /// What is to be settled on which terms, where it is this side's to do and there is time for it.
+    fn settlement_due(&self, trade: &Trade, now: Now) -> Option<(ArbitratedTerms, Settles)> {
+        let (terms, settles) = Self::to_settle(trade)?;
         let in_time = now.timestamp() < terms.deadline().minus(self.setup.margins.claim_margin);
-        let stands = *trade.escrow() == EscrowState::Locked && !trade.is_gone() && !trade.state.timed_out;
-        let settles = trade.state.dispute.as_ref()?.settles()?;
-        let gains = !division(terms.arbitrated()?, &settles)?.of(trade.state.side).is_zero();
+        let stands = !trade.is_gone() && !trade.state.timed_out;
+        let gains = !division(&terms, &settles)?.of(trade.state.side).is_zero();
         let open = self.is_unsigned(Purpose::Settle { binding: trade.binding()? });
-        (in_time && stands && gains && open && now >= trade.volatile.claim_at).then_some(settles)
+        (in_time && stands && gains && open && now >= trade.volatile.claim_at).then_some((terms, settles))
+    }
+
+    /// What was said about the money, and what there is: an escrow that isn't as agreed goes back whole, by what it holds.
+    fn to_settle(trade: &Trade) -> Option<(ArbitratedTerms, Settles)> {
+        let terms = trade.escrow_terms()?.arbitrated()?.clone();
+        let settles = trade.state.dispute.as_ref()?.settles()?;
+        match trade.escrow() {
+            EscrowState::Locked => Some((terms, settles)),
+            EscrowState::Refused(mismatch) if settles.split.to_provider.is_zero() && !settles.awarded => {
+                let amount = mismatch.holds(terms.amount())?;
+                let split = Split::all_to(Side::Consumer, amount);
+                Some((terms.holding(amount), Settles { split, awarded: false }))
+            }
+            _ => None,
+        }
     }
 
     /// Where both sides gain, the one that gains more goes first; the other one follows where that didn't help.
@@ -114,13 +136,12 @@ impl Market {
         &mut self,
         trade: &mut Trade,
         binding: BindingId,
-        settles: Settles,
+        (terms, settles): (&ArbitratedTerms, Settles),
         now: Now,
         step: &mut Step<Effect>,
     ) {
-        let (Some(terms), Some(key)) = (trade.escrow_terms(), self.own_key(trade)) else { return };
-        let (Some(terms), Some(controller), Some(balance)) =
-            (terms.arbitrated(), trade.state.controller, trade.state.balance)
+        let (Some(key), Some(controller), Some(balance)) =
+            (self.own_key(trade), trade.state.controller, trade.state.balance)
         else {
             return;
         };
@@ -152,7 +173,7 @@ impl Market {
         for (to, peer) in whom {
             let cosign = Cosign { key: ServingKey::of(&key), binding, split, awarded, account, sequence };
             if let Some(bytes) = self.frame(cosign, &key) {
-                step.then(Effect::Send { peer, call: Call::Cosign { binding, to }, bytes });
+                step.then(Effect::Send { peer, call: Call::Cosign { binding, to, sequence }, bytes });
             }
         }
     }
@@ -181,7 +202,7 @@ impl Market {
         let balances = other + division.arbiters.len() as u32;
         let needed = params.fee(4 + balances).plus(params.reserves(balances)).ok_or(NoMeans)?;
         let own = self.setup.keys.account_id();
-        let payee = if side == Side::Provider { terms.recipient() } else { terms.consumer() };
+        let payee = payee(terms, side);
         let gained = if terms.asset().is_native() { division.of(side) } else { Stroops::ZERO };
         let committed = self.committed(&Asset::Native);
         let means = |state: &AccountState| {
@@ -221,7 +242,7 @@ impl Market {
     /// A signer answers, or doesn't.
     pub(super) fn cosign_answered(
         &mut self,
-        (binding, to): (BindingId, ServingKey),
+        (binding, to, asked): (BindingId, ServingKey, i64),
         result: Result<Vec<u8>, String>,
         now: Now,
         step: &mut Step<Effect>,
@@ -235,6 +256,10 @@ impl Market {
             let Some(settling) = market.settling.get_mut(&binding) else { return };
             let transaction = settling.settlement.transaction();
             let ours = (transaction.source, transaction.sequence);
+            // An answer to an earlier round ends nothing of this one.
+            if asked != transaction.sequence {
+                return;
+            }
             settling.asked.retain(|key| *key != to);
             if let Some(cosigned) = cosigned.filter(|c| (c.account, c.sequence) == ours)
                 && settling.settlement.check_signature(to, &cosigned.signature, &network).is_ok()
@@ -298,30 +323,51 @@ impl Market {
     /// to sign any more, or not yet.
     fn party_cosigns(&self, trade: &mut Trade, cosign: &Cosign, key: &SigningKey) -> Result<Option<Cosigned>, String> {
         let (own, claims) = (trade.state.side, self.claims(trade));
-        let stands = *trade.escrow() == EscrowState::Locked && !trade.state.timed_out;
+        let (stands, other) = (!trade.state.timed_out, dispute::other(own));
         let (Some(terms), Some(controller), Some(balance)) =
             (trade.escrow_terms(), trade.state.controller, trade.state.balance)
         else {
             return Ok(None);
         };
-        let (Some(terms), Some(record), true) = (terms.arbitrated(), &mut trade.state.dispute, stands) else {
-            return Ok(None);
-        };
+        let (Some(terms), true) = (terms.arbitrated(), stands) else { return Ok(None) };
+        let place = (controller.account, balance);
         if cosign.awarded {
             return Err("the arbiters sign what they awarded".to_owned());
         }
-        if !record.concedes(own, cosign.split, claims) {
+        let (escrow, split) = (trade.escrow().clone(), cosign.split);
+        match (escrow, &mut trade.state.dispute) {
+            // Nothing of an escrow that isn't as agreed is the provider's, however much it holds.
+            (EscrowState::Refused(_), Some(_)) if own == Side::Provider && split.to_provider.is_zero() => {
+                return self.cosigned(&terms.holding(split.to_consumer), place, other, cosign, key).map(Some);
+            }
+            (EscrowState::Locked, Some(record)) => Self::concede(record, own, split, claims)?,
+            _ => return Ok(None),
+        }
+        let settles = Settles { split, awarded: false };
+        let submitter = Submitter { side: other, account: cosign.account, sequence: cosign.sequence };
+        let signed = self.cosigned(terms, place, other, cosign, key)?;
+        // What this side gets by it, it finds there, whether anybody remembers the transaction or not.
+        let payee = payee(terms, own);
+        if let Ok(settlement) = self.settlement(terms, place, &settles, submitter) {
+            let paid = settlement.balances().iter().find(|paid| paid.payee == payee);
+            trade.state.owed = paid.map(|paid| paid.balance).filter(|_| self.setup.keys.account_id() == Some(payee));
+        }
+        Ok(Some(signed))
+    }
+
+    /// Whether this side signs for a division without arbiters; then both have given their word for it.
+    fn concede(record: &mut DisputeRecord, own: Side, split: Split, claims: Option<Split>) -> Result<(), String> {
+        if !record.concedes(own, split, claims) {
             return Err("this side didn't give its word for that division".to_owned());
         }
         let awarded = record.settles().filter(|settles| settles.awarded);
-        if awarded.is_some_and(|award| award.split.share(own) > cosign.split.share(own)) {
+        if awarded.is_some_and(|award| award.split.share(own) > split.share(own)) {
             return Err("the arbiters decided, and gave this side more".to_owned());
         }
         // Whoever asks for it agrees to it.
-        record.release(dispute::other(own), cosign.split, own, claims);
-        record.release(own, cosign.split, own, claims);
-        let place = (controller.account, balance);
-        self.cosigned(terms, place, dispute::other(own), cosign, key).map(Some)
+        record.release(dispute::other(own), split, own, claims);
+        record.release(own, split, own, claims);
+        Ok(())
     }
 
     /// The signature for the version that a side wants to submit.

@@ -97,6 +97,39 @@ fn an_issued_asset_is_settled_split_and_its_controller_comes_back() {
 }
 
 #[test]
+fn who_cannot_hold_an_asset_agrees_to_settle_nothing_in_it_for_its_recipient() {
+    let mut world = World::new(4);
+    let asset = world.ledger().issued_asset();
+    for name in ["ruth", "payee", "provider"] {
+        world.add_node(name, Stroops::whole(100));
+    }
+    world.add_buyer("consumer", Stroops::whole(100), &ARBITERS[..1]);
+    for name in ["ruth", "payee", "consumer"] {
+        let key = keys_of(world.seed(), name).account.unwrap();
+        world.endow(&key, Stroops::whole(100));
+    }
+    let arbiter = world.publish("ruth", arbiters_draft(asset.clone(), Stroops::whole(1)));
+    world.see("provider", arbiter.series);
+    world.see("consumer", arbiter.series);
+    let (ruth, payee) = (world.account("ruth"), world.account("payee"));
+    let price = Price { asset, amount: Stroops::whole(2), unit: Unit::Call };
+    let draft = OfferingDraft { price, recipient: Some(payee), ..arbitrated_draft(vec![ruth]) };
+    let published = world.publish("provider", draft);
+    world.see("consumer", published.series);
+    let refused = world.bind_arbitrated("consumer", published.offering, 2, false).unwrap_err().to_string();
+    assert!(refused.contains("no trustline"), "{refused}");
+    let key = keys_of(world.seed(), "provider").account.unwrap();
+    world.endow(&key, Stroops::whole(1));
+    let bound = world.bind_arbitrated("consumer", published.offering, 2, false).unwrap();
+    world.wait_phase("consumer", bound.request, Phase::Active);
+    world.called("consumer", bound.binding, true);
+    world.command("consumer", Command::Unbind(bound.request)).unwrap();
+    wait_escrow(&mut world, "provider", &EscrowState::Paid);
+    let asset = world.ledger().issued_asset();
+    assert_eq!(["payee", "provider"].map(|name| holds(&mut world, name, &asset)), [104 * COIN, COIN]);
+}
+
+#[test]
 fn what_an_issuer_may_claw_back_is_held_too_and_a_clawback_is_seen_for_what_it_is() {
     let (mut world, bound, asset) = active(3, AUTH_REVOCABLE | AUTH_CLAWBACK_ENABLED);
     assert!(world.trade("provider").state.clawback && world.trade("consumer").state.clawback);

@@ -1,10 +1,8 @@
 //! An arbiter's signature under a settlement of what it awarded, and the fee that the settlement leaves for it.
 
-use core::time::Duration;
-
 use rand_core::CryptoRng;
 
-use super::{Case, index};
+use super::{Case, CaseFile, index};
 use crate::account::{AccountId, ServingKey};
 use crate::binding::agreement;
 use crate::binding::dispute::Settles;
@@ -17,6 +15,7 @@ use crate::intent::Purpose;
 use crate::kind::Kind;
 use crate::market::Market;
 use crate::market::event::{Ask, Effect};
+use crate::market::leftovers::pause_after;
 use crate::market::trades::CLOSING_TOLD_FOR;
 use crate::message::{BalanceId, BindingId, TxHash};
 use crate::refusal::{Reason, Refusal};
@@ -26,13 +25,9 @@ use crate::stellar::ledger_key::Key;
 use crate::step::Step;
 use crate::time::Now;
 
-/// Versions of a settlement that are known and signed for one side: a new one is needed where a sequence number went
-/// elsewhere.
+/// Versions of a settlement by one side whose fees are looked for, the newest: a new one is needed where a sequence number
+/// went elsewhere.
 const MAX_VERSIONS: usize = 32;
-/// Looks for the fee after which the pause between them begins to double.
-const QUICK_LOOKS: u32 = 8;
-/// Doublings at the most.
-const MAX_PAUSE_DOUBLINGS: u32 = 6;
 
 /// When a case's fee is looked for again; a restart begins anew.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,10 +36,31 @@ pub(super) struct Looks {
     next_at: Now,
 }
 
+impl CaseFile {
+    /// The balances by which this arbiter may be paid.
+    fn fees(&self) -> impl Iterator<Item = BalanceId> + Clone + '_ {
+        self.fees.iter().flatten().copied()
+    }
+
+    /// Looks for a fee that a settlement by this side leaves, from now on; whether that is news. Of too many versions the
+    /// oldest of the same side's is forgotten: what one side asks for costs the other one nothing.
+    fn look_for(&mut self, fee: BalanceId, side: Side) -> bool {
+        if self.fees().any(|known| known == fee) {
+            return false;
+        }
+        let versions = &mut self.fees[index(side)];
+        if versions.len() >= MAX_VERSIONS {
+            versions.remove(0);
+        }
+        versions.push(fee);
+        true
+    }
+}
+
 impl Case {
     fn is_collectable_by(&self, account: Option<AccountId>, key: Option<ServingKey>) -> bool {
         let seat = self.terms().arbiters.iter().find(|arbiter| Some(arbiter.key) == key);
-        let open = !self.file.fees.is_empty() || self.file.settlements.iter().any(Option::is_some);
+        let open = self.file.fees().next().is_some() || self.file.settlements.iter().any(Option::is_some);
         open && seat.is_some_and(|seat| Some(seat.account) == account)
     }
 }
@@ -85,14 +101,9 @@ impl Market {
         let place = (case.file.controller, case.file.balance);
         let cosigned = self.cosigned(&terms, place, side, cosign, key).map_err(Unsigned::Refused)?;
         // The others may sign it all the same, and pay this arbiter's fee by it.
-        let fee = self.fee_by(&terms, place, side, cosign).filter(|fee| !case.file.fees.contains(fee));
-        if let Some(fee) = fee {
-            let versions = &mut case.file.versions[index(side)];
-            if usize::from(*versions) >= MAX_VERSIONS {
-                return Err(Unsigned::NotNow("too many versions of the settlement are known already"));
-            }
-            *versions += 1;
-            case.file.fees.push(fee);
+        if let Some(fee) = self.fee_by(&terms, place, side, cosign)
+            && case.file.look_for(fee, side)
+        {
             case.looks = Looks::default();
         }
         match case.has_awarded(cosign.split) && cosign.awarded {
@@ -122,10 +133,9 @@ impl Market {
         let heartbeat = self.setup.margins.heartbeat_every;
         let due = |case: &&mut Case| case.looks.next_at <= now && case.is_collectable_by(account, key);
         for case in self.cases.values_mut().filter(due) {
-            let doublings = case.looks.count.saturating_sub(QUICK_LOOKS).min(MAX_PAUSE_DOUBLINGS);
-            let pause: Duration = heartbeat * (1 << doublings);
+            let pause = pause_after(heartbeat, case.looks.count);
             case.looks = Looks { count: case.looks.count.saturating_add(1), next_at: now.plus(pause) };
-            let keys: Vec<Key> = case.file.fees.iter().copied().map(Key::Balance).collect();
+            let keys: Vec<Key> = case.file.fees().map(Key::Balance).collect();
             if !keys.is_empty() {
                 step.then(Effect::Read { ask: Ask::Leftovers(case.binding()), keys });
             }
@@ -171,11 +181,13 @@ impl Market {
                 .and_then(|terms| terms.taking(case.file.balance, envelope, &self.setup.network).ok().flatten());
             let paid = taking.iter().flat_map(|taking| &taking.paid).find(|(account, _)| Some(*account) == own);
             let over = now.timestamp() >= case.timeout_at().plus(CLOSING_TOLD_FOR);
+            let by = if case.file.settlements[0] == Some(hash) { Side::Provider } else { Side::Consumer };
             if !envelope.is_empty() || over {
                 case.file.settlements = case.file.settlements.map(|known| known.filter(|known| *known != hash));
             }
-            if let Some((_, fee)) = paid.filter(|(_, fee)| !case.file.fees.contains(fee)) {
-                case.file.fees.push(*fee);
+            if let Some((_, fee)) = paid
+                && case.file.look_for(*fee, by)
+            {
                 case.looks = Looks::default();
             }
             self.keep_if_changed(case, &before, step);
@@ -196,9 +208,9 @@ impl Market {
     ) {
         let Some(case) = self.cases.get(&binding) else { return };
         let asked = |id: &BalanceId| asked.contains(&Key::Balance(*id));
-        let fees = case.file.fees.iter().copied().filter(asked);
+        let fees = case.file.fees().filter(asked);
         let there = fees.clone().find(|fee| entries.iter().any(|e| matches!(e, Entry::Balance(b) if b.id == *fee)));
-        let all_asked = fees.count() == case.file.fees.len();
+        let all_asked = fees.count() == case.file.fees().count();
         let over = at.close_time >= case.timeout_at();
         let purpose = Purpose::Receive { binding };
         match there {
@@ -215,7 +227,7 @@ impl Market {
     /// A case's fee is in this account, or none will come.
     pub(in crate::market) fn fee_received(&mut self, binding: BindingId, step: &mut Step<Effect>) {
         if let Some(mut case) = self.cases.remove(&binding) {
-            case.file.fees.clear();
+            case.file.fees = [Vec::new(), Vec::new()];
             self.left.remove(&binding);
             self.keep_case(case, step);
         }

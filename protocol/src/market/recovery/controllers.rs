@@ -16,7 +16,7 @@ use crate::escrow::controller;
 use crate::limits::{MAX_KEYS_PER_READ, MAX_WINDOW};
 use crate::market::Market;
 use crate::market::event::{Ask, Effect, News};
-use crate::market::leftovers::SPOILT;
+use crate::market::leftovers::{SPOILT, pause_after};
 use crate::recover::{Found, FoundController, FoundState};
 use crate::stellar::LedgerPoint;
 use crate::stellar::entry::{AccountState, Entry, TrustlineState};
@@ -28,10 +28,6 @@ use crate::time::{Now, Timestamp};
 const PREFIX: &[u8] = b"controller";
 /// Deadlines that are tried at one look, count.
 const DEADLINES_A_LOOK: u32 = 4_000;
-/// Looks after which the pause between them begins to double, once the deadline is known.
-const QUICK_LOOKS: u32 = 8;
-/// Doublings at the most.
-const MAX_PAUSE_DOUBLINGS: u32 = 8;
 
 /// The key under which a controller is stored.
 fn key(sequence: i64) -> Vec<u8> {
@@ -132,9 +128,9 @@ impl Market {
             if early || now < *next_at {
                 continue;
             }
-            let doublings = looks.saturating_sub(QUICK_LOOKS).min(MAX_PAUSE_DOUBLINGS);
-            // The search for a deadline goes on with every look.
-            let pause: Duration = heartbeat * if found.deadline.is_some() { 1 << doublings } else { 1 };
+            // The search for a deadline goes on with every look, until it has come to its end.
+            let searches = found.deadline.is_none() && found.note.is_none();
+            let pause = if searches { heartbeat } else { pause_after(heartbeat, *looks) };
             (*looks, *next_at) = (looks.saturating_add(1), now.plus(pause));
             let lines = lines.iter().take(MAX_KEYS_PER_READ - 1);
             let keys = lines.map(|asset| Key::Trustline(found.account, asset.clone()));

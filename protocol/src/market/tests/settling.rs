@@ -1,7 +1,7 @@
 //! Settlements: who signs what, what gets lost, what comes in between, and what is left behind.
 
 use super::disputes::{award, bound, run_to};
-use super::engagement::{ARBITER, account};
+use super::engagement::{ARBITER, account, market, trust};
 use super::pair::{CONSUMER, PROVIDER, Pair, net};
 use crate::account::{AccountId, ServingKey};
 use crate::amount::Stroops;
@@ -9,9 +9,11 @@ use crate::binding::dispute::{Settles, Split};
 use crate::binding::frames::{Closing, Cosign, Cosigned, NotNow, Note, Rejected, from_stream, to_stream};
 use crate::binding::phase::Phase;
 use crate::binding::session::End;
+use crate::escrow::EscrowKind;
 use crate::escrow::outcome::EscrowState;
 use crate::kind::Kind;
-use crate::market::command::{Answer, Command, CommandError};
+use crate::market::Market;
+use crate::market::command::{Answer, Command, CommandError, EscrowWish};
 use crate::market::event::{Call, Effect, Event, Token};
 use crate::market::leftovers::SPOILT;
 use crate::message::{Payload, Signed, TxHash};
@@ -153,7 +155,7 @@ fn whoever_has_not_the_coins_for_a_settlement_says_so_and_settles_once_it_has() 
 }
 
 #[test]
-fn an_arbiter_signs_what_it_awarded_and_not_for_ever() {
+fn an_arbiter_signs_what_it_awarded_in_every_version_and_looks_for_the_newest() {
     let (mut pair, _) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
     pair.lose.push((PROVIDER, Kind::Cosign));
     run_to(&mut pair, "dispute_by", 2);
@@ -172,8 +174,109 @@ fn an_arbiter_signs_what_it_awarded_and_not_for_ever() {
     }
     let repeated = answer(&mut pair, ARBITER, PROVIDER, version(5), &key);
     assert!(opened::<Cosigned>(&repeated).is_some(), "the same again");
-    let more = answer(&mut pair, ARBITER, PROVIDER, version(33), &key);
-    assert!(opened::<NotNow>(&more).is_some());
+    let size = |pair: &Pair| pair.nodes[ARBITER].market.case(&binding).unwrap().to_bytes().len();
+    let before = size(&pair);
+    for sequence in 33..=99 {
+        let more = answer(&mut pair, ARBITER, PROVIDER, version(sequence), &key);
+        assert!(opened::<Cosigned>(&more).is_some(), "an honest party that does much else");
+    }
+    assert_eq!(size(&pair), before, "what is kept of them is bounded");
+}
+
+#[test]
+fn an_answer_to_an_earlier_round_does_not_end_the_next_one() {
+    let (mut pair, request) = bound(1, false, [End::UnitsUsed, End::UnitsUsed]);
+    pair.hold.push((PROVIDER, Kind::Cosign));
+    pair.run(2);
+    let binding = pair.only(PROVIDER).binding().unwrap();
+    let asked = pair.ledger.accounts[&account(&pair, PROVIDER)].sequence + 1;
+    let (to, asset) = (account(&pair, CONSUMER), crate::asset::Asset::Native);
+    pair.command(PROVIDER, Command::Pay { to, asset, amount: Stroops::whole(1), memo: None, dry_run: false });
+    while pair.nodes[PROVIDER].sent.iter().filter(|kind| **kind == Kind::Cosign).count() < 2 {
+        pair.run(1);
+    }
+    assert!(pair.nodes[PROVIDER].market.settling.contains_key(&binding), "the second round is under way");
+    let to = Market::other_key(pair.trade(PROVIDER, request)).unwrap();
+    let call = Call::Cosign { binding, to, sequence: asked };
+    pair.event(PROVIDER, Event::Answered { call, result: Err("out of time".into()) });
+    assert!(pair.nodes[PROVIDER].market.settling.contains_key(&binding));
+    pair.let_go();
+    pair.run(2);
+    assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Paid);
+}
+
+#[test]
+fn an_escrow_that_is_not_as_agreed_goes_back_whole_as_soon_as_both_are_there() {
+    let (mut pair, offering) = market(1);
+    trust(&mut pair, &[ARBITER], 1);
+    let wish = EscrowWish { kind: Some(EscrowKind::Arbitrated), pay_unless_disputed: false };
+    pair.command(CONSUMER, Command::Bind { offering, units: 10, wish, dry_run: false });
+    while pair.ledger.pending.is_empty() {
+        pair.run(1);
+    }
+    pair.ledger.close(pair.now.timestamp());
+    let request = pair.only(CONSUMER).request_id();
+    let balance = pair.trade(CONSUMER, request).state.balance.unwrap();
+    let less = AMOUNT.minus(Stroops::new(1).unwrap()).unwrap();
+    pair.ledger.balances.get_mut(&balance).unwrap().amount = less;
+    let before = pair.ledger.accounts[&account(&pair, CONSUMER)].balance;
+    pair.run(1);
+    for node in [PROVIDER, CONSUMER] {
+        assert!(matches!(pair.trade(node, request).escrow(), EscrowState::Refused(_)));
+    }
+    let wrong = Split { to_provider: Stroops::new(1).unwrap(), to_consumer: less };
+    assert!(opened::<NotNow>(&cosign(&mut pair, CONSUMER, wrong, false)).is_some(), "nothing of it is the provider's");
+    pair.run(8);
+    for node in [PROVIDER, CONSUMER] {
+        assert_eq!(pair.trade(node, request).escrow(), &EscrowState::Refunded);
+        assert!(pair.trade(node, request).terms().unwrap().terms.refund_at().unwrap() > pair.now.timestamp());
+    }
+    let after = pair.ledger.accounts[&account(&pair, CONSUMER)].balance;
+    let fee = Stroops::new(i64::from(settlement(&pair).fee())).unwrap();
+    assert_eq!(before.plus(less).and_then(|sum| sum.minus(fee)), Some(after), "every stroop that it held");
+}
+
+#[test]
+fn a_share_is_claimed_where_the_transaction_is_known_before_the_ledger_shows_the_escrow_gone() {
+    let (mut pair, request) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
+    run_to(&mut pair, "dispute_by", 2);
+    pair.kill(CONSUMER);
+    award(&mut pair, ARBITER, 7);
+    pair.run(6);
+    assert!(matches!(pair.trade(PROVIDER, request).escrow(), EscrowState::Split { .. }));
+    let taking = pair.trade(PROVIDER, request).state.closing;
+    pair.restart(CONSUMER);
+    let trade = pair.nodes[CONSUMER].market.trades.get_mut(&request).unwrap();
+    trade.state.closing = taking;
+    let hash = taking.unwrap();
+    let (status, envelope) = pair.ledger.status(hash);
+    pair.event(CONSUMER, Event::Status { hash, status, envelope });
+    pair.run(8);
+    assert_eq!(pair.ledger.balances.len(), 2, "the bonds alone are left");
+    assert_eq!(pair.trade(CONSUMER, request).state.owed, None);
+}
+
+#[test]
+fn a_share_that_was_agreed_on_is_found_where_nobody_remembers_the_transaction() {
+    let (mut pair, request) = bound(1, false, [End::UnitsUsed, End::ConsumerGone]);
+    pair.lose.push((PROVIDER, Kind::Closing));
+    let six = Some(Stroops::whole(6));
+    pair.command(CONSUMER, Command::Release { request, to_provider: six });
+    pair.command(PROVIDER, Command::Release { request, to_provider: six });
+    while !pair.nodes[PROVIDER].sent.contains(&Kind::Cosign) {
+        pair.run(1);
+    }
+    pair.kill(CONSUMER);
+    pair.run(6);
+    assert!(matches!(pair.trade(PROVIDER, request).escrow(), EscrowState::Split { .. }));
+    assert_eq!(pair.ledger.balances.len(), 2 + 1, "the bonds, and the consumer's share");
+    pair.ledger.oldest = u32::MAX;
+    pair.restart(CONSUMER);
+    pair.run(12);
+    assert_eq!(pair.ledger.balances.len(), 2, "it is claimed");
+    pair.run(250);
+    assert_eq!(pair.trade(CONSUMER, request).escrow(), &EscrowState::Unknown);
+    assert!(!pair.trade(CONSUMER, request).has_leftovers());
 }
 
 /// What an arbiter's owner is told who awards so much.
@@ -303,7 +406,7 @@ fn a_signature_that_is_none_is_worth_nothing() {
     for signature in [[0; 64], [9; 64]] {
         let body = Cosigned { key: ServingKey::of(&key), binding, account, sequence, signature };
         let bytes = to_stream(Signed::sign(body, &net(), &key).unwrap().packed());
-        let call = Call::Cosign { binding, to: ServingKey::of(&key) };
+        let call = Call::Cosign { binding, to: ServingKey::of(&key), sequence };
         pair.event(PROVIDER, Event::Answered { call, result: Ok(bytes) });
         pair.run(1);
     }
