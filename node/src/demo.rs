@@ -8,7 +8,7 @@
 pub mod actor;
 pub mod books;
 pub mod cluster;
-mod disputes;
+pub mod disputes;
 pub mod help_exchange;
 mod narrator;
 pub mod process;

@@ -11,6 +11,7 @@ pub mod terms;
 pub mod timed;
 
 use core::fmt;
+use core::str::FromStr;
 
 use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,19 @@ impl EscrowKind {
                  both chose; neither side alone and no arbiters alone can take it"
             }
         }
+    }
+}
+
+/// A word that is no kind of escrow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no kind of escrow: timed or arbitrated")]
+pub struct UnknownKind(String);
+
+impl FromStr for EscrowKind {
+    type Err = UnknownKind;
+    fn from_str(word: &str) -> Result<Self, UnknownKind> {
+        let known = [Self::Timed, Self::Arbitrated].into_iter().find(|kind| kind.as_str() == word);
+        known.ok_or_else(|| UnknownKind(word.to_owned()))
     }
 }
 

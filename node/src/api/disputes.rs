@@ -42,7 +42,7 @@ pub(super) async fn list(
     let list = context
         .ask(move |market, now| {
             let mut items = all(market, now);
-            items.retain(|view| query.all || (view.is_open && view.opened_by.is_some()));
+            items.retain(|view| query.all || view.is_under_way());
             items.sort_by_key(|view| (!view.is_open, view.award_by.secs, view.binding));
             let total = items.len();
             items.truncate(MAX_LISTED);

@@ -153,6 +153,9 @@ pub struct NewRequest {
     pub units: u64,
     /// For how long it may be agreed to, seconds, at most an hour.
     pub life_secs: u64,
+    /// How the money is to be held; what the configuration prefers where it isn't said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escrow: Option<EscrowKind>,
     /// Run the checks and say what it costs, nothing more.
     #[serde(default)]
     pub dry_run: bool,
@@ -324,7 +327,8 @@ pub struct NewBackup {
     pub file: PathBuf,
 }
 
-fn timed() -> Vec<EscrowKind> {
+/// The kinds of escrow of an offering that doesn't say.
+pub(crate) fn timed() -> Vec<EscrowKind> {
     vec![EscrowKind::Timed]
 }
 

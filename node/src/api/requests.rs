@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tradepost_protocol::book::{ListingError, Page};
 use tradepost_protocol::market::Market;
-use tradepost_protocol::market::command::{Answer, Command};
+use tradepost_protocol::market::command::{Answer, Command, EscrowWish};
 use tradepost_protocol::message::MessageId;
 
 use super::bindings;
@@ -58,13 +58,13 @@ pub(super) async fn list(
 }
 
 pub(super) async fn publish(State(context): State<Context>, Body(new): Body<NewRequest>) -> Result<Response, Problem> {
-    let NewRequest { offering, units, life_secs, dry_run } = new;
+    let NewRequest { offering, units, life_secs, escrow, dry_run } = new;
     let offering: MessageId = context
         .ask(move |market, now| market.book().get(&offering, now).map(|l| l.id))
         .await?
         .map_err(Problem::from)?;
-    let life = Duration::from_secs(life_secs);
-    match context.command(Command::PublishRequest { offering, units, life, dry_run }).await? {
+    let (life, wish) = (Duration::from_secs(life_secs), EscrowWish { kind: escrow, ..EscrowWish::default() });
+    match context.command(Command::PublishRequest { offering, units, wish, life, dry_run }).await? {
         Answer::Quoted { cost, escrow } => Ok(Json(bindings::quoted(&context, cost, escrow).await?).into_response()),
         Answer::Requested { request, valid_until } => {
             let requested = Requested { request, valid_until: Moment::from(valid_until) };

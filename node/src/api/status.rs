@@ -100,7 +100,7 @@ fn of_market(market: &Market, now: Now) -> (WalletView, Offers, Vec<BindingView>
 /// Disputes that somebody has opened and that aren't over.
 fn open_disputes(market: &Market, now: Now) -> Vec<DisputeView> {
     let mut all = disputes::all(market, now);
-    all.retain(|view| view.is_open && view.opened_by.is_some());
+    all.retain(DisputeView::is_under_way);
     all
 }
 

@@ -30,7 +30,7 @@ pub struct Bind {
     #[arg(long, short = 'n')]
     units: Option<u64>,
     /// How the money is held: timed or arbitrated; what the configuration prefers unless told otherwise.
-    #[arg(long, value_name = "KIND", value_parser = kind)]
+    #[arg(long, value_name = "KIND")]
     escrow: Option<EscrowKind>,
     /// Silence pays the provider: from T on the escrow is the provider's, unless you won a dispute until then. Arbitrated
     /// only; without it silence gives you the money back.
@@ -110,14 +110,6 @@ fn silence_pays(cost: &CostView, now: Timestamp) -> String {
          - If the arbiters stay silent, the provider gets it.\n\
          Without the flag it is the other way round: silence gives you the money back."
     )
-}
-
-fn kind(text: &str) -> Result<EscrowKind, String> {
-    match text {
-        "timed" => Ok(EscrowKind::Timed),
-        "arbitrated" => Ok(EscrowKind::Arbitrated),
-        _ => Err(format!("{text:?} is no kind of escrow: timed or arbitrated")),
-    }
 }
 
 /// Follows a binding until it can be used or is past that.

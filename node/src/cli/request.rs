@@ -1,6 +1,7 @@
 //! `tradepost request`: asks by gossip where a provider can't be reached now.
 
 use clap::{Args, Subcommand};
+use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::time::Timestamp;
 
 use super::bind::question;
@@ -35,6 +36,9 @@ pub struct Publish {
     /// How many units; the fewest that the offering sells unless told otherwise.
     #[arg(long, short = 'n')]
     units: Option<u64>,
+    /// How the money is held: timed or arbitrated; what the configuration prefers unless told otherwise.
+    #[arg(long, value_name = "KIND")]
+    escrow: Option<EscrowKind>,
     /// For how many minutes the provider may agree to it, 1 to 60.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=60))]
     minutes: u64,
@@ -80,8 +84,8 @@ impl Publish {
         let terminal = global.terminal_with(self.consent);
         let offering: OfferingView = client.get(&format!("/v1/offerings/{}", segment(&self.offering))).await?;
         let units = self.units.unwrap_or(offering.min_units);
-        let mut wanted =
-            NewRequest { offering: offering.id.to_string(), units, life_secs: self.minutes * 60, dry_run: true };
+        let (id, life_secs, escrow) = (offering.id.to_string(), self.minutes * 60, self.escrow);
+        let mut wanted = NewRequest { offering: id, units, life_secs, escrow, dry_run: true };
         let cost: CostView = client.post("/v1/requests", &wanted).await?;
         let act = format!(
             "Publish a request that stands for {} min. Everybody sees it. The money moves once the provider has agreed:\n{}",

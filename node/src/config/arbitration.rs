@@ -10,11 +10,8 @@ use super::values::{self, Read, wrong};
 /// Kinds of escrow, each once, one at least.
 pub(super) fn kinds(value: &Value) -> Read<Vec<EscrowKind>> {
     let right = "a list of \"arbitrated\" and \"timed\", the preferred one first, with at least one of them";
-    let read = values::items(value, |text| match text {
-        "timed" => Ok(EscrowKind::Timed),
-        "arbitrated" => Ok(EscrowKind::Arbitrated),
-        _ => wrong("there is no such kind of escrow", right),
-    })?;
+    let kind = |text: &str| text.parse().or_else(|_| wrong("there is no such kind of escrow", right));
+    let read: Vec<EscrowKind> = values::items(value, kind)?;
     match twice(&read) {
         Some(kind) => wrong(format!("{kind} stands in it twice"), right),
         None if read.is_empty() => wrong("it is empty", right),

@@ -205,7 +205,7 @@ impl Stage<'_> {
     /// What arbiters and providers offer; where two trades are with one provider, each has an offering of its own.
     async fn publish(&mut self, arbiters: Arbiters) -> Result<Four<MessageId>, DemoError> {
         let (sold, deciding) = (PRICE.times(u64::from(MAX_SUPPLY)).unwrap_or_default(), FEE);
-        let decides = deciding_offering();
+        let decides = deciding_offering(FEE);
         let (awake, asleep) = tokio::try_join!(publish(&self.arbiter, &decides), publish(&self.sleeper, &decides))?;
         self.note_bond(ARBITER, ARBITER, &awake, deciding);
         self.note_bond(SLEEPER, SLEEPER, &asleep, deciding);
@@ -417,12 +417,12 @@ fn sold_offering(name: &str, arbiter: AccountId) -> NewOffering {
         }),
         service: Some(ServedBy::Configured(name.to_owned())),
         template: "http-api".to_owned(),
-        ..deciding_offering()
+        ..deciding_offering(FEE)
     }
 }
 
-/// What an arbiter offers.
-fn deciding_offering() -> NewOffering {
+/// What an arbiter offers, for so much an award.
+pub fn deciding_offering(fee: Stroops) -> NewOffering {
     let parameters = json!({"award_secs": 10, "policy": "What was agreed, and what both sides can show."});
     NewOffering {
         template: "arbiter".to_owned(),
@@ -431,7 +431,7 @@ fn deciding_offering() -> NewOffering {
         parameters: parameters.as_object().cloned().unwrap_or_default(),
         record: None,
         recipient: None,
-        price: Price { asset: Asset::Native, amount: FEE, unit: Unit::Job },
+        price: Price { asset: Asset::Native, amount: fee, unit: Unit::Job },
         min_units: 1,
         max_units: 1,
         max_supply: 1,

@@ -172,6 +172,17 @@ pub struct Decision {
     pub note: Note,
 }
 
+/// How many of so many arbiters decide together.
+pub const fn majority(arbiters: usize) -> usize {
+    arbiters.div_ceil(2)
+}
+
+/// The division that this majority has decided alike, by what each arbiter said last.
+pub fn awarded(decisions: &[Decision], majority: usize) -> Option<Split> {
+    let alike = |split: Split| decisions.iter().filter(|d| d.split == split).count();
+    decisions.iter().map(|d| d.split).find(|split| alike(*split) >= majority)
+}
+
 /// What is to be settled, and on whose word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settles {
@@ -232,7 +243,7 @@ impl DisputeRecord {
     pub fn new(amount: Stroops, arbiters: usize) -> Self {
         Self {
             amount,
-            majority: arbiters.div_ceil(2) as u8,
+            majority: majority(arbiters) as u8,
             state: DisputeState::None,
             released: [None; 2],
             opening: None,
@@ -287,9 +298,10 @@ impl DisputeRecord {
             Some(known) => *known = decision.clone(),
             None => self.decisions.push(decision.clone()),
         }
-        let agree = self.decisions.iter().filter(|d| d.split == decision.split).count();
-        if agree >= usize::from(self.majority) && self.step(DisputeEvent::Award) {
-            self.decided = Some(decision.split);
+        if let Some(split) = awarded(&self.decisions, usize::from(self.majority))
+            && self.step(DisputeEvent::Award)
+        {
+            self.decided = Some(split);
         }
         true
     }

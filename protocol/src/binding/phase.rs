@@ -17,6 +17,11 @@ pub enum Side {
 }
 
 impl Side {
+    /// Whom silence favours: who takes an escrow from T on, by the consumer's word.
+    pub const fn by_timeout(pay_unless_disputed: bool) -> Self {
+        if pay_unless_disputed { Self::Provider } else { Self::Consumer }
+    }
+
     /// The word for people and programs.
     pub const fn as_str(self) -> &'static str {
         match self {

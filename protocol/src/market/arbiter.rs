@@ -9,7 +9,7 @@ use bincode::{Decode, Encode};
 use crate::account::{AccountId, PeerId, ServingKey};
 use crate::amount::Stroops;
 use crate::binding::agreement::{self, AgreedArbiter, Agreement};
-use crate::binding::dispute::{Decision, Split};
+use crate::binding::dispute::{self, Decision, Split};
 use crate::binding::evidence::{self, Chain, Evidence as Item, EvidenceError};
 use crate::binding::frames::{self, Ack, Award, Dispute, Evidence, NotNow, Note, Rejected};
 use crate::binding::phase::Side;
@@ -524,7 +524,7 @@ impl Case {
     fn award_stands(&self) -> bool {
         let alike = |split: Split| 1 + self.file.fellows.iter().filter(|fellow| fellow.split == split).count();
         let said = self.file.award.iter().map(|given| given.split).chain(self.file.earlier.iter().copied());
-        said.into_iter().any(|split| alike(split) >= self.terms().arbiters.len().div_ceil(2))
+        said.into_iter().any(|split| alike(split) >= dispute::majority(self.terms().arbiters.len()))
     }
 
     fn decide(&mut self, to_provider: Stroops, note: Note, now: Now) -> Result<(), CommandError> {

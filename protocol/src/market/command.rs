@@ -100,6 +100,8 @@ pub enum Command {
         offering: MessageId,
         /// How many units.
         units: u64,
+        /// How its money is to be held.
+        wish: EscrowWish,
         /// For how long it may be agreed to.
         life: Duration,
         /// Only look.

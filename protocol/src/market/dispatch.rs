@@ -3,7 +3,7 @@
 use rand_core::CryptoRng;
 
 use crate::market::Market;
-use crate::market::command::{Answer, Command, CommandError, CommandId, EscrowWish};
+use crate::market::command::{Answer, Command, CommandError, CommandId};
 use crate::market::consumer::Wish;
 use crate::market::event::{Ask, Call, Effect};
 use crate::stellar::LedgerPoint;
@@ -148,9 +148,8 @@ impl Market {
             Command::Bind { offering, units, wish, dry_run } => {
                 self.bind(id, Wish { offering, units, escrow: wish, dry_run, publish: None }, now, step);
             }
-            Command::PublishRequest { offering, units, life, dry_run } => {
-                let escrow = EscrowWish::default();
-                self.bind(id, Wish { offering, units, escrow, dry_run, publish: Some(life) }, now, step);
+            Command::PublishRequest { offering, units, wish, life, dry_run } => {
+                self.bind(id, Wish { offering, units, escrow: wish, dry_run, publish: Some(life) }, now, step);
             }
             Command::CancelRequest(request) => self.cancel_request(id, request, now, rng, step),
             Command::Unbind(request) => self.unbind(id, request, now, rng, step),

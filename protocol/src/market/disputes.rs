@@ -123,10 +123,7 @@ impl Market {
     /// Whether this side loses at T what it holds to be its own.
     fn must_open(trade: &Trade, claims: Option<Split>) -> bool {
         let own = trade.state.side;
-        let favoured = match trade.terms().is_some_and(|a| a.pay_unless_disputed) {
-            true => Side::Provider,
-            false => Side::Consumer,
-        };
+        let favoured = Side::by_timeout(trade.terms().is_some_and(|a| a.pay_unless_disputed));
         let quiet = trade
             .state
             .dispute

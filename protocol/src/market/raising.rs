@@ -21,7 +21,7 @@ fn gained(trade: &Trade) -> Option<Stroops> {
     // The other side may have given another word since it signed.
     let settles = record.settles().or_else(|| Some(Settles { split: record.released(own)?, awarded: false }))?;
     let share = settling::division(trade.escrow_terms()?.arbitrated()?, &settles)?.of(own);
-    let favoured = if terms.pay_unless_disputed { Side::Provider } else { Side::Consumer };
+    let favoured = Side::by_timeout(terms.pay_unless_disputed);
     let by_timeout = if favoured == own { terms.amount } else { Stroops::ZERO };
     Some(share.minus(by_timeout).unwrap_or_default())
 }

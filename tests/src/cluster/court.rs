@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use tradepost::api::request::{NewAward, NewDispute, NewOffering, NewTrust};
 use tradepost::api::view::{DisputeList, Done, OfferingList, Published};
 use tradepost::demo::actor::Actor;
 use tradepost::demo::cluster::{ClusterError, Setup};
+use tradepost::demo::disputes::deciding_offering;
 use tradepost::keystore::{Keystore, Mnemonic, Words};
 use tradepost_ledger::{Ledger as _, Submitted};
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::{Price, Stroops, Unit};
 use tradepost_protocol::asset::Asset;
-use tradepost_protocol::document::{Arbitration, Windows};
-use tradepost_protocol::escrow::EscrowKind;
+use tradepost_protocol::document::Arbitration;
 use tradepost_protocol::message::SeriesId;
 use tradepost_protocol::network_id::NetworkId;
 use tradepost_protocol::stellar::entry::Entry;
@@ -231,23 +231,6 @@ impl Court {
 
 /// What an arbiter publishes.
 fn decides(asset: &Asset) -> NewOffering {
-    let parameters = [("award_secs".to_owned(), json!(10)), ("policy".to_owned(), json!("What was agreed."))];
-    NewOffering {
-        template: "arbiter".to_owned(),
-        title: "arbiter".to_owned(),
-        description: String::new(),
-        parameters: Map::from_iter(parameters),
-        record: None,
-        recipient: None,
-        price: Price { asset: asset.clone(), amount: FEE, unit: Unit::Job },
-        min_units: 1,
-        max_units: 1,
-        max_supply: 1,
-        windows: Windows { deliver_secs: 60, collect_secs: 12 },
-        escrow: vec![EscrowKind::Timed],
-        arbitration: None,
-        transports: None,
-        life_secs: 3_600,
-        service: None,
-    }
+    let price = Price { asset: asset.clone(), amount: FEE, unit: Unit::Job };
+    NewOffering { price, ..deciding_offering(FEE) }
 }

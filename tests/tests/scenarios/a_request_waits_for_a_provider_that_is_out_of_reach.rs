@@ -8,7 +8,7 @@ use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::kind::Kind;
-use tradepost_protocol::market::command::{Answer, Command, CommandError};
+use tradepost_protocol::market::command::{Answer, Command, CommandError, EscrowWish};
 use tradepost_protocol::message::{MessageId, Signed};
 use tradepost_protocol::refusal::Reason;
 use tradepost_tests::world::{CrashPlan, Moment, Published, World, draft};
@@ -37,7 +37,8 @@ fn market(seed: u64, consumer: Option<CrashPlan>) -> (World, Published) {
 }
 
 fn ask(world: &mut World, offering: MessageId, units: u64) -> MessageId {
-    let command = Command::PublishRequest { offering, units, life: LIFE, dry_run: false };
+    let wish = EscrowWish::default();
+    let command = Command::PublishRequest { offering, units, wish, life: LIFE, dry_run: false };
     match world.command("consumer", command) {
         Ok(Answer::Requested { request, .. }) => request,
         other => panic!("publishing led to {other:?}"),
@@ -150,6 +151,7 @@ fn whatever_commit_is_the_consumers_last_it_pays_once_or_not_at_all() {
                 Command::PublishRequest {
                     offering: published.offering,
                     units: 2,
+                    wish: EscrowWish::default(),
                     life: Duration::from_secs(60),
                     dry_run: false,
                 },

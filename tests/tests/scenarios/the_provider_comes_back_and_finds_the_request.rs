@@ -21,7 +21,7 @@ async fn the_provider_is_dead_when_it_is_asked_and_both_restart_and_the_trade_is
     let refused = market.buyer.post::<Bound>("/v1/bindings", &bind).await.unwrap_err().to_string();
     assert!(refused.contains("request publish"), "{refused}");
 
-    let wanted = NewRequest { offering, units: 2, life_secs: 1_800, dry_run: false };
+    let wanted = NewRequest { offering, units: 2, life_secs: 1_800, escrow: None, dry_run: false };
     let given_up: Requested = market.buyer.post("/v1/requests", &wanted).await.unwrap();
     let path = format!("/v1/requests/{}/cancel", given_up.request);
     let done: Done = market.buyer.post(&path, &serde_json::json!({})).await.unwrap();

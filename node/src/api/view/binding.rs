@@ -209,7 +209,7 @@ fn escrow(trade: &Trade) -> Option<EscrowView> {
         EscrowState::ClawedBack => ("clawed_back", None),
         EscrowState::Unknown => ("unknown", None),
     };
-    let beneficiary = if terms.pay_unless_disputed { Side::Provider } else { Side::Consumer };
+    let beneficiary = Side::by_timeout(terms.pay_unless_disputed);
     let record = trade.state.dispute.as_ref();
     Some(EscrowView {
         kind,
@@ -238,7 +238,7 @@ fn next_action(trade: &Trade, claims: Option<Split>) -> &'static str {
     let Some(terms) = trade.terms().filter(|terms| terms.terms.arbitrated().is_some()) else {
         return phase.next_action(side);
     };
-    let favoured = if terms.pay_unless_disputed { Side::Provider } else { Side::Consumer };
+    let favoured = Side::by_timeout(terms.pay_unless_disputed);
     match (phase, side) {
         (Phase::Active, Side::Consumer) => {
             "use it: tradepost call; where it isn't what was agreed, `tradepost dispute open` before it is used up"

@@ -69,7 +69,7 @@ impl CostView {
 
 impl HeldView {
     fn of(escrow: EscrowChoice) -> Option<Self> {
-        let beneficiary = if escrow.pay_unless_disputed { Side::Provider } else { Side::Consumer };
+        let beneficiary = Side::by_timeout(escrow.pay_unless_disputed);
         let arbiters = escrow.arbiters.into_iter().map(|(account, fee)| ArbiterView { account, fee, award: None });
         let (beneficiary, arbiters) = (beneficiary.as_str().to_owned(), arbiters.collect());
         Some(Self { kind: escrow.kind?, beneficiary, arbiters })

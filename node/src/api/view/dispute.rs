@@ -5,7 +5,7 @@ use tradepost_protocol::account::{AccountId, ServingKey};
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::agreement::Agreement;
-use tradepost_protocol::binding::dispute::{Decision, DisputeRecord, DisputeState, Split};
+use tradepost_protocol::binding::dispute::{self, Decision, DisputeRecord, DisputeState, Split};
 use tradepost_protocol::binding::evidence::{Attachment, Evidence};
 use tradepost_protocol::binding::phase::Side;
 use tradepost_protocol::binding::trade::Trade;
@@ -228,10 +228,7 @@ impl DisputeView {
         market: &Market,
     ) -> Option<Self> {
         let deadlines = terms.terms.arbitrated()?;
-        let majority = terms.arbiters.len().div_ceil(2);
-        let alike = |split: Split| decisions.iter().filter(|d| d.split == split).count();
-        let award = decisions.iter().map(|d| d.split).find(|split| alike(*split) >= majority);
-        let provider_by_timeout = terms.pay_unless_disputed;
+        let majority = dispute::majority(terms.arbiters.len());
         Some(Self {
             binding,
             request: terms.request,
@@ -246,12 +243,12 @@ impl DisputeView {
             shown: BySide::default(),
             arbiters: arbiters(terms, decisions),
             majority,
-            award: award.map(SplitView::from),
+            award: dispute::awarded(decisions, majority).map(SplitView::from),
             fees: terms.fees().unwrap_or_default(),
             dispute_by: deadlines.dispute_by().into(),
             award_by: deadlines.award_by().into(),
             refund_at: deadlines.timeout_at().into(),
-            beneficiary: if provider_by_timeout { Side::Provider } else { Side::Consumer }.as_str().to_owned(),
+            beneficiary: Side::by_timeout(terms.pay_unless_disputed).as_str().to_owned(),
             next_action: String::new(),
             needs_you: false,
             is_open: false,
@@ -262,6 +259,11 @@ impl DisputeView {
     pub fn evidence(binding: BindingId, market: &Market) -> Vec<EvidenceView> {
         let of = |side| market.evidence(binding, side).map(move |item| EvidenceView::of(side, item));
         [Side::Provider, Side::Consumer].into_iter().flat_map(of).collect()
+    }
+
+    /// Whether somebody has asked the arbiters and it isn't over.
+    pub fn is_under_way(&self) -> bool {
+        self.is_open && self.opened_by.is_some()
     }
 
     /// Whether this node decides it.

@@ -36,7 +36,7 @@ struct OfferingFile {
     max_supply: u32,
     deliver_secs: u64,
     collect_secs: u64,
-    #[serde(default = "timed")]
+    #[serde(default = "crate::api::request::timed")]
     escrow: Vec<EscrowKind>,
     arbitration: Option<Arbitration>,
     #[serde(default = "week")]
@@ -55,10 +55,6 @@ const fn one() -> u64 {
 
 const fn one_place() -> u32 {
     1
-}
-
-fn timed() -> Vec<EscrowKind> {
-    vec![EscrowKind::Timed]
 }
 
 const fn week() -> u64 {

@@ -6,7 +6,7 @@ use crate::account::{AccountId, PeerId};
 use crate::amount::Stroops;
 use crate::book::BondWanted;
 use crate::kind::Kind;
-use crate::market::command::Command;
+use crate::market::command::{Command, EscrowWish};
 use crate::market::event::{Ask, Effect, Event, Token, Verdict};
 use crate::message::Packed;
 use crate::refusal::Reason;
@@ -188,8 +188,8 @@ fn a_request_whose_consumer_cannot_be_read_waits_and_is_taken_once_it_can() {
     pair.lose.extend([(CONSUMER, Kind::Ping), (CONSUMER, Kind::BindingRequest)]);
     let account = pair.nodes[CONSUMER].setup.keys.account_id().unwrap();
     pair.unreadable.push((ONLOOKER, Key::Account(account)));
-    let life = core::time::Duration::from_secs(600);
-    pair.command(CONSUMER, Command::PublishRequest { offering, units: 1, life, dry_run: false });
+    let (life, wish) = (core::time::Duration::from_secs(600), EscrowWish::default());
+    pair.command(CONSUMER, Command::PublishRequest { offering, units: 1, wish, life, dry_run: false });
     pair.run(3);
     let seen = |pair: &Pair| {
         let market = &pair.nodes[ONLOOKER].market;

@@ -5,15 +5,17 @@ use core::time::Duration;
 use ed25519_dalek::SigningKey;
 use rand_core::SeedableRng;
 
+use super::engagement::{ARBITER, market, trust};
 use super::pair::{CONSUMER, PROVIDER, Pair, draft, net};
 use crate::account::ServingKey;
 use crate::amount::{Price, Stroops};
 use crate::binding::frames::{Reject, RejectCode, from_stream, to_stream};
 use crate::binding::phase::Phase;
 use crate::binding::precheck::PrecheckFailure;
+use crate::escrow::EscrowKind;
 use crate::escrow::outcome::EscrowState;
 use crate::kind::Kind;
-use crate::market::command::{Answer, Command, CommandError, OfferingDraft};
+use crate::market::command::{Answer, Command, CommandError, EscrowWish, OfferingDraft};
 use crate::market::event::{Effect, Event, Token};
 use crate::message::{MessageId, Signed};
 use crate::refusal::Reason;
@@ -22,7 +24,8 @@ use crate::refusal::Reason;
 const OUT_OF_REACH: [(usize, Kind); 2] = [(CONSUMER, Kind::Ping), (CONSUMER, Kind::BindingRequest)];
 
 fn publish_command(offering: MessageId, units: u64) -> Command {
-    Command::PublishRequest { offering, units, life: Duration::from_secs(600), dry_run: false }
+    let (life, wish) = (Duration::from_secs(600), EscrowWish::default());
+    Command::PublishRequest { offering, units, wish, life, dry_run: false }
 }
 
 fn publish(pair: &mut Pair, offering: MessageId, units: u64) -> MessageId {
@@ -271,16 +274,40 @@ fn a_life_of_more_than_an_hour_or_none_is_refused_and_a_dry_run_tells_the_cost()
     let (mut pair, offering) = Pair::offering(1, draft());
     for secs in [0, 3_601] {
         let life = Duration::from_secs(secs);
-        let command = Command::PublishRequest { offering, units: 1, life, dry_run: false };
+        let wish = EscrowWish::default();
+        let command = Command::PublishRequest { offering, units: 1, wish, life, dry_run: false };
         let command = pair.command(CONSUMER, command);
         let answer = pair.nodes[CONSUMER].answers.get(&command);
         assert!(matches!(answer, Some(Err(CommandError::Refused(_)))), "{secs}: {answer:?}");
     }
-    let dry = Command::PublishRequest { offering, units: 3, life: Duration::from_secs(60), dry_run: true };
+    let (life, wish) = (Duration::from_secs(60), EscrowWish::default());
+    let dry = Command::PublishRequest { offering, units: 3, wish, life, dry_run: true };
     let dry = pair.command(CONSUMER, dry);
     let answer = pair.nodes[CONSUMER].answers.get(&dry);
     assert!(matches!(answer, Some(Ok(Answer::Quoted { cost, .. })) if cost.amount == Stroops::whole(3)), "{answer:?}");
     assert_eq!(pair.nodes[CONSUMER].market.book().requests().count(), 0);
+}
+
+#[test]
+fn a_request_is_published_under_the_escrow_that_was_asked_for_or_not_at_all() {
+    let (mut pair, offering) = market(1);
+    trust(&mut pair, &[ARBITER], 1);
+    let quoted = |pair: &mut Pair, kind, offering| {
+        let (life, wish) = (Duration::from_secs(60), EscrowWish { kind, ..EscrowWish::default() });
+        let command = Command::PublishRequest { offering, units: 3, wish, life, dry_run: true };
+        let command = pair.command(CONSUMER, command);
+        match pair.nodes[CONSUMER].answers.remove(&command) {
+            Some(Ok(Answer::Quoted { escrow, .. })) => Ok(escrow.kind),
+            Some(Err(CommandError::Precheck(failure))) => Err(failure),
+            other => panic!("asking led to {other:?}"),
+        }
+    };
+    for kind in [EscrowKind::Timed, EscrowKind::Arbitrated] {
+        assert_eq!(quoted(&mut pair, Some(kind), offering), Ok(Some(kind)));
+    }
+    let (mut pair, offering) = Pair::offering(1, draft());
+    let none = quoted(&mut pair, Some(EscrowKind::Arbitrated), offering);
+    assert!(matches!(none, Err(PrecheckFailure::NoCommonEscrow { .. })), "{none:?}");
 }
 
 #[test]
