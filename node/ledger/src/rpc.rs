@@ -355,7 +355,7 @@ impl Ledger for RpcLedger {
     }
 
     fn search<'a>(&'a self, ledgers: RangeInclusive<u32>, wanted: Wanted<'a>) -> Asked<'a, Option<Vec<u8>>> {
-        Box::pin(async move { self.ask(|place| self.search_at(place, &ledgers, wanted)).await })
+        Box::pin(async move { self.search_pages(&ledgers, wanted).await })
     }
 
     fn record(&self, sequence: u32) -> Asked<'_, LedgerRecord> {
