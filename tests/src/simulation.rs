@@ -2,10 +2,11 @@
 //! every commit, each world from its seed.
 //!
 //! Seeds follow from a text, by default the commit that is checked out, and a number, so that a run of one commit can
-//! be repeated. The number also says at which commits the nodes crash: over [`STRIDE`] × 2 numbers in a row, every
+//! be repeated. The number also says at which commits the nodes crash: over twice [`Size::stride`] numbers in a row, every
 //! commit of every node is a crash point, once before and once after what follows from it.
 
 mod accounts;
+mod cheats;
 mod day;
 mod judge;
 mod transitions;
@@ -24,21 +25,51 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 
-pub use day::{BINDINGS, NODES};
+pub use cheats::{Change, Cheat, Cheats, Trick};
+pub use day::NODES;
 pub use judge::Sort;
 pub use transitions::Transitions;
 
 use crate::world::{CrashPlan, Moment, Mutant, World};
 use day::Day;
 
-/// From one crash of a node to its next, in commits.
-pub const STRIDE: u64 = 25;
+/// From so many worlds on each of a sweep is smaller.
+const MANY: u64 = 1_001;
 /// One world in so many is lived through twice more, written down: both traces have to be the same.
-const REPEATED_EVERY: u64 = 50;
+const REPEATED_EVERY: u64 = 100;
+/// Worlds from which on a sweep has to have done everything that there is to do.
+const ENOUGH: u64 = 500;
+/// Of each world on the average: escrows, escrows of each sort, crashes, faults of the ledger, cheats.
+const ESCROWS_EACH: usize = 8;
+const OF_A_SORT_EACH: usize = 1;
+const CRASHES_EACH: usize = 10;
+const FAULTS_EACH: u64 = 4;
+const CHEATS_EACH: usize = 4;
 /// Durations of being down that take turns.
 const DOWNS: usize = 12;
 /// What seeds follow from where there is no checkout.
 const WITHOUT_CHECKOUT: &str = "tradepost";
+
+/// How much happens in each world of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Bindings that it has at least.
+    pub bindings: usize,
+    /// From one crash of a node to its next, in commits.
+    pub stride: u64,
+}
+
+impl Size {
+    /// Of a sweep over a thousand worlds at the most.
+    pub const LARGE: Self = Self { bindings: 20, stride: 25 };
+    /// Of a sweep over more, and of one that has little time.
+    pub const SMALL: Self = Self { bindings: 12, stride: 100 };
+
+    /// Of a sweep over so many worlds.
+    pub const fn of(worlds: u64) -> Self {
+        if worlds < MANY { Self::LARGE } else { Self::SMALL }
+    }
+}
 
 /// What a sweep's seeds follow from.
 #[derive(Debug, Clone)]
@@ -72,8 +103,12 @@ pub struct Tally {
     pub crashes: usize,
     /// Questions to the ledger that met a fault, and times that it stood still.
     pub ledger_faults: u64,
+    /// What cheats tried.
+    pub cheats: Cheats,
     /// Which moves of the tables were taken.
     pub transitions: Transitions,
+    /// The traces of the worlds that were repeated, by their numbers: of the first and of the second time.
+    pub traces: BTreeMap<u64, [[u8; 32]; 2]>,
     /// Every crash point that was hit: node, commit, whether after its effects.
     pub points: BTreeSet<(usize, u64, bool)>,
     /// For each node, the commits that every world reached.
@@ -89,12 +124,49 @@ impl Tally {
         }
         self.crashes += other.crashes;
         self.ledger_faults += other.ledger_faults;
+        self.cheats.add(&other.cheats);
         self.transitions.add(&other.transitions);
+        self.traces.extend(other.traces);
         self.points.extend(other.points);
         self.commits = match (self.commits, other.commits) {
             (Some(a), Some(b)) => Some(core::array::from_fn(|n| a[n].min(b[n]))),
             (a, b) => a.or(b),
         };
+    }
+
+    /// What it has too little of for so many worlds; nothing where it has enough of everything.
+    pub fn falls_short(&self) -> Vec<String> {
+        let mut short = Vec::new();
+        let worlds = self.seeds as usize;
+        let mut at_least = |what: &str, found: usize, each: usize| {
+            if found < worlds * each {
+                short.push(format!("{what}: {found} in {worlds} worlds, at least {each} each are wanted"));
+            }
+        };
+        at_least("escrows", self.escrows.values().sum(), ESCROWS_EACH);
+        for sort in Sort::all() {
+            at_least(&sort.to_string(), self.escrows.get(&sort).copied().unwrap_or_default(), OF_A_SORT_EACH);
+        }
+        at_least("crashes", self.crashes, CRASHES_EACH);
+        at_least("ledger-faults", self.ledger_faults as usize, FAULTS_EACH as usize);
+        at_least("cheats", self.cheats.sum(), CHEATS_EACH);
+        if self.seeds >= ENOUGH {
+            short.extend(self.transitions.impossible().iter().map(|taken| format!("not possible: {taken}")));
+            short.extend(self.transitions.overdue().iter().map(|missing| format!("not taken: {missing}")));
+            if self.seeds >= MANY {
+                short.extend(self.cheats.missing().iter().map(|missing| format!("not tried: {missing}")));
+            }
+            short.extend(self.missed_points().iter().map(|point| format!("no crash at {point:?}")));
+        }
+        short
+    }
+
+    /// The digests of all traces of repeated worlds, of the first and of the second time.
+    fn digests(&self) -> [String; 2] {
+        [0, 1].map(|time| {
+            let all = self.traces.values().fold(Sha256::new(), |hasher, traces| hasher.chain_update(traces[time]));
+            hex::encode(&all.finalize()[..8])
+        })
     }
 
     /// The crash points, among the commits that every world reached, that no world hit.
@@ -108,12 +180,13 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seeds, bindings, escrows, crashes, ledger_faults, transitions, .. } = self;
-        let (taken, all) = (transitions.taken(), transitions.all());
+        let Self { seeds, bindings, escrows, crashes, ledger_faults, cheats, transitions, .. } = self;
+        let (taken, all, [first, second]) = (transitions.taken(), transitions.all(), self.digests());
         let sorts: Vec<String> = escrows.iter().map(|(sort, count)| format!("{sort} {count}")).collect();
-        write!(f, "seeds {seeds}, bindings {bindings}, escrows {} ", escrows.values().sum::<usize>())?;
-        write!(f, "({}), crashes {crashes}, ", sorts.join(", "))?;
-        write!(f, "ledger faults {ledger_faults}, transitions {taken}/{all}")
+        write!(f, "seeds {seeds} bindings {bindings} escrows {} ", escrows.values().sum::<usize>())?;
+        write!(f, "({}) crashes {crashes} ledger-faults {ledger_faults} ", sorts.join(", "))?;
+        write!(f, "cheats {} in {} ways transitions {taken}/{all} ", cheats.sum(), cheats.ways())?;
+        write!(f, "violations 0 trace {first} = {second}")
     }
 }
 
@@ -128,22 +201,24 @@ pub struct Violation {
     pub what: String,
     /// What happened last.
     pub tail: String,
+    /// How much happens in its worlds.
+    pub size: Size,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { source, number, what, tail } = self;
+        let Self { source, number, what, tail, size: Size { bindings, stride } } = self;
         let replay = "cargo run --release -p tradepost-tests --bin simulate --";
         writeln!(f, "{tail}seed number {number} from {source}: {what}")?;
-        write!(f, "again: {replay} --from {source} --first {number} --seeds 1")
+        write!(f, "again: {replay} --from {source} --first {number} --seeds 1 --bindings {bindings} --stride {stride}")
     }
 }
 
-/// Lives through all worlds with these numbers, on several threads.
+/// Lives through all worlds with these numbers, of this size, on several threads.
 ///
 /// # Errors
 /// The violation with the lowest number that was found; worlds after it may not have been looked at.
-pub fn sweep(source: &Source, numbers: Range<u64>, threads: usize) -> Result<Tally, Box<Violation>> {
+pub fn sweep(source: &Source, numbers: Range<u64>, size: Size, threads: usize) -> Result<Tally, Box<Violation>> {
     let next = AtomicU64::new(numbers.start);
     let stop = AtomicBool::new(false);
     let results: Mutex<(Tally, Option<Box<Violation>>)> = Mutex::default();
@@ -153,7 +228,7 @@ pub fn sweep(source: &Source, numbers: Range<u64>, threads: usize) -> Result<Tal
             if number >= numbers.end {
                 break;
             }
-            let result = check(source, number);
+            let result = check(source, number, size);
             let mut results = results.lock().expect("no thread panics with the lock");
             match result {
                 Ok(tally) => results.0.add(tally),
@@ -176,19 +251,24 @@ pub fn sweep(source: &Source, numbers: Range<u64>, threads: usize) -> Result<Tal
 }
 
 /// One world, and now and then its repetition.
-fn check(source: &Source, number: u64) -> Result<Tally, Box<Violation>> {
-    let violation = |what: String, tail: String| Violation { source: source.0.clone(), number, what, tail };
-    let (result, _) = live_through(source, number, None, false);
-    let tally = result.map_err(|what| {
-        let (again, written) = live_through(source, number, None, true);
+fn check(source: &Source, number: u64, size: Size) -> Result<Tally, Box<Violation>> {
+    let violation = |what: String, tail: String| {
+        let source = source.0.clone();
+        Box::new(Violation { source, number, what, tail, size })
+    };
+    let written = || live_through(source, number, size, None, true).1;
+    let (result, _) = live_through(source, number, size, None, false);
+    let mut tally = result.map_err(|what| {
+        let (again, written) = live_through(source, number, size, None, true);
         let what = if again.is_err() { what } else { format!("{what}; and not again when it was repeated") };
-        Box::new(violation(what, written.tail))
+        violation(what, written.tail)
     })?;
     if number.is_multiple_of(REPEATED_EVERY) {
-        let [first, second] = [(); 2].map(|()| live_through(source, number, None, true).1);
+        let [first, second] = [written(), written()];
         if (first.digest, first.lines) != (second.digest, second.lines) {
-            return Err(Box::new(violation("the same seed led to two different traces".to_owned(), second.tail)));
+            return Err(violation("the same seed led to two different traces".to_owned(), second.tail));
         }
+        tally.traces.insert(number, [first.digest, second.digest]);
     }
     Ok(tally)
 }
@@ -196,7 +276,7 @@ fn check(source: &Source, number: u64) -> Result<Tally, Box<Violation>> {
 /// How many worlds of a mutant it takes until somebody notices, and what is noticed; `None` if nobody does.
 pub fn caught(source: &Source, mutant: Mutant, worlds: u64) -> Option<(u64, String)> {
     (0..worlds).find_map(|number| {
-        let what = live_through(source, number, Some(mutant), false).0.err()?;
+        let what = live_through(source, number, Size::LARGE, Some(mutant), false).0.err()?;
         Some((number + 1, what))
     })
 }
@@ -212,6 +292,7 @@ struct Written {
 fn live_through(
     source: &Source,
     number: u64,
+    size: Size,
     mutant: Option<Mutant>,
     written: bool,
 ) -> (Result<Tally, String>, Written) {
@@ -223,8 +304,9 @@ fn live_through(
     if let Some(mutant) = mutant {
         world.break_promise(mutant);
     }
-    let mut day = Day::new(world, seed, |node| crash_plan(seed, number, node as u64));
-    let lived = catch_unwind(AssertUnwindSafe(|| day.live())).unwrap_or_else(|panic| Err(words_of(&*panic)));
+    let mut day = Day::new(world, seed, |node| crash_plan(seed, number, node as u64, size.stride));
+    let lived =
+        catch_unwind(AssertUnwindSafe(|| day.live(size.bindings))).unwrap_or_else(|panic| Err(words_of(&*panic)));
     let trace = day.world.trace();
     let written = Written { digest: trace.digest(), lines: trace.lines(), tail: trace.tail() };
     let tally = lived.map(|()| Tally {
@@ -233,6 +315,8 @@ fn live_through(
         escrows: day.judge.sorts(),
         crashes: day.judge.crashes.len(),
         ledger_faults: day.world.ledger_faults(),
+        cheats: day.cheats,
+        traces: BTreeMap::new(),
         commits: Some(NODES.map(|name| day.world.commits(name))),
         transitions: day.judge.transitions,
         points: day.judge.crashes,
@@ -241,7 +325,7 @@ fn live_through(
 }
 
 /// At which commits a node crashes: each number takes the next one, and after all of them the other moment.
-fn crash_plan(seed: u64, number: u64, node: u64) -> CrashPlan {
+fn crash_plan(seed: u64, number: u64, node: u64, stride: u64) -> CrashPlan {
     let mut dice = ChaCha20Rng::seed_from_u64(seed.rotate_left(8) ^ node);
     let down = (0..DOWNS).map(|turn| {
         // Mostly back at once, now and then only after the grace time, once only after T.
@@ -255,9 +339,9 @@ fn crash_plan(seed: u64, number: u64, node: u64) -> CrashPlan {
     let mut down: Vec<Duration> = down.collect();
     let turn = dice.next_u64() as usize % DOWNS;
     down.rotate_left(turn);
-    let before = (number / STRIDE + node).is_multiple_of(2);
+    let before = (number / stride + node).is_multiple_of(2);
     let moment = if before { Moment::BeforeEffects } else { Moment::AfterEffects };
-    CrashPlan { first: 1 + (number + node * 13) % STRIDE, every: STRIDE, moment, down }
+    CrashPlan { first: 1 + (number + node * 13) % stride, every: stride, moment, down }
 }
 
 fn words_of(panic: &(dyn core::any::Any + Send)) -> String {

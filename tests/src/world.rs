@@ -8,8 +8,11 @@
 mod arbitration;
 mod crash;
 mod faults;
+mod forging;
 mod giving;
 mod ledger;
+mod lying;
+mod mutant;
 mod network;
 mod node;
 mod sight;
@@ -30,6 +33,7 @@ use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::community::role::RoleSettings;
+use tradepost_protocol::kind::Kind;
 use tradepost_protocol::market::command::{Answer, Command, CommandError, CommandId};
 use tradepost_protocol::market::event::{Ask, Effect, Event, KeptStamp, ServiceEvent};
 use tradepost_protocol::market::{Keys, Market, Policy, RESTORED_KEY, StoredRow};
@@ -49,11 +53,13 @@ use network::{Exchange, Gossip};
 use node::{Clock, Life, Node, Trap};
 
 pub use arbitration::{ARBITERS, arbiters_draft, arbitrated_draft};
-pub use crash::{CrashPlan, Mutant};
+pub use crash::CrashPlan;
 pub use faults::FaultRates;
+pub use forging::Facts;
 pub use giving::Giving;
 pub use ledger::{Included, WorldLedger};
-pub use node::{Moment, Process, Role, Script, keys_of, peer_of};
+pub use mutant::Mutant;
+pub use node::{Moment, Process, Role, Script, keys_of, peer_of, trade_key};
 pub use sight::{Sight, Standing};
 pub use stranger::{Stranger, escrow_of};
 pub use trace::Trace;
@@ -128,6 +134,7 @@ pub struct World {
     kept: BTreeMap<Sha256Hash, BatchFile>,
     trace: Trace,
     mutant: Option<Mutant>,
+    lies: BTreeMap<Kind, usize>,
     fault_rates: FaultRates,
     ledger_faults: u64,
     halted_until: u64,
@@ -163,6 +170,7 @@ impl World {
             kept: BTreeMap::new(),
             trace: Trace::default(),
             mutant: None,
+            lies: BTreeMap::new(),
             fault_rates: FaultRates::default(),
             ledger_faults: 0,
             halted_until: 0,
@@ -277,6 +285,7 @@ impl World {
         let address = (index, node.generation);
         self.trace.note(self.millis, name, format_args!("starts"));
         self.look_for_losses(index);
+        self.claim_again(index);
         self.carry_out(index, step);
         self.deliver(address, Event::Params(params));
         self.deliver(address, Event::Closed(point));
@@ -589,7 +598,10 @@ impl World {
         };
         match effect {
             Effect::Read { ask: what, keys } => ask(self, Question::Read { ask: what, keys }),
-            Effect::Submit { hash, envelope } => ask(self, Question::Submit { hash, envelope }),
+            Effect::Submit { hash, envelope } => {
+                let envelope = self.mutated(index, envelope);
+                ask(self, Question::Submit { hash, envelope });
+            }
             Effect::AskStatus { hash } => ask(self, Question::Status { hash }),
             Effect::Search { balance, after, until } => ask(self, Question::Search { balance, after, until }),
             Effect::Follow { exchange, from, .. } => ask(self, Question::Follow { exchange, from }),

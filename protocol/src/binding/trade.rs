@@ -184,11 +184,11 @@ pub struct Volatile {
     pub controller_looks: u32,
 }
 
-/// What is on disk for a trade.
+/// What is on disk for a trade: each message with the id that it had when it was verified.
 #[derive(Encode, Decode)]
 struct StoredTrade {
-    request: Vec<u8>,
-    agreement: Option<Vec<u8>>,
+    request: (MessageId, Vec<u8>),
+    agreement: Option<(MessageId, Vec<u8>)>,
     state: TradeState,
 }
 
@@ -369,12 +369,12 @@ impl Trade {
         matches!(self.state.told, Told::StartPending | Told::EndPending | Told::ClosingPending)
     }
 
-    /// Whether it occupies a place of the offering's supply.
+    /// Whether it occupies a place of the offering's supply: from the agreement on as long as the service may still start, and
+    /// while it runs, whoever has the money by then.
     pub fn holds_place(&self) -> bool {
-        self.state.negotiation == Negotiation::Agreed
-            && self.state.session.end().is_none()
-            && !self.phase().is_final()
-            && self.phase() != Phase::Timeout
+        let may_start =
+            self.state.session.end().is_none() && !self.phase().is_final() && self.phase() != Phase::Timeout;
+        self.state.negotiation == Negotiation::Agreed && (may_start || self.state.session.runs())
     }
 
     /// Moves the negotiation; whether anything changed.
@@ -426,26 +426,43 @@ impl Trade {
     /// # Errors
     /// Where the trade is larger than a stored value may be, which its bounded parts exclude.
     pub fn to_bytes(&self) -> Result<Vec<u8>, crate::frame::FrameError> {
+        let stored = |packed: &Packed| (packed.id(), packed.bytes().to_vec());
         crate::frame::encode(&StoredTrade {
-            request: self.request.packed().bytes().to_vec(),
-            agreement: self.agreement.as_ref().map(|a| a.packed().bytes().to_vec()),
+            request: stored(self.request.packed()),
+            agreement: self.agreement.as_ref().map(|agreement| stored(agreement.packed())),
             state: self.state.clone(),
         })
     }
 
-    /// Reads what was stored, verifying the messages again.
+    /// Reads what this node stored. It verified both messages before it stored them, and their ids cover every byte of
+    /// them, signatures included: damage shows without verifying each again at every start. What comes from a backup wasn't
+    /// necessarily stored by this node, and needs [`Trade::verify`].
     ///
     /// # Errors
     /// [`TradeError`].
     pub fn from_bytes(network: &NetworkId, bytes: &[u8], now: Now) -> Result<Self, TradeError> {
         let stored: StoredTrade = crate::frame::decode(bytes).map_err(|e| TradeError::Encoding(e.to_string()))?;
-        let request = Packed::new(Kind::BindingRequest, network, stored.request)?.open(network)?;
+        let packed = |kind, bytes| Packed::new(kind, network, bytes);
+        let (id, bytes) = stored.request;
+        let request = packed(Kind::BindingRequest, bytes)?.open_stored(network, id.as_bytes())?;
         let agreement = match stored.agreement {
-            Some(bytes) => Some(Packed::new(Kind::Agreement, network, bytes)?.open(network)?),
+            Some((id, bytes)) => Some(packed(Kind::Agreement, bytes)?.open_stored(network, id.as_bytes())?),
             None => None,
         };
         let volatile = Volatile { heard_at: now, ..Volatile::default() };
         Ok(Self { request, agreement, state: stored.state, volatile })
+    }
+
+    /// Verifies the signatures of both messages.
+    ///
+    /// # Errors
+    /// [`TradeError::Message`].
+    pub fn verify(&self, network: &NetworkId) -> Result<(), TradeError> {
+        self.request.packed().clone().open::<BindingRequest>(network)?;
+        if let Some(agreement) = &self.agreement {
+            agreement.packed().clone().open::<Agreement>(network)?;
+        }
+        Ok(())
     }
 }
 
@@ -457,6 +474,7 @@ mod tests {
     use crate::binding::agreement::tests::agreement;
     use crate::document::Nonce;
     use crate::escrow::EscrowKind;
+    use crate::escrow::outcome::Taken;
     use crate::seal::SealingKey;
     use ed25519_dalek::SigningKey;
 
@@ -505,12 +523,29 @@ mod tests {
     }
 
     #[test]
+    fn what_this_node_did_not_store_itself_is_verified_and_a_forged_agreement_is_refused() {
+        let trade = trade(Side::Consumer);
+        assert_eq!(trade.verify(&network()), Ok(()));
+        let mut forged = trade.agreement.as_ref().unwrap().packed().bytes().to_vec();
+        *forged.last_mut().unwrap() ^= 1;
+        let forged = Packed::new(Kind::Agreement, &network(), forged).unwrap();
+        let request = trade.request.packed();
+        let stored = StoredTrade {
+            request: (request.id(), request.bytes().to_vec()),
+            agreement: Some((forged.id(), forged.bytes().to_vec())),
+            state: trade.state.clone(),
+        };
+        let read = Trade::from_bytes(&network(), &crate::frame::encode(&stored).unwrap(), Now::default()).unwrap();
+        assert!(matches!(read.verify(&network()), Err(TradeError::Message(_))));
+    }
+
+    #[test]
     fn a_stored_trade_has_its_golden_bytes() {
         let hash = crate::message::keccak(&[&trade(Side::Provider).to_bytes().unwrap()]);
         assert_eq!(hex::encode(hash), GOLDEN);
     }
 
-    const GOLDEN: &str = "160851b9412ba83002fc5d3500ac852da869b27833362ca9dea816e6e92d58c3";
+    const GOLDEN: &str = "912dbc3c7fdf41ef694da819a810a1259f3b99553464df2ef4a7ed59d6be282e";
 
     #[test]
     fn a_place_is_held_from_the_agreement_to_the_end_of_the_session() {
@@ -519,6 +554,10 @@ mod tests {
         trade.session(SessionEvent::MayStart);
         trade.session(SessionEvent::ServiceRuns);
         assert!(trade.holds_place());
+        trade.observe(Observation::FundingSigned);
+        trade.observe(Observation::Taken(Taken::ByRecipient));
+        assert_eq!(trade.phase(), Phase::Closed);
+        assert!(trade.holds_place(), "it is paid early, and its service runs");
         trade.session(SessionEvent::UnitsUsed);
         assert!(!trade.holds_place());
         assert_eq!(trade.state.told, Told::EndPending);

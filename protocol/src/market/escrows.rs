@@ -11,7 +11,7 @@ use crate::binding::negotiation::{Negotiation, NegotiationEvent};
 use crate::binding::phase::Side;
 use crate::binding::trade::Trade;
 use crate::escrow::outcome::{Change, EscrowState, EscrowWatch, Observation, Taken};
-use crate::escrow::taking::Taking;
+use crate::escrow::taking::{self, Taking};
 use crate::intent::queue::TxStatus;
 use crate::intent::{IntentOutcome, Purpose};
 use crate::limits::MAX_KEYS_PER_READ;
@@ -238,6 +238,9 @@ impl Market {
         step: &mut Step<Effect>,
     ) {
         let found = found.unwrap_or_default();
+        // Where the transaction is there and none of those has the money who may, searching on finds nothing else.
+        let network = self.setup.network;
+        let conclusive = found.as_ref().is_some_and(|e| taking::touches(balance, e, &network).unwrap_or(false));
         // A funding that died left its balance's id to the next one: only whose escrow was there and is gone is concerned.
         let concerned = |t: &&Trade| t.state.balance == Some(balance) && t.is_gone() && !t.escrow().is_over();
         let concerned: Vec<MessageId> = self.trades.values().filter(concerned).map(Trade::request_id).collect();
@@ -258,7 +261,9 @@ impl Market {
                         trade.state.closing_seen = true;
                         market.took(trade, &taking);
                     }
-                    None if trade.volatile.searches > MAX_SEARCHES => drop(trade.observe(Observation::NotFound)),
+                    None if conclusive || trade.volatile.searches > MAX_SEARCHES => {
+                        drop(trade.observe(Observation::NotFound))
+                    }
                     None => {}
                 }
             });

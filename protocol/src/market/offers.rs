@@ -229,6 +229,11 @@ impl Loader {
     }
 
     pub(super) fn into_market(mut self, setup: Setup, now: Now) -> Result<(Market, Step<Effect>), RestoreError> {
+        if self.recovery.restored {
+            // A backup is as good as whoever kept it.
+            let forged = |e: crate::binding::trade::TradeError| RestoreError { what: "binding", why: e.to_string() };
+            self.trades.iter().try_for_each(|trade| trade.verify(&setup.network)).map_err(forged)?;
+        }
         self.communities.fold(&setup.network)?;
         let restored = Book::restore(setup.network, setup.margins.clone(), self.messages, self.heads, now);
         let mut step = Step::none();

@@ -4,16 +4,22 @@
 //! cargo run --release -p tradepost-tests --bin simulate -- --seeds 1000
 //!     [--from COMMIT_OR_NUMBER]   what the seeds follow from; the commit that is checked out by default
 //!     [--first NUMBER]            the first seed's number, 0 by default
+//!     [--bindings NUMBER]         how many bindings each world has at least, 20 by default; 12 where there are many worlds
+//!     [--stride NUMBER]           at every how manieth commit a node crashes, 25 by default; 100 where there are many worlds
+//!     [--mutant NAME]             breaks a promise, until somebody notices in a world
 //! ```
 
 use std::env;
 use std::process::ExitCode;
 use std::thread;
 
-use tradepost_tests::simulation::{Source, sweep};
+use tradepost_tests::simulation::{Size, Source, caught, sweep};
+use tradepost_tests::world::Mutant;
 
 /// Worlds without `--seeds`.
 const SEEDS: u64 = 1_000;
+/// Below so many worlds nobody expects enough of everything.
+const FEW: u64 = 100;
 
 fn main() -> ExitCode {
     match run() {
@@ -29,7 +35,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<String, String> {
-    let (mut seeds, mut first, mut source) = (SEEDS, 0, None);
+    let (mut seeds, mut first, mut source, mut mutant) = (SEEDS, 0, None, None);
+    let (mut bindings, mut stride) = (None, None);
     let mut arguments = env::args().skip(1);
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -37,21 +44,43 @@ fn run() -> Result<String, String> {
         match name.as_str() {
             "--seeds" => seeds = number()?,
             "--first" => first = number()?,
+            "--bindings" => bindings = Some(number()? as usize),
+            "--stride" => stride = Some(number()?.max(1)),
             "--from" => source = Some(Source(value)),
-            _ => return Err(format!("{name}: there are --seeds, --first and --from")),
+            "--mutant" => mutant = Some(mutant_named(&value)?),
+            _ => return Err(format!("{name}: there are --seeds, --first, --from, --bindings, --stride and --mutant")),
         }
     }
     let source = source.unwrap_or_else(Source::of_checkout);
+    if let Some(mutant) = mutant {
+        let (worlds, what) = caught(&source, mutant, seeds).ok_or(format!("nobody noticed {mutant:?}"))?;
+        return Ok(format!("{mutant:?} is noticed in world {worlds}: {what}"));
+    }
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let end = first.checked_add(seeds).ok_or("there aren't so many numbers")?;
-    println!("seeds {first} to {end} from {}, on {threads} threads", source.0);
-    let tally = sweep(&source, first..end, threads)
+    let usual = Size::of(seeds);
+    let size = Size { bindings: bindings.unwrap_or(usual.bindings), stride: stride.unwrap_or(usual.stride) };
+    let Size { bindings, stride } = size;
+    println!("seeds {first} to {end} from {}, on {threads} threads: at least {bindings} bindings each,", source.0);
+    println!("a crash of each node at every {stride}th commit");
+    let tally = sweep(&source, first..end, size, threads)
         .map_err(|violation| format!("{violation}\nviolations 1, the rest wasn't looked at"))?;
-    let mut lines = String::new();
     for missing in tally.transitions.missing() {
-        lines += &format!("not taken: {missing}\n");
+        println!("not taken: {missing}");
     }
-    let missed = tally.missed_points().len();
-    lines += &format!("crash points that every world reached and none hit: {missed}\n");
-    Ok(format!("{lines}{tally}, violations 0"))
+    for missing in tally.cheats.missing() {
+        println!("not tried: {missing}");
+    }
+    let short = tally.falls_short();
+    // A few worlds show what they show.
+    if short.is_empty() || seeds < FEW {
+        let lines: String = short.iter().map(|line| format!("{line}\n")).collect();
+        return Ok(format!("{lines}{tally}"));
+    }
+    Err(format!("{tally}\nbut too little of it:\n{}", short.join("\n")))
+}
+
+fn mutant_named(name: &str) -> Result<Mutant, String> {
+    let named = |mutant: &Mutant| format!("{mutant:?}") == name;
+    Mutant::ALL.into_iter().find(named).ok_or_else(|| format!("there are the mutants {:?}", Mutant::ALL))
 }

@@ -1,14 +1,16 @@
 //! The judge's own books: what every account may hold, from the transactions that ledgers include.
 
 mod settled;
+mod strange;
 
 use core::fmt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use stellar_xdr::{CreateClaimableBalanceOp, OperationBody, Signer, SignerKey};
+use stellar_xdr::{CreateClaimableBalanceOp, OperationBody, SetOptionsOp, Signer, SignerKey};
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::message::{BalanceId, BindingId, MessageId};
+use tradepost_protocol::stellar::predicate::Predicate;
 use tradepost_protocol::stellar::{Operation, balance_id, xdr};
 use tradepost_protocol::time::Timestamp;
 
@@ -50,6 +52,17 @@ pub struct Deal {
     pub signers: BTreeMap<[u8; 32], u32>,
 }
 
+impl Deal {
+    /// The weights of a controller's master key and its thresholds: none, and twice what a party weighs.
+    fn thresholds(&self) -> Thresholds {
+        let all = Some(2 * self.arbiters.len().div_ceil(2) as u32);
+        if self.arbiters.is_empty() { [None; 4] } else { [Some(0), all, all, all] }
+    }
+}
+
+/// Master weight, low, medium, high threshold, where they were set.
+type Thresholds = [Option<u32>; 4];
+
 /// Who got an escrow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder {
@@ -66,6 +79,8 @@ pub enum Holder {
         /// The consumer's.
         consumer: i64,
     },
+    /// The asset's issuer took it back.
+    Issuer,
 }
 
 /// An escrow that a ledger showed.
@@ -85,7 +100,7 @@ pub struct Escrow {
     pub late: bool,
     /// Whether its arbiters were paid.
     pub awarded: bool,
-    /// Whether its controller is moved by whom it was agreed, where it has one.
+    /// Whether it may be claimed, and its controller be moved, by whom it was agreed and when.
     pub sound: bool,
 }
 
@@ -112,7 +127,16 @@ pub struct Accounts {
     /// The accounts that fundings made and that stand, with who made them.
     controllers: BTreeMap<AccountId, AccountId>,
     balances: BTreeMap<(AccountId, Asset), i64>,
-    cheats: Vec<AccountId>,
+    /// Whose money is nobody's concern but their own.
+    strangers: BTreeSet<AccountId>,
+    /// The accounts of honest nodes.
+    honest: BTreeSet<AccountId>,
+    /// What strangers locked that is no escrow of agreed terms.
+    strange: BTreeMap<BalanceId, Sum>,
+    /// How the controllers of strangers' escrows are set up, where those are shaped as agreed.
+    setups: BTreeMap<AccountId, (BalanceId, Setup)>,
+    /// Who has claimed what.
+    claimed: BTreeSet<(AccountId, BalanceId)>,
 }
 
 /// How far a transaction is.
@@ -126,8 +150,43 @@ struct Course {
     flows: BTreeMap<AccountId, i64>,
     /// The escrow that it locked, and who may take that before T.
     locked: Option<(BalanceId, AccountId)>,
-    /// Who moves that controller, with which weight.
+    /// Whether that may be claimed by exactly whom it was agreed, and when.
+    shaped: bool,
+    /// What it does to a controller.
+    setup: Setup,
+}
+
+/// How a controller is set up.
+#[derive(Debug, Clone, Default)]
+struct Setup {
+    /// Who moves it, with which weight.
     signers: BTreeMap<[u8; 32], u32>,
+    /// How many signers it has besides: the transactions that are authorised beforehand.
+    authorised: usize,
+    /// What everything about it takes.
+    thresholds: Thresholds,
+    /// Whether it has, or is, something that no funding makes.
+    odd: bool,
+}
+
+impl Setup {
+    fn sets(&mut self, set: &SetOptionsOp) {
+        match &set.signer {
+            Some(Signer { key: SignerKey::Ed25519(key), weight }) => drop(self.signers.insert(key.0, *weight)),
+            Some(_) => self.authorised += 1,
+            None => {}
+        }
+        let found = [set.master_weight, set.low_threshold, set.med_threshold, set.high_threshold];
+        for (known, found) in self.thresholds.iter_mut().zip(found) {
+            *known = found.or(*known);
+        }
+        self.odd |= set.set_flags.is_some() || set.home_domain.is_some();
+    }
+
+    fn is_sound(&self, deal: &Deal) -> bool {
+        let moved = (&self.signers, self.thresholds) == (&deal.signers, deal.thresholds());
+        !self.odd && moved && self.authorised == usize::from(!deal.arbiters.is_empty())
+    }
 }
 
 impl Accounts {
@@ -136,9 +195,14 @@ impl Accounts {
         self.balances.insert((account, asset), stroops);
     }
 
-    /// Expects that an account locks what it likes, on purpose.
-    pub fn expect_cheating(&mut self, account: AccountId) {
-        self.cheats.push(account);
+    /// An account is a stranger's, which does what it likes with its own.
+    pub fn expect_anything(&mut self, account: AccountId) {
+        self.strangers.insert(account);
+    }
+
+    /// An account is an honest node's.
+    pub fn expect_honesty(&mut self, account: AccountId) {
+        self.honest.insert(account);
     }
 
     fn add(&mut self, account: AccountId, asset: &Asset, stroops: i64) {
@@ -157,24 +221,64 @@ impl Accounts {
         if self.is_followed(included.payer) {
             self.add(included.payer, &Asset::Native, -included.fee);
         }
-        if !included.succeeded || !self.is_followed(included.source) {
+        if self.honest.contains(&included.source) && included.until.is_none() {
+            return Err(format!("{} handed in what may be included at any time", included.source));
+        }
+        if !included.succeeded {
+            return self.was_in_vain(included);
+        }
+        if !self.is_followed(included.source) {
+            self.claws_back(included);
             return Ok(());
         }
+        let strange = self.strangers.contains(&included.source);
         let mut course = Course::default();
         for (index, operation) in included.operations.iter().enumerate() {
             let id = balance_id::of_operation(included.source, included.sequence, index as u32);
             let acting = operation.source_account.as_ref().and_then(xdr::read_plain).unwrap_or(included.source);
-            self.take_operation(operation, acting, id, closed, &mut course)?;
+            if strange {
+                self.take_anything(operation, acting, id, closed, &mut course)?;
+            } else {
+                self.take_operation(operation, acting, id, closed, &mut course)?;
+            }
         }
         if let Some((id, _)) = course.locked
             && let Some(escrow) = self.escrows.get_mut(&id)
         {
-            escrow.sound = course.signers == self.deals[&escrow.binding].signers;
+            escrow.sound = course.shaped && course.setup.is_sound(&self.deals[&escrow.binding]);
+            if strange && course.shaped {
+                self.setups.insert(escrow.controller, (id, course.setup.clone()));
+            }
         }
         match course.settled {
             Some(id) => self.settles(id, &course.flows),
             None => Ok(()),
         }
+    }
+
+    /// The issuer takes back what it issued.
+    fn claws_back(&mut self, included: &Included) {
+        for operation in &included.operations {
+            if let OperationBody::ClawbackClaimableBalance(clawback) = &operation.body
+                && let Some(escrow) = self.escrows.get_mut(&balance_id::from_xdr(&clawback.balance_id))
+            {
+                escrow.holder = Holder::Issuer;
+            }
+        }
+    }
+
+    /// A transaction that failed has cost its fee. An honest node doesn't pay it for what it has already.
+    fn was_in_vain(&self, included: &Included) -> Result<(), String> {
+        for operation in &included.operations {
+            let acting = operation.source_account.as_ref().and_then(xdr::read_plain).unwrap_or(included.source);
+            if let OperationBody::ClaimClaimableBalance(claim) = &operation.body
+                && self.honest.contains(&acting)
+                && self.claimed.contains(&(acting, balance_id::from_xdr(&claim.balance_id)))
+            {
+                return Err(format!("{acting} claims again what it has claimed before"));
+            }
+        }
+        Ok(())
     }
 
     fn take_operation(
@@ -191,8 +295,7 @@ impl Accounts {
             }
             OperationBody::CreateClaimableBalance(create) => {
                 course.locked = create.claimants.first().map(|first| (id, claimant(first)));
-                let claimants: Vec<AccountId> = create.claimants.iter().map(claimant).collect();
-                self.locks(acting, id, sum_of(&create.asset, create.amount)?, &claimants)
+                self.locks(acting, id, create, course)
             }
             OperationBody::CreateAccount(create) => {
                 let made = xdr::read_account(&create.destination);
@@ -206,9 +309,7 @@ impl Accounts {
             }
             OperationBody::BumpSequence(_) if self.controllers.contains_key(&acting) => Ok(()),
             OperationBody::SetOptions(set) if self.controllers.contains_key(&acting) => {
-                if let Some(Signer { key: SignerKey::Ed25519(key), weight }) = &set.signer {
-                    course.signers.insert(key.0, *weight);
-                }
+                course.setup.sets(set);
                 Ok(())
             }
             // A trader's owner trusts the issued asset before the trades, a controller what it has to hold.
@@ -237,11 +338,17 @@ impl Accounts {
         }
     }
 
-    fn locks(&mut self, by: AccountId, id: BalanceId, locked: Sum, claimants: &[AccountId]) -> Result<(), String> {
+    fn locks(
+        &mut self,
+        by: AccountId,
+        id: BalanceId,
+        create: &CreateClaimableBalanceOp,
+        course: &mut Course,
+    ) -> Result<(), String> {
+        let locked = sum_of(&create.asset, create.amount)?;
+        let claimants: Vec<AccountId> = create.claimants.iter().map(claimant).collect();
         self.add(by, &locked.asset, -locked.stroops);
-        let binding =
-            claimants.iter().map(|c| BindingId::from_bytes(*c.as_bytes())).find(|b| self.deals.contains_key(b));
-        let Some(binding) = binding else {
+        let Some(binding) = self.binding_among(&claimants) else {
             if claimants.len() != 2 || !claimants.contains(&by) || !locked.asset.is_native() {
                 return Err("a balance was locked that is neither a bond nor an escrow of agreed terms".to_owned());
             }
@@ -249,22 +356,30 @@ impl Accounts {
             return Ok(());
         };
         let deal = &self.deals[&binding];
-        if !self.cheats.contains(&by) {
-            if self.escrows.values().any(|e| e.binding == binding) {
-                return Err(format!("binding {binding} was funded twice"));
-            }
-            if (deal.consumer, &deal.price) != (by, &locked) {
-                return Err(format!("binding {binding} over {} was funded with {locked}", deal.price));
-            }
+        if self.escrows.values().any(|e| e.binding == binding) {
+            return Err(format!("binding {binding} was funded twice"));
         }
-        let (holder, controller) = (Holder::Ledger, claimants[0]);
-        let (late, awarded, sound) = (false, false, false);
-        let escrow = Escrow { binding, funder: by, controller, locked, holder, late, awarded, sound };
-        self.escrows.insert(id, escrow);
+        if (deal.consumer, &deal.price) != (by, &locked) {
+            return Err(format!("binding {binding} over {} was funded with {locked}", deal.price));
+        }
+        course.shaped = is_shaped(create, binding, deal);
+        self.locked_for(binding, by, id, locked, claimants[0]);
         Ok(())
     }
 
+    /// Which deal a balance says that it is for.
+    fn binding_among(&self, claimants: &[AccountId]) -> Option<BindingId> {
+        let mut all = claimants.iter().map(|c| BindingId::from_bytes(*c.as_bytes()));
+        all.find(|binding| self.deals.contains_key(binding))
+    }
+
+    fn locked_for(&mut self, binding: BindingId, funder: AccountId, id: BalanceId, locked: Sum, controller: AccountId) {
+        let (holder, late, awarded, sound) = (Holder::Ledger, false, false, false);
+        self.escrows.insert(id, Escrow { binding, funder, controller, locked, holder, late, awarded, sound });
+    }
+
     fn claims(&mut self, by: AccountId, id: BalanceId, closed: Timestamp, course: &mut Course) -> Result<(), String> {
+        self.claimed.insert((by, id));
         if let Some((owner, stroops)) = self.bonds.remove(&id) {
             self.add(by, &Asset::Native, stroops);
             return if owner == by { Ok(()) } else { Err("somebody took another's bond".to_owned()) };
@@ -315,6 +430,26 @@ impl Accounts {
         self.escrows.values()
     }
 
+    /// Those that stand, with their balances.
+    pub fn standing(&self) -> impl Iterator<Item = (BalanceId, &Escrow)> {
+        self.escrows.iter().filter(|(_, escrow)| escrow.holder == Holder::Ledger).map(|(id, escrow)| (*id, escrow))
+    }
+
+    /// The balances of those that don't.
+    pub fn gone(&self) -> impl Iterator<Item = BalanceId> {
+        self.escrows.iter().filter(|(_, escrow)| escrow.holder != Holder::Ledger).map(|(id, _)| *id)
+    }
+
+    /// The balances of what settlements left.
+    pub fn share_balances(&self) -> impl Iterator<Item = BalanceId> {
+        self.shares.keys().copied()
+    }
+
+    /// The balances of bonds.
+    pub fn bonds(&self) -> impl Iterator<Item = BalanceId> {
+        self.bonds.keys().copied()
+    }
+
     /// The escrow of a binding, where a ledger showed one.
     pub fn escrow_of(&self, binding: &BindingId) -> Option<&Escrow> {
         self.escrows.values().find(|e| &e.binding == binding)
@@ -325,9 +460,9 @@ impl Accounts {
         self.shares.values()
     }
 
-    /// Controllers that stand, but those that cheats made.
+    /// Controllers that stand, but those that strangers made.
     pub fn controllers(&self) -> usize {
-        self.controllers.values().filter(|funder| !self.cheats.contains(funder)).count()
+        self.controllers.values().filter(|funder| !self.strangers.contains(funder)).count()
     }
 }
 
@@ -339,6 +474,24 @@ fn sum_of(asset: &stellar_xdr::Asset, stroops: i64) -> Result<Sum, String> {
 fn claimant(claimant: &stellar_xdr::Claimant) -> AccountId {
     let stellar_xdr::Claimant::ClaimantTypeV0(v0) = claimant;
     xdr::read_account(&v0.destination)
+}
+
+/// Whether a balance may be claimed by the controller before T, by the beneficiary from then on, by nobody else ever.
+fn is_shaped(create: &CreateClaimableBalanceOp, binding: BindingId, deal: &Deal) -> bool {
+    let Some(refund_at) = deal.refund_at else { return false };
+    let found: Vec<(AccountId, Predicate)> = create
+        .claimants
+        .iter()
+        .map(|each| {
+            let stellar_xdr::Claimant::ClaimantTypeV0(v0) = each;
+            (claimant(each), Predicate::from_xdr(&v0.predicate))
+        })
+        .collect();
+    let [(first, before), (second, after), (third, never)] = found.as_slice() else { return false };
+    let times =
+        [before, after, never] == [&Predicate::Before(refund_at), &Predicate::From(refund_at), &Predicate::Never];
+    let timed = !deal.arbiters.is_empty() || *first == deal.recipient;
+    times && timed && *second == deal.beneficiary && third.as_bytes() == binding.as_bytes()
 }
 
 /// Who may claim a balance that a settlement leaves: one account, at any time.

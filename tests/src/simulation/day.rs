@@ -2,41 +2,49 @@
 //! meanwhile, from a seed.
 
 mod arbitration;
+mod cheating;
 
 use core::time::Duration;
 
+use ed25519_dalek::SigningKey;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::{Price, Stroops, Unit};
 use tradepost_protocol::asset::Asset;
-use tradepost_protocol::binding::agreement::Agreement;
 use tradepost_protocol::binding::phase::Side;
 use tradepost_protocol::binding::session::Session;
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::market::command::{Command, EscrowWish, OfferingDraft};
 use tradepost_protocol::market::event::ServiceEvent;
-use tradepost_protocol::message::Signed;
-use tradepost_protocol::time::Now;
+use tradepost_protocol::message::BalanceId;
+use tradepost_protocol::time::{Now, Timestamp};
 
+use super::cheats::{Cheat, Cheats};
 use super::judge::Judge;
-use crate::world::{CrashPlan, FaultRates, Published, Script, Stranger, World, arbitrated_draft, escrow_of, keys_of};
+use crate::world::{CrashPlan, FaultRates, Published, Script, Stranger, World, arbitrated_draft, keys_of};
 
-/// The traders, then the arbiters. Each trader is a consumer; the first two are providers, too.
-pub const NODES: [&str; 7] = ["anna", "bert", "cora", "dana", "ruth", "sven", "tess"];
+/// The traders, then the arbiters. Each trader is a consumer; the first three are providers, too.
+pub const NODES: [&str; 7] = ["anna", "bert", "dana", "cora", "ruth", "sven", "tess"];
 /// How many of them trade.
 const TRADERS: usize = 4;
+/// How many arbiters each of those wants for a trade: whoever sells for coins buys for what is issued, and the other way round.
+const ARBITERS_PER_TRADE: [usize; TRADERS] = [3, 1, 1, 3];
 /// How many of them sell.
-const PROVIDERS: usize = 2;
+const PROVIDERS: usize = 3;
+/// The trader whose keys a crook has.
+const CROOK: usize = 2;
+/// The arbiter whose keys a crook has.
+const CROOKED_ARBITER: usize = 6;
+/// In one world of so many the issuer may take back what it issues.
+const CLAWABLE_IN: u64 = 4;
+/// One of their answers in so many is the crook's.
+const LIES_IN: u64 = 24;
 /// Offerings of each of those.
 const OFFERINGS: usize = 2;
-/// Bindings between them that a day has at least.
-pub const BINDINGS: usize = 20;
 /// What each has at first, in coins, and in the issued asset.
 const ENDOWMENT: u32 = 1_000;
-/// How long a transaction of the cheat's may wait.
-const TRANSACTION_LIFE: Duration = Duration::from_secs(15);
 /// Between two looks of the judge.
 const GLANCE: Duration = Duration::from_millis(250);
 /// On a day that takes longer than this, something hangs.
@@ -57,8 +65,24 @@ enum Later {
     Connect(usize),
     Kill(usize),
     CallDone(usize, Box<Command>),
-    Refund(Box<Signed<Agreement>>, i64),
-    Rob(Box<Signed<Agreement>>, i64),
+    TakeBack(Box<Takes>),
+}
+
+/// What a cheat locked and wants to have back.
+#[derive(Debug)]
+struct Takes {
+    balance: BalanceId,
+    controller: Option<AccountId>,
+    /// Somebody else's key who may claim it from T on.
+    beneficiary: Option<SigningKey>,
+    /// Who was to be paid.
+    recipient: AccountId,
+    asset: Asset,
+    amount: Stroops,
+    /// What it weighs itself by the agreement.
+    weight: u8,
+    fund_by: Timestamp,
+    tries: u32,
 }
 
 /// A day in progress.
@@ -73,6 +97,14 @@ pub struct Day {
     offered: Vec<Offered>,
     later: Vec<(u64, Later)>,
     cheat: Stranger,
+    /// What was tried.
+    pub cheats: Cheats,
+    /// The newest ledger when a transaction of the stranger's was handed in.
+    handed_in_at: u32,
+    /// Whether the issuer may take back what it issues.
+    clawable: bool,
+    /// The newest ledger when it did.
+    clawed_at: u32,
 }
 
 impl Day {
@@ -82,9 +114,13 @@ impl Day {
         let issued = world.ledger().issued_asset();
         let mut judge = Judge::default();
         world.watch();
+        let clawable = seed.is_multiple_of(CLAWABLE_IN);
+        if clawable {
+            world.let_issuer_claw_back();
+        }
         for (node, name) in NODES.into_iter().enumerate() {
             if node < TRADERS {
-                let (arbiters, per_trade) = (&NODES[TRADERS..], if node.is_multiple_of(2) { 1 } else { 3 });
+                let (arbiters, per_trade) = (&NODES[TRADERS..], ARBITERS_PER_TRADE[node]);
                 world.add_crashing_buyer(name, endowment, plan(node), (arbiters, per_trade));
             } else {
                 world.add_crashing_node(name, endowment, plan(node));
@@ -92,23 +128,32 @@ impl Day {
             let key = keys_of(world.seed(), name).account.expect("a trader's keys");
             world.endow(&key, endowment);
             let holds = [(Asset::Native, endowment.get()), (issued.clone(), endowment.get())];
-            judge.follow(&world, name, &holds);
+            if [CROOK, CROOKED_ARBITER].contains(&node) {
+                world.let_lie(name, LIES_IN);
+                judge.expect_forgery(&world, name);
+            }
+            if node == CROOK {
+                judge.follow_crook(&world, name, &holds);
+            } else {
+                judge.follow(&world, name, &holds);
+            }
         }
         let cheat = Stranger::new(&mut world, "cheat", endowment);
         world.endow(&cheat.key, endowment);
-        judge.follow_cheat(cheat.account(), &[(Asset::Native, endowment.get()), (issued, endowment.get())]);
+        judge.follow_stranger(cheat.account(), &[(Asset::Native, endowment.get()), (issued, endowment.get())]);
         let (dice, began) = (ChaCha20Rng::seed_from_u64(seed), world.now());
-        Self { world, judge, dice, began, offered: Vec::new(), later: Vec::new(), cheat }
+        let (offered, later, cheats) = Default::default();
+        Self { world, judge, dice, began, offered, later, cheat, cheats, handed_in_at: 0, clawable, clawed_at: 0 }
     }
 
-    /// Lives through it.
+    /// Lives through it until so many bindings were agreed on, and all have ended.
     ///
     /// # Errors
     /// What was violated, in words.
-    pub fn live(&mut self) -> Result<(), String> {
+    pub fn live(&mut self, bindings: usize) -> Result<(), String> {
         self.publish()?;
         self.world.set_ledger_faults(FaultRates::TENTH);
-        while self.judge.bindings() < BINDINGS {
+        while self.judge.bindings() < bindings {
             self.something_happens();
             let pause = self.between(150, 900);
             self.pass(pause)?;
@@ -120,6 +165,9 @@ impl Day {
         }
         while !self.later.is_empty() || self.judge.what_is_open(&self.world).is_some() {
             self.pass(GLANCE)?;
+        }
+        for (kind, times) in self.world.lies() {
+            self.cheats.count(Cheat::Answer(*kind), *times);
         }
         self.judge.close_books(&self.world)
     }
@@ -147,8 +195,8 @@ impl Day {
                 0..PROVIDERS => {
                     (0..OFFERINGS).map(|n| draft_of(node * OFFERINGS + n, (&issued, &arbiters), dice)).collect()
                 }
+                PROVIDERS..TRADERS => Vec::new(),
                 TRADERS.. => vec![arbitration::draft_of_arbiter(&issued)],
-                _ => Vec::new(),
             }
         };
         let drafts: Vec<Vec<OfferingDraft>> = (0..NODES.len()).map(|node| drafts(&mut self.dice, node)).collect();
@@ -199,33 +247,46 @@ impl Day {
     fn something_happens(&mut self) {
         let (node, provider) = (self.pick(TRADERS), self.pick(PROVIDERS));
         match self.pick(100) {
-            0..45 => {
+            0..42 => {
                 let which = self.pick(self.offered.len());
                 let offered = self.offered[which];
                 self.bind(node, &offered);
             }
-            45..52 => self.race(),
-            52..62 => self.unbind(node),
-            62..76 => self.call(provider),
-            76..83 => {
+            42..48 => self.race(),
+            48..57 => self.unbind(node),
+            57..70 => self.call(provider),
+            70..76 => {
                 let node = self.pick(NODES.len());
                 let cut_off = self.between(500, 9_000);
                 self.world.set_connected(NODES[node], false);
                 self.put_off(cut_off, Later::Connect(node));
             }
-            83..88 => self.change_script(provider),
-            88..91 => self.service_stops(provider),
-            91..93 if self.world.is_up(NODES[provider]) => {
+            76..80 => self.change_script(provider),
+            80..83 => self.service_stops(provider),
+            83..85 if self.world.is_up(NODES[provider]) => {
                 self.world.stop(NODES[provider]);
                 self.put_off(Duration::from_secs(2), Later::Kill(provider));
             }
-            93..97 => self.cheat(),
-            98 => self.somebody_decides(node),
-            97 => {
+            85..97 => self.cheat(),
+            97 => self.somebody_decides(node),
+            99 if self.clawable => self.issuer_claws_back(),
+            98 => {
                 let halt = self.between(1_500, 8_000);
                 self.world.halt_ledger(halt);
             }
             _ => {}
+        }
+    }
+
+    /// The issuer takes an escrow back, as it may where its asset says so.
+    fn issuer_claws_back(&mut self) {
+        let at = self.world.newest_ledger().sequence;
+        let mut standing = self.judge.standing();
+        standing.retain(|target| !target.sum.asset.is_native());
+        if !standing.is_empty() && at > self.clawed_at {
+            let target = &standing[self.pick(standing.len())];
+            self.clawed_at = at;
+            self.world.ledger().try_clawback(target.balance);
         }
     }
 
@@ -300,30 +361,6 @@ impl Day {
         }
     }
 
-    /// Somebody without a node asks, hands the right envelope over, and then locks nothing, or a stroop less under the
-    /// same balance's id.
-    fn cheat(&mut self) {
-        let paid: Vec<Offered> = self.offered.iter().filter(|o| !o.free).copied().collect();
-        let offered = paid[self.pick(paid.len())];
-        if self.pick(2) == 0 {
-            return self.cheat_with_controller(&offered);
-        }
-        let provider = NODES[offered.provider];
-        let Ok(agreement) = self.cheat.request(&mut self.world, provider, &offered.published, 2) else { return };
-        let amount = agreement.body().amount;
-        let funding = |amount| vec![escrow_of(&agreement, amount).fund_operation().expect("three claimants")];
-        let short = amount.minus(Stroops::new(1).expect("positive")).expect("more than a stroop");
-        let whole = self.cheat.funding(&mut self.world, &agreement, funding(amount));
-        let short = self.cheat.funding(&mut self.world, &agreement, funding(short));
-        let account = self.world.ledger().account(self.cheat.account()).expect("the cheat's account");
-        self.cheat.try_hand_over(&mut self.world, provider, &agreement, &whole);
-        if self.pick(3) > 0 {
-            self.world.ledger().submit(short.bytes());
-            let after = self.between(20_000, 60_000);
-            self.put_off(after, Later::Refund(Box::new(agreement), account.sequence + 1));
-        }
-    }
-
     fn do_what_is_due(&mut self) {
         self.arbiters_decide();
         let now = self.world.now().millis();
@@ -342,24 +379,9 @@ impl Day {
                     self.world.give(NODES[node], *command);
                 }
                 Later::Kill(_) | Later::CallDone(..) => {}
-                Later::Refund(agreement, sequence) => self.cheat_takes_back(agreement, sequence),
-                Later::Rob(agreement, sequence) => self.cheat_robs(&agreement, sequence),
+                Later::TakeBack(takes) => self.takes_back(*takes),
             }
         }
-    }
-
-    fn cheat_takes_back(&mut self, agreement: Box<Signed<Agreement>>, sequence: i64) {
-        let terms = escrow_of(&agreement, agreement.body().amount);
-        let balance = terms.balance_at(sequence);
-        if self.world.ledger().balance(balance).is_none() {
-            return;
-        }
-        if self.world.close_time() >= terms.refund_at() {
-            let bounds = terms.refund_bounds(self.world.close_time(), TRANSACTION_LIFE);
-            let refund = self.cheat.transaction(&mut self.world, bounds, terms.refund_operations(balance));
-            self.world.ledger().submit(refund.bytes());
-        }
-        self.put_off(Duration::from_secs(3), Later::Refund(agreement, sequence));
     }
 }
 
@@ -374,6 +396,8 @@ fn draft_of(number: usize, (issued, arbiters): (&Asset, &[AccountId]), dice: &mu
         0 => (price(&Asset::Native, Unit::Call, 30_000_000), 3),
         1 => (price(&Asset::Native, Unit::Call, 10_000_000), 1),
         2 => (price(issued, Unit::Second, 5_000_000), 3),
+        4 => (price(issued, Unit::Second, 5_000_000), 3),
+        5 => (price(&Asset::Native, Unit::Call, 30_000_000), 2),
         _ => (Price { asset: Asset::Native, amount: Stroops::ZERO, unit: Unit::Call }, 2),
     };
     OfferingDraft { price, max_supply, deliver, ..arbitrated_draft(arbiters.to_vec()) }

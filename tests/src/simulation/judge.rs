@@ -4,7 +4,7 @@ use core::fmt;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use tradepost_protocol::account::AccountId;
+use tradepost_protocol::account::{AccountId, ServingKey};
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::agreement::{Agreement, binding_id};
@@ -12,7 +12,7 @@ use tradepost_protocol::binding::dispute::Split;
 use tradepost_protocol::binding::phase::{Phase, Side};
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::escrow::outcome::EscrowState;
-use tradepost_protocol::message::{BindingId, MessageId, SeriesId, Signed};
+use tradepost_protocol::message::{BalanceId, BindingId, MessageId, SeriesId, Signed};
 use tradepost_protocol::stellar::LedgerPoint;
 use tradepost_protocol::time::Timestamp;
 
@@ -28,10 +28,17 @@ pub const MARGIN: Duration = Duration::from_secs(40);
 #[derive(Debug, Default)]
 pub struct Judge {
     nodes: Vec<(&'static str, AccountId)>,
-    cheats: BTreeSet<AccountId>,
+    /// Who has no node and does what it likes.
+    strangers: BTreeSet<AccountId>,
+    /// Nodes whose keys somebody else has, too, who does what it likes with them.
+    crooks: BTreeSet<AccountId>,
+    /// Serving keys with which somebody signs what it likes.
+    crooked_keys: BTreeSet<ServingKey>,
     places: BTreeMap<SeriesId, usize>,
     series: BTreeMap<BindingId, SeriesId>,
     accounts: Accounts,
+    /// Whether anything moved since holdings were compared.
+    moved: bool,
     agreed: BTreeMap<MessageId, BindingId>,
     healthy: BTreeSet<BindingId>,
     unbound: BTreeSet<MessageId>,
@@ -50,14 +57,28 @@ impl Judge {
     pub fn follow(&mut self, world: &World, name: &'static str, endowment: &[(Asset, i64)]) {
         let account = world.account(name);
         self.open(account, endowment);
+        self.accounts.expect_honesty(account);
         self.nodes.push((name, account));
     }
 
-    /// Follows an account that cheats.
-    pub fn follow_cheat(&mut self, account: AccountId, endowment: &[(Asset, i64)]) {
+    /// Follows a node that is a crook's: what it believes and what becomes of its money is its own concern.
+    pub fn follow_crook(&mut self, world: &World, name: &'static str, endowment: &[(Asset, i64)]) {
+        let account = world.account(name);
         self.open(account, endowment);
-        self.accounts.expect_cheating(account);
-        self.cheats.insert(account);
+        self.nodes.push((name, account));
+        self.crooks.insert(account);
+    }
+
+    /// Expects that somebody signs what it likes with a node's serving key.
+    pub fn expect_forgery(&mut self, world: &World, name: &str) {
+        self.crooked_keys.extend(world.keys(name).serving_key());
+    }
+
+    /// Follows an account that belongs to no node.
+    pub fn follow_stranger(&mut self, account: AccountId, endowment: &[(Asset, i64)]) {
+        self.open(account, endowment);
+        self.accounts.expect_anything(account);
+        self.strangers.insert(account);
     }
 
     fn open(&mut self, account: AccountId, endowment: &[(Asset, i64)]) {
@@ -76,6 +97,48 @@ impl Judge {
         self.given.insert(request);
     }
 
+    /// Somebody with a crook's keys says something of a binding: where the crook is its consumer, that is its word.
+    pub fn release_typed_by_crook(&mut self, request: MessageId, crook: AccountId) {
+        let deal = self.agreed.get(&request).and_then(|binding| self.accounts.deals.get(binding));
+        if deal.is_some_and(|deal| deal.consumer == crook) {
+            self.given.insert(request);
+        }
+    }
+
+    /// The escrows between nodes that stand.
+    pub fn standing(&self) -> Vec<Target> {
+        let all = self.accounts.standing().filter(|(_, escrow)| !self.strangers.contains(&escrow.funder));
+        let target = |(balance, escrow): (BalanceId, &Escrow)| {
+            let deal = &self.accounts.deals[&escrow.binding];
+            Some(Target {
+                balance,
+                binding: escrow.binding,
+                controller: escrow.controller,
+                sum: escrow.locked.clone(),
+                consumer: deal.consumer,
+                recipient: deal.recipient,
+                refund_at: deal.refund_at?,
+                arbiters: deal.arbiters.iter().map(|(account, _)| *account).collect(),
+            })
+        };
+        all.filter_map(target).collect()
+    }
+
+    /// Balances that were claimed.
+    pub fn gone(&self) -> Vec<BalanceId> {
+        self.accounts.gone().collect()
+    }
+
+    /// What settlements left for nodes.
+    pub fn shares(&self) -> Vec<BalanceId> {
+        self.accounts.share_balances().collect()
+    }
+
+    /// Bonds that stand.
+    pub fn bonds(&self) -> Vec<BalanceId> {
+        self.accounts.bonds().collect()
+    }
+
     /// An arbiter is told to award so much to the provider.
     pub fn award_typed(&mut self, binding: BindingId, arbiter: &'static str, to_provider: Stroops) {
         self.awards.push((binding, arbiter, to_provider));
@@ -84,7 +147,7 @@ impl Judge {
     /// How many escrows of each sort between nodes there were: by kind, arbiters and asset.
     pub fn sorts(&self) -> BTreeMap<Sort, usize> {
         let mut sorts = BTreeMap::new();
-        for escrow in self.accounts.escrows().filter(|e| !self.cheats.contains(&e.funder)) {
+        for escrow in self.accounts.escrows().filter(|e| !self.strangers.contains(&e.funder)) {
             let arbiters = self.accounts.deals[&escrow.binding].arbiters.len();
             *sorts.entry(Sort { arbiters, native: escrow.locked.asset.is_native() }).or_default() += 1;
         }
@@ -93,7 +156,7 @@ impl Judge {
 
     /// How many bindings between nodes were agreed on.
     pub fn bindings(&self) -> usize {
-        self.accounts.deals.values().filter(|deal| !self.cheats.contains(&deal.consumer)).count()
+        self.accounts.deals.values().filter(|deal| !self.strangers.contains(&deal.consumer)).count()
     }
 
     /// Takes in what happened since the last look.
@@ -132,28 +195,29 @@ impl Judge {
         }
     }
 
-    /// One agreement a request, whatever happens.
+    /// One agreement a request, whatever happens; a crook may sign as many as it likes.
     fn agreed(&mut self, agreement: &Signed<Agreement>) -> Result<(), String> {
         let (binding, body) = (binding_id(agreement), agreement.body());
-        match self.agreed.insert(body.request, binding) {
-            None => {
-                let deal = Deal {
-                    request: body.request,
-                    consumer: body.consumer,
-                    recipient: body.recipient,
-                    price: Sum { asset: body.asset.clone(), stroops: body.amount.get() },
-                    refund_at: body.terms.refund_at(),
-                    beneficiary: body.timeout_beneficiary(),
-                    arbiters: body.arbiters.iter().map(|a| (a.account, a.fee.get())).collect(),
-                    signers: signers(body),
-                };
-                self.series.insert(binding, body.series);
-                self.accounts.deals.insert(binding, deal);
-                Ok(())
+        let forged = self.crooked_keys.contains(&body.serving_key);
+        // What a crook signs in another's name is no answer to the request.
+        if !forged || self.crooks.contains(&body.recipient) {
+            let known = *self.agreed.entry(body.request).or_insert(binding);
+            if known != binding && !forged {
+                return Err(format!("request {} has two agreements: {known} and {binding}", body.request));
             }
-            Some(known) if known == binding => Ok(()),
-            Some(known) => Err(format!("request {} has two agreements: {known} and {binding}", body.request)),
         }
+        self.accounts.deals.entry(binding).or_insert_with(|| Deal {
+            request: body.request,
+            consumer: body.consumer,
+            recipient: body.recipient,
+            price: Sum { asset: body.asset.clone(), stroops: body.amount.get() },
+            refund_at: body.terms.refund_at(),
+            beneficiary: body.timeout_beneficiary(),
+            arbiters: body.arbiters.iter().map(|a| (a.account, a.fee.get())).collect(),
+            signers: signers(body),
+        });
+        self.series.insert(binding, body.series);
+        Ok(())
     }
 
     /// A service starts on the whole agreed amount, in a place that is free.
@@ -178,6 +242,7 @@ impl Judge {
 
     fn closed(&mut self, world: &mut World, point: LedgerPoint, included: &[Included]) -> Result<(), String> {
         let at = |why: String| format!("ledger {}: {why}", point.sequence);
+        self.moved |= !included.is_empty();
         for transaction in included {
             self.accounts.take(transaction, point.close_time).map_err(at)?;
         }
@@ -187,6 +252,8 @@ impl Judge {
             let earned = self.healthy.contains(&escrow.binding) || self.unbound.contains(&deal.request);
             // An arbiter may be wrong, and whoever listed it has said so; an owner may give what it needn't.
             let earned = earned || escrow.awarded || self.given.contains(&deal.request);
+            // What a crook may take without having earned it, the consumer's node said by its own word.
+            let earned = earned || self.crooks.contains(&deal.recipient);
             if !earned || escrow.locked != deal.price {
                 return Err(at(format!("binding {} was collected and never served", escrow.binding)));
             }
@@ -194,6 +261,14 @@ impl Judge {
         if world.newest_ledger() != point {
             return Ok(());
         }
+        if core::mem::take(&mut self.moved) {
+            self.compare_holdings(world).map_err(at)?;
+        }
+        self.overdue(world, point.close_time)
+    }
+
+    /// Every account holds what it has to by these books.
+    fn compare_holdings(&self, world: &mut World) -> Result<(), String> {
         let expected = self.accounts.expected();
         let wanted: Vec<(AccountId, Asset)> = expected.keys().cloned().collect();
         let held = world.ledger().holdings(&wanted);
@@ -202,21 +277,25 @@ impl Judge {
         {
             let found = held.get(&(*account, asset.clone()));
             let asset = asset.symbol();
-            return Err(at(format!("{account} holds {found:?} stroops of {asset}, by its terms {stroops}")));
+            return Err(format!("{account} holds {found:?} stroops of {asset}, by its terms {stroops}"));
         }
-        self.overdue(world, point.close_time)
+        Ok(())
+    }
+
+    fn honest(&self) -> impl Iterator<Item = &'static str> {
+        self.nodes.iter().filter(|(_, account)| !self.crooks.contains(account)).map(|(name, _)| *name)
     }
 
     /// Every binding has ended by T + margin at a node that was there for it, and every reserve is free some time later.
     fn overdue(&self, world: &World, closed: Timestamp) -> Result<(), String> {
-        for (name, _) in self.nodes.iter().filter(|(name, _)| world.up_for(name) > MARGIN * 2) {
+        for name in self.honest().filter(|name| world.up_for(name) > MARGIN * 2) {
             for trade in world.market(name).trades().filter(|t| t.has_leftovers()) {
                 if closed > due(trade).plus(MARGIN * 2) {
                     return Err(format!("{name} still has something locked for {}", trade.request_id()));
                 }
             }
         }
-        for (name, _) in self.nodes.iter().filter(|(name, _)| world.up_for(name) > MARGIN) {
+        for name in self.honest().filter(|name| world.up_for(name) > MARGIN) {
             for trade in world.market(name).trades().filter(|t| !t.phase().is_final()) {
                 if closed > due(trade).plus(MARGIN) && !self.waits_for_the_other(trade) {
                     let (request, phase) = (trade.request_id(), trade.phase());
@@ -242,11 +321,15 @@ impl Judge {
                 open.push(format!("{name} is down"));
                 continue;
             }
+            if self.crooks.contains(account) {
+                continue;
+            }
             let owes = |t: &Trade| t.owes_word() || t.asks_for_closing() || t.has_leftovers();
             let trades = world.market(name).trades().filter(|t| !t.phase().is_final() || owes(t));
-            open.extend(
-                trades.map(|t| format!("{name} has {} {} in {}", t.state.side.as_str(), t.request_id(), t.phase())),
-            );
+            open.extend(trades.map(|t| {
+                let (side, request, escrow) = (t.state.side.as_str(), t.request_id(), t.escrow());
+                format!("{name} has {side} {request} in {}, escrow {escrow:?}", t.phase())
+            }));
             // An arbiter that never took a case doesn't learn where its fee is.
             let knows =
                 |binding: &BindingId| !self.is_arbiter(account, binding) || world.market(name).case(binding).is_some();
@@ -254,7 +337,8 @@ impl Judge {
             let shares = self.accounts.shares().filter(its);
             open.extend(shares.map(|share| format!("{name} doesn't claim {} of {}", share.sum, share.binding)));
         }
-        let standing = self.accounts.escrows().filter(|e| e.holder == Holder::Ledger);
+        let others = |e: &&Escrow| !self.strangers.contains(&e.funder);
+        let standing = self.accounts.escrows().filter(others).filter(|e| e.holder == Holder::Ledger);
         open.extend(standing.map(|escrow| format!("the escrow of {} stands", escrow.binding)));
         match self.accounts.controllers() {
             0 => {}
@@ -276,7 +360,7 @@ impl Judge {
     fn was_agreed_or_awarded(&self, name: &str, trade: &Trade, escrow: &Escrow) -> Result<(), String> {
         let deal = &self.accounts.deals[&escrow.binding];
         let (recipient, consumer) = match escrow.holder {
-            Holder::Ledger => return Ok(()),
+            Holder::Ledger | Holder::Issuer => return Ok(()),
             _ if escrow.late => return Ok(()),
             Holder::Recipient | Holder::Consumer | Holder::Both { .. } => shares(escrow, deal),
         };
@@ -308,12 +392,12 @@ impl Judge {
     /// # Errors
     /// Who believes what, in words.
     pub fn close_books(&self, world: &World) -> Result<(), String> {
-        for (name, _) in &self.nodes {
+        for name in self.honest() {
             for trade in world.market(name).trades() {
                 let escrow = trade.binding().and_then(|b| self.accounts.escrow_of(&b));
                 let holder = escrow.map(|e| e.holder);
                 let arbitrated = trade.terms().is_some_and(|agreed| agreed.terms.arbitrated().is_some());
-                let cheated = self.cheats.contains(&trade.request.body().account);
+                let cheated = self.strangers.contains(&trade.request.body().account);
                 if let Some(escrow) = escrow.filter(|_| arbitrated && !cheated) {
                     self.was_agreed_or_awarded(name, trade, escrow)?;
                 }
@@ -340,8 +424,7 @@ impl Judge {
                     },
                     EscrowState::Unknown => holder.is_some(),
                     EscrowState::Locked | EscrowState::Refused(_) => false,
-                    // No issuer claws back here.
-                    EscrowState::ClawedBack => false,
+                    EscrowState::ClawedBack => holder == Some(Holder::Issuer),
                 };
                 let earned = trade.state.session.end().is_some_and(|end| end.earned());
                 let collected = holder == Some(Holder::Recipient) && trade.state.side == Side::Provider;
@@ -377,8 +460,29 @@ fn shares(escrow: &Escrow, deal: &Deal) -> (i64, i64) {
     match escrow.holder {
         Holder::Both { recipient, consumer } => (recipient, consumer),
         Holder::Recipient => (whole, 0),
-        Holder::Consumer | Holder::Ledger => (0, whole),
+        Holder::Consumer | Holder::Ledger | Holder::Issuer => (0, whole),
     }
+}
+
+/// An escrow between nodes that stands, for whoever wants to have it.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its balance.
+    pub balance: BalanceId,
+    /// Its binding.
+    pub binding: BindingId,
+    /// Who may claim it before T.
+    pub controller: AccountId,
+    /// What it holds.
+    pub sum: Sum,
+    /// Who pays.
+    pub consumer: AccountId,
+    /// Who is paid.
+    pub recipient: AccountId,
+    /// T.
+    pub refund_at: Timestamp,
+    /// Who decides.
+    pub arbiters: Vec<AccountId>,
 }
 
 /// A sort of escrow.
@@ -388,6 +492,13 @@ pub struct Sort {
     pub arbiters: usize,
     /// Whether it holds native coins.
     pub native: bool,
+}
+
+impl Sort {
+    /// The sorts of which every sweep has some.
+    pub fn all() -> impl Iterator<Item = Self> {
+        [0, 1, 3].into_iter().flat_map(|arbiters| [true, false].map(|native| Self { arbiters, native }))
+    }
 }
 
 impl fmt::Display for Sort {

@@ -52,6 +52,8 @@ pub struct WorldLedger {
     newest: Vec<Included>,
     /// The transactions that took effect, in order.
     effective: Vec<FollowedTransaction>,
+    /// The newest ledger, where the endpoint isn't behind it.
+    newest_point: Option<LedgerPoint>,
     /// What a ledger includes at the least, in stroops for each operation.
     least_rate: i64,
     bumps: usize,
@@ -68,6 +70,8 @@ pub struct Included {
     pub sequence: i64,
     /// Whether its operations took effect.
     pub succeeded: bool,
+    /// The latest close time that it allowed.
+    pub until: Option<Timestamp>,
     /// What it cost, in stroops.
     pub fee: i64,
     /// What it does.
@@ -94,6 +98,7 @@ impl WorldLedger {
             included: Vec::new(),
             newest: Vec::new(),
             effective: Vec::new(),
+            newest_point: None,
             least_rate: 0,
             bumps: 0,
         }
@@ -145,6 +150,7 @@ impl WorldLedger {
 
     /// How the ledger's RPC misbehaves from now on.
     pub fn set_faults(&mut self, faults: Faults) {
+        self.newest_point = None;
         self.ledger.set_faults(faults).expect("faults within their bounds");
     }
 
@@ -154,8 +160,13 @@ impl WorldLedger {
 
     /// The newest ledger.
     pub fn point(&mut self) -> LedgerPoint {
+        if let Some(point) = self.newest_point {
+            return point;
+        }
         let latest = self.rpc("getLatestLedger", &Value::Null);
-        LedgerPoint::new(int(&latest["sequence"]) as u32, Timestamp::from_secs(int(&latest["closeTime"])))
+        let point = LedgerPoint::new(int(&latest["sequence"]) as u32, Timestamp::from_secs(int(&latest["closeTime"])));
+        self.newest_point = Some(point);
+        point
     }
 
     /// What the ledger charges, as its newest header says.
@@ -266,6 +277,7 @@ impl WorldLedger {
     pub fn close(&mut self, close_time: u64) -> LedgerPoint {
         let closed = self.ledger.close(close_time).expect("the world's clock goes forward");
         self.newest.clear();
+        self.newest_point = None;
         let point = LedgerPoint::new(closed.sequence, Timestamp::from_secs(closed.close_time));
         for record in &closed.transactions {
             self.take_in(record);
@@ -273,7 +285,9 @@ impl WorldLedger {
                 self.effective.push(FollowedTransaction { at: point, envelope: record.envelope_xdr.clone() });
             }
         }
-        self.audit();
+        if !self.newest.is_empty() {
+            self.audit();
+        }
         LedgerPoint::new(closed.sequence, Timestamp::from_secs(closed.close_time))
     }
 
@@ -287,6 +301,7 @@ impl WorldLedger {
             payer,
             sequence: transaction.sequence(),
             succeeded: record.succeeded(),
+            until: transaction.bounds().map(|bounds| bounds.until).filter(|until| until.secs() > 0),
             fee: record.result.fee_charged,
             operations: transaction.operations().to_vec(),
         });
@@ -403,6 +418,16 @@ impl WorldLedger {
         let (trustor, asset) = (xdr::account(trustor), xdr::asset(&self.issued_asset()));
         let op = SetTrustLineFlagsOp { trustor, asset, clear_flags: LINE_AUTHORIZED, set_flags: 0 };
         self.submit_by_issuer(OperationBody::SetTrustLineFlags(op))
+    }
+
+    /// Claws a balance of the issued asset back where it can; whether that was handed in.
+    pub fn try_clawback(&mut self, balance: BalanceId) -> bool {
+        let its = |state: BalanceState| state.clawback_enabled && !state.asset.is_native();
+        let claws = self.balance(balance).is_some_and(its);
+        if claws {
+            self.submit_clawback(balance);
+        }
+        claws
     }
 
     /// Claws a balance of the issued asset back.

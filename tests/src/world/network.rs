@@ -27,21 +27,33 @@ pub(super) struct Gossip {
 #[derive(Debug)]
 pub(super) struct Exchange {
     asker: Asker,
-    answerer: usize,
+    pub(super) answerer: usize,
     matter: Matter,
+}
+
+impl Exchange {
+    /// The frame that was asked with.
+    pub(super) fn question(&self) -> Option<&[u8]> {
+        match &self.matter {
+            Matter::Direct { bytes, .. } => Some(bytes),
+            Matter::Ids { .. } | Matter::Messages { .. } => None,
+        }
+    }
 }
 
 /// Who asks.
 #[derive(Debug, Clone)]
-enum Asker {
+pub(super) enum Asker {
     /// A node of the world.
     Node(Address),
     /// A peer that the test plays itself.
     Stranger(PeerId),
+    /// One that doesn't wait for the answer.
+    Deaf(PeerId),
 }
 
 #[derive(Debug, Clone)]
-enum Matter {
+pub(super) enum Matter {
     Direct { call: Option<Call>, bytes: Vec<u8> },
     Ids { after: Option<(Kind, MessageId)> },
     Messages { ids: Vec<(Kind, MessageId)> },
@@ -180,7 +192,7 @@ impl World {
         self.begin(Asker::Node(asker), answerer, matter);
     }
 
-    fn begin(&mut self, asker: Asker, answerer: Option<usize>, matter: Matter) -> u64 {
+    pub(super) fn begin(&mut self, asker: Asker, answerer: Option<usize>, matter: Matter) -> u64 {
         self.next_number += 1;
         let number = self.next_number;
         // Who asks an unknown peer asks nobody: it is answered like a peer that can't be reached.
@@ -197,7 +209,7 @@ impl World {
         }
         match exchange.asker {
             Asker::Node((index, _)) => self.linked(index, exchange.answerer),
-            Asker::Stranger(_) => self.linked(exchange.answerer, exchange.answerer),
+            Asker::Stranger(_) | Asker::Deaf(_) => self.linked(exchange.answerer, exchange.answerer),
         }
     }
 
@@ -208,19 +220,22 @@ impl World {
         }
         let peer = match &exchange.asker {
             Asker::Node((index, _)) => self.nodes[*index].setup.peer.clone(),
-            Asker::Stranger(peer) => peer.clone(),
+            Asker::Stranger(peer) | Asker::Deaf(peer) => peer.clone(),
         };
-        let token = Token(number);
+        let (answerer, token) = (exchange.answerer, Token(number));
         let event = match exchange.matter.clone() {
-            Matter::Direct { bytes, .. } => Event::Direct { token, peer, bytes },
+            Matter::Direct { bytes, .. } => {
+                self.overhear(answerer, &bytes);
+                Event::Direct { token, peer, bytes }
+            }
             Matter::Ids { after } => Event::IdsWanted { token, after },
             Matter::Messages { ids } => Event::MessagesWanted { token, ids },
         };
-        let address = (exchange.answerer, self.nodes[exchange.answerer].generation);
-        self.deliver(address, event);
+        self.deliver((answerer, self.nodes[answerer].generation), event);
     }
 
     fn reply(&mut self, token: Token, reply: Reply) {
+        let reply = self.maybe_lied(token.0, reply);
         if let Reply::Direct(bytes) = &reply {
             self.see_agreement(bytes);
         }
@@ -236,8 +251,12 @@ impl World {
         let peer = self.nodes[answerer].setup.peer.clone();
         let event = match (matter, reply) {
             (Matter::Direct { call: Some(call), .. }, Reply::Direct(bytes)) => {
+                if let Asker::Node((index, _)) = asker {
+                    self.overhear(index, &bytes);
+                }
                 Event::Answered { call, result: Ok(bytes) }
             }
+            (Matter::Direct { call: None, .. }, Reply::Direct(_)) if matches!(asker, Asker::Deaf(_)) => return,
             (Matter::Direct { call: None, .. }, Reply::Direct(bytes)) => {
                 self.raw_answers.insert(number, Some(bytes));
                 return;

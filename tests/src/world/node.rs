@@ -8,20 +8,23 @@ use ed25519_dalek::SigningKey;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
+use stellar_xdr::TransactionV1Envelope;
 use tradepost_protocol::account::{AccountId, PeerId};
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
+use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::community::role::RoleSettings;
 use tradepost_protocol::document::Transport;
 use tradepost_protocol::limits::Margins;
 use tradepost_protocol::market::{EscrowPolicy, Keys, Market, Policy, Setup, StoredRow};
-use tradepost_protocol::message::{BindingId, MessageId};
+use tradepost_protocol::message::{BindingId, MessageId, keccak};
 use tradepost_protocol::seal::SealingSecret;
 use tradepost_protocol::stellar::LedgerPoint;
 use tradepost_protocol::step::Space;
 use tradepost_protocol::time::Now;
 use tradepost_store::{Contents, MemoryStore};
 
+use super::lying::Crook;
 use super::{CrashPlan, Giving, Standing, WorldLedger};
 
 /// What a node's services do once they are told to start.
@@ -144,6 +147,8 @@ pub struct Node {
     pub(super) part: usize,
     pub(super) script: Script,
     pub(super) giving: Giving,
+    /// What makes it a crook's.
+    pub(super) crook: Option<Crook>,
     /// Its role in a help exchange.
     pub(super) role: Option<RoleSettings>,
     pub(super) trap: Option<Trap>,
@@ -159,6 +164,8 @@ pub struct Node {
     pub(super) up_since: u64,
     /// Where its bindings stood at its newest commit.
     pub(super) standings: BTreeMap<MessageId, Standing>,
+    /// The last claim that it handed in, where the world's mutant wants to know.
+    pub(super) claimed: Option<TransactionV1Envelope>,
 }
 
 impl Node {
@@ -194,6 +201,7 @@ impl Node {
             part: 0,
             script: Script::default(),
             giving: Giving::default(),
+            crook: None,
             role: None,
             trap: None,
             endowment: 0,
@@ -202,6 +210,7 @@ impl Node {
             crash_plan: None,
             up_since: 0,
             standings: BTreeMap::new(),
+            claimed: None,
         }
     }
 
@@ -233,6 +242,12 @@ pub fn keys_of(seed: u64, name: &str) -> Keys {
         serving: Some(SigningKey::from_bytes(&derive(seed, name, "serving"))),
         sealing: Some(SealingSecret::from_bytes(derive(seed, name, "sealing"))),
     }
+}
+
+/// The key that signs for a consumer in one trade, from its account's: a copy of the product's rule, for whoever plays it.
+pub fn trade_key(account: &SigningKey, trade: &Trade) -> SigningKey {
+    let nonce = trade.request.body().nonce;
+    SigningKey::from_bytes(&keccak(&[b"tradepost/1/trade/", b"sign", &account.to_bytes(), nonce.as_bytes()]))
 }
 
 fn derive(seed: u64, name: &str, purpose: &str) -> [u8; 32] {

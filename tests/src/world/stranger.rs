@@ -1,20 +1,17 @@
 //! A consumer without a node: the test signs its frames itself, and may cheat.
 
 use ed25519_dalek::SigningKey;
-use stellar_xdr::{OperationBody, SignerKey, Uint256};
 use tradepost_protocol::account::{AccountId, PeerId, ServingKey};
 use tradepost_protocol::amount::Stroops;
-use tradepost_protocol::binding::agreement::{self, Agreement, binding_id};
+use tradepost_protocol::binding::agreement::{Agreement, binding_id};
 use tradepost_protocol::binding::frames::{self, Fund};
 use tradepost_protocol::document::{BindingRequest, Nonce};
-use tradepost_protocol::escrow::terms::EscrowTerms;
+use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::escrow::timed::TimedTerms;
-use tradepost_protocol::escrow::{EscrowKind, controller};
-use tradepost_protocol::limits::Margins;
 use tradepost_protocol::message::{Packed, Payload, Signed};
 use tradepost_protocol::seal::SealingSecret;
 use tradepost_protocol::stellar::transaction::{Bounds, Envelope, Unsigned};
-use tradepost_protocol::stellar::{Memo, Operation, operation};
+use tradepost_protocol::stellar::{Memo, Operation};
 
 use super::{Published, World, keys_of, peer_of};
 
@@ -107,51 +104,6 @@ impl Stranger {
     /// A funding of these operations, valid until the agreement's `fund_by`.
     pub fn funding(&self, world: &mut World, agreement: &Signed<Agreement>, operations: Vec<Operation>) -> Envelope {
         self.transaction(world, Bounds::until(agreement.body().terms.fund_by()), operations)
-    }
-
-    /// The funding of an agreement under `arbitrated`; with a controller that the stranger moves alone, where it cheats.
-    pub fn funding_with_controller(
-        &self,
-        world: &mut World,
-        agreement: &Signed<Agreement>,
-        cheats: bool,
-    ) -> Option<Envelope> {
-        let Some(EscrowTerms::Arbitrated(terms)) = agreement::escrow_terms(agreement) else { return None };
-        let network = world.ledger().network();
-        let sequence = world.ledger().account(self.account())?.sequence + 1;
-        let key = controller::key(&self.key, &network, sequence);
-        let before = world.newest_ledger().sequence + Margins::DEVNET.funding_ledgers;
-        let params = world.ledger().params();
-        let mut operations = terms.fund_operations(AccountId::of(&key), before, &network, &params).ok()?;
-        let own = SignerKey::Ed25519(Uint256(self.signing.verifying_key().to_bytes()));
-        for operation in operations.iter_mut().filter(|_| cheats) {
-            if let OperationBody::SetOptions(set) = &mut operation.body
-                && let Some(signer) = set.signer.as_mut().filter(|signer| signer.key == own)
-            {
-                signer.weight = u32::from(terms.signers().threshold());
-            }
-        }
-        let bounds = terms.fund_bounds(agreement.body().terms.fund_by(), before);
-        let (source, memo) = (self.account(), Memo::None);
-        let fee = 100 * operations.len() as u32;
-        Unsigned { source, sequence, fee, bounds, memo, operations }.sign(&[&self.key, &key], &network).ok()
-    }
-
-    /// Takes an escrow through its controller with the stranger's own key alone; what the ledger makes of it is another
-    /// matter.
-    pub fn robbery(&self, world: &mut World, agreement: &Signed<Agreement>, sequence: i64) -> Option<Envelope> {
-        let network = world.ledger().network();
-        let made = AccountId::of(&controller::key(&self.key, &network, sequence));
-        let terms = agreement::escrow_terms(agreement)?;
-        let operations = vec![
-            operation::by(made, operation::claim(terms.balance_at(sequence))),
-            operation::by(made, operation::pay(self.account(), terms.asset(), terms.amount())),
-        ];
-        let next = world.ledger().account(self.account())?.sequence + 1;
-        let bounds = Bounds::until(world.now().timestamp().plus(core::time::Duration::from_secs(REQUEST_SECS)));
-        let (source, memo) = (self.account(), Memo::None);
-        let unsigned = Unsigned { source, sequence: next, fee: 200, bounds, memo, operations };
-        unsigned.sign(&[&self.key, &self.signing], &network).ok()
     }
 
     /// A transaction of these operations, with the sequence number that is next on the ledger.

@@ -1,18 +1,17 @@
-//! What arbiters, the owners of disputed bindings, and whoever cheats with a controller do in a day.
+//! What arbiters and the owners of disputed bindings do in a day.
 
 use serde_json::json;
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
-use tradepost_protocol::binding::agreement::Agreement;
 use tradepost_protocol::binding::dispute::DisputeRecord;
 use tradepost_protocol::binding::frames::Note;
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::market::Market;
 use tradepost_protocol::market::command::{Command, OfferingDraft};
-use tradepost_protocol::message::{BindingId, Signed};
+use tradepost_protocol::message::BindingId;
 
-use super::{Day, Later, NODES, Offered, TRADERS};
-use crate::world::{arbiters_draft, keys_of};
+use super::{Day, NODES, TRADERS};
+use crate::world::arbiters_draft;
 
 /// What an award costs, in native coins and in the issued asset.
 const FEE: Stroops = match Stroops::new(1_000) {
@@ -84,31 +83,5 @@ impl Day {
             _ => Command::OpenDispute { request, to_provider: half, text: "I want half".to_owned() },
         };
         self.world.give(NODES[node], command);
-    }
-
-    /// Somebody without a node hands the right funding over, and submits one whose controller it moves alone.
-    pub(super) fn cheat_with_controller(&mut self, offered: &Offered) {
-        let provider = NODES[offered.provider];
-        let which = TRADERS + self.pick(NODES.len() - TRADERS);
-        let arbiter = keys_of(self.world.seed(), NODES[which]).account_id().expect("an arbiter's keys");
-        let agreement = self.cheat.request_under(&mut self.world, provider, &offered.published, 2, &[arbiter]);
-        let Ok(agreement) = agreement else { return };
-        let right = self.cheat.funding_with_controller(&mut self.world, &agreement, false);
-        let wrong = self.cheat.funding_with_controller(&mut self.world, &agreement, true);
-        let (Some(right), Some(wrong)) = (right, wrong) else { return };
-        let account = self.world.ledger().account(self.cheat.account()).expect("the cheat's account");
-        self.cheat.try_hand_over(&mut self.world, provider, &agreement, &right);
-        self.world.ledger().submit(wrong.bytes());
-        let (robs, refunds) = (self.between(3_000, 12_000), self.between(20_000, 60_000));
-        let (agreement, sequence) = (Box::new(agreement), account.sequence + 1);
-        self.put_off(robs, Later::Rob(agreement.clone(), sequence));
-        self.put_off(refunds, Later::Refund(agreement, sequence));
-    }
-
-    /// It takes the money through its controller.
-    pub(super) fn cheat_robs(&mut self, agreement: &Signed<Agreement>, sequence: i64) {
-        if let Some(robbery) = self.cheat.robbery(&mut self.world, agreement, sequence) {
-            self.world.ledger().submit(robbery.bytes());
-        }
     }
 }
