@@ -29,8 +29,9 @@ use crate::world::{CrashPlan, FaultRates, Published, Script, Stranger, World, ar
 pub const NODES: [&str; 7] = ["anna", "bert", "dana", "cora", "ruth", "sven", "tess"];
 /// How many of them trade.
 const TRADERS: usize = 4;
-/// How many arbiters each of those wants for a trade: whoever sells for coins buys for what is issued, and the other way round.
-const ARBITERS_PER_TRADE: [usize; TRADERS] = [3, 1, 1, 3];
+/// How many arbiters each of those wants for a trade, in one half of all worlds and in the other: who sells for coins buys for
+/// what is issued, and the other way round.
+const ARBITERS_PER_TRADE: [[usize; TRADERS]; 2] = [[1, 3, 1, 3], [3, 1, 1, 3]];
 /// How many of them sell.
 const PROVIDERS: usize = 3;
 /// The trader whose keys a crook has.
@@ -120,7 +121,7 @@ impl Day {
         }
         for (node, name) in NODES.into_iter().enumerate() {
             if node < TRADERS {
-                let (arbiters, per_trade) = (&NODES[TRADERS..], ARBITERS_PER_TRADE[node]);
+                let (arbiters, per_trade) = (&NODES[TRADERS..], ARBITERS_PER_TRADE[(seed >> 8) as usize % 2][node]);
                 world.add_crashing_buyer(name, endowment, plan(node), (arbiters, per_trade));
             } else {
                 world.add_crashing_node(name, endowment, plan(node));
