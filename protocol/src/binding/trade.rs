@@ -545,7 +545,7 @@ mod tests {
         assert_eq!(hex::encode(hash), GOLDEN);
     }
 
-    const GOLDEN: &str = "912dbc3c7fdf41ef694da819a810a1259f3b99553464df2ef4a7ed59d6be282e";
+    const GOLDEN: &str = "3e41775ac3c67d45bf1f7c5cba2963ab8f59ee64ad4882763853a79829953fa1";
 
     #[test]
     fn a_place_is_held_from_the_agreement_to_the_end_of_the_session() {
