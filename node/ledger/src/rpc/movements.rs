@@ -116,6 +116,7 @@ fn ledger_of(id: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::config::{Auth, Patience};
