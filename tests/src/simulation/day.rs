@@ -172,7 +172,8 @@ impl Day {
         }
         if self.world.now().since(self.began) > LONGEST {
             let open = self.judge.what_is_open(&self.world).unwrap_or_default();
-            return Err(format!("the day never ends: {} bindings so far; {open}", self.judge.bindings()));
+            let (bindings, later) = (self.judge.bindings(), self.later.len());
+            return Err(format!("the day never ends: {bindings} bindings so far; {open}; {later} things to come"));
         }
         Ok(())
     }

@@ -357,7 +357,7 @@ impl Judge {
 
     /// What was taken before T under `arbitrated` was divided as a majority of the arbiters was told to award it, or as this
     /// node's side gave its word for.
-    fn was_agreed_or_awarded(&self, name: &str, trade: &Trade, escrow: &Escrow) -> Result<(), String> {
+    fn was_agreed_or_awarded(&self, world: &World, name: &str, trade: &Trade, escrow: &Escrow) -> Result<(), String> {
         let deal = &self.accounts.deals[&escrow.binding];
         let (recipient, consumer) = match escrow.holder {
             Holder::Ledger | Holder::Issuer => return Ok(()),
@@ -379,8 +379,10 @@ impl Judge {
                 .collect();
             for_it.len() >= deal.arbiters.len().div_ceil(2)
         } else {
-            let word = trade.state.dispute.as_ref().and_then(|record| record.released(trade.state.side));
-            word.is_some_and(|s| (s.to_provider.get(), s.to_consumer.get()) == (recipient, consumer))
+            // Any word that it ever gave: the other side may hold its signature for that, and say something else since.
+            let parts = Stroops::new(recipient).zip(Stroops::new(consumer));
+            let split = parts.map(|(to_provider, to_consumer)| Split { to_provider, to_consumer });
+            split.is_some_and(|split| world.gave_its_word(name, trade.request_id(), split))
         };
         let request = trade.request_id();
         let wrong = || format!("{name} neither agreed to {recipient} and {consumer} for {request} nor was it awarded");
@@ -399,7 +401,7 @@ impl Judge {
                 let arbitrated = trade.terms().is_some_and(|agreed| agreed.terms.arbitrated().is_some());
                 let cheated = self.strangers.contains(&trade.request.body().account);
                 if let Some(escrow) = escrow.filter(|_| arbitrated && !cheated) {
-                    self.was_agreed_or_awarded(name, trade, escrow)?;
+                    self.was_agreed_or_awarded(world, name, trade, escrow)?;
                 }
                 // A cheat's balance may carry the id that belongs to another of its bindings.
                 let right = match trade.escrow() {

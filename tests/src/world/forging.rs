@@ -20,6 +20,7 @@ use tradepost_protocol::kind::Kind;
 use tradepost_protocol::message::{BalanceId, BindingId, MessageId, Payload, SeriesId, Signed, TxHash};
 use tradepost_protocol::network_id::NetworkId;
 use tradepost_protocol::status::{Presence, Status};
+use tradepost_protocol::stellar::transaction::hash_of;
 use tradepost_protocol::time::Timestamp;
 
 /// Bytes of made-up envelopes and sealed texts.
@@ -226,7 +227,8 @@ impl Facts {
         let funds = self.overheard.iter().filter(|frame| frame.first() == Some(&Kind::Fund.number()));
         let packed = funds.filter_map(|frame| frames::from_stream(&self.network, frame).ok());
         let opened = packed.filter_map(|packed| packed.open::<Fund>(&self.network).ok());
-        opened.map(|fund| fund.into_body().envelope).filter(|envelope| !envelope.is_empty()).collect()
+        let envelopes = opened.map(|fund| fund.into_body().envelope);
+        envelopes.filter(|envelope| hash_of(envelope, &self.network).is_ok()).collect()
     }
 
     fn case(&self, dice: &mut ChaCha20Rng) -> Option<Case> {

@@ -12,6 +12,7 @@ use stellar_xdr::TransactionV1Envelope;
 use tradepost_protocol::account::{AccountId, PeerId};
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
+use tradepost_protocol::binding::dispute::Split;
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::community::role::RoleSettings;
 use tradepost_protocol::document::Transport;
@@ -164,6 +165,8 @@ pub struct Node {
     pub(super) up_since: u64,
     /// Where its bindings stood at its newest commit.
     pub(super) standings: BTreeMap<MessageId, Standing>,
+    /// For which divisions of their money its side ever gave its word, by the binding's request.
+    pub(super) words: BTreeSet<(MessageId, Split)>,
     /// The last claim that it handed in, where the world's mutant wants to know.
     pub(super) claimed: Option<TransactionV1Envelope>,
 }
@@ -210,6 +213,7 @@ impl Node {
             crash_plan: None,
             up_since: 0,
             standings: BTreeMap::new(),
+            words: BTreeSet::new(),
             claimed: None,
         }
     }

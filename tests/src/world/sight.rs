@@ -1,6 +1,7 @@
 //! What somebody who sees the whole world sees happen, for those who judge it.
 
 use tradepost_protocol::binding::agreement::Agreement;
+use tradepost_protocol::binding::dispute::Split;
 use tradepost_protocol::binding::frames;
 use tradepost_protocol::binding::negotiation::Negotiation;
 use tradepost_protocol::binding::session::Session;
@@ -114,12 +115,20 @@ impl World {
         }
     }
 
+    /// Whether a node's side of a binding ever gave its word for a division of its money.
+    pub fn gave_its_word(&self, name: &str, request: MessageId, split: Split) -> bool {
+        self.nodes[self.index(name)].words.contains(&(request, split))
+    }
+
     /// Which bindings a commit of a node moved.
     pub(super) fn see_moves(&mut self, index: usize) {
         let Some(sights) = &mut self.sights else { return };
         let node = &mut self.nodes[index];
         let Some(life) = &node.life else { return };
         for trade in life.market.trades() {
+            let record = trade.state.dispute.as_ref();
+            let word = record.and_then(|record| record.released(trade.state.side));
+            node.words.extend(word.map(|split| (trade.request_id(), split)));
             let (request, after) = (trade.request_id(), Standing::of(trade));
             if node.standings.get(&request) != Some(&after) {
                 let before = node.standings.insert(request, after.clone()).map(Box::new);

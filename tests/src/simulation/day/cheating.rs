@@ -22,6 +22,8 @@ use crate::world::Facts;
 const TRANSACTION_SECS: u64 = 15;
 /// From one look for what it can take back to the next, in milliseconds.
 const LOOKS_EVERY: u64 = 3_000;
+/// So often it tries; what it spoilt for itself, too, stays where it is.
+const MAX_TRIES: u32 = 40;
 /// What a stroop's fee is worth to a cheat that hands in others' transactions.
 const RAISED_FEE: i64 = 20_000;
 
@@ -125,6 +127,9 @@ impl Day {
             return;
         }
         takes.tries += 1;
+        if takes.tries > MAX_TRIES {
+            return;
+        }
         let claim = operation::claim(takes.balance);
         let controller = (takes.tries % 2 == 1).then_some(takes.controller).flatten();
         match (controller, &takes.beneficiary) {
