@@ -367,6 +367,7 @@ impl Day {
 /// Calls, the last place, seconds for an issued asset, and what costs nothing; each with its own time.
 fn draft_of(number: usize, (issued, arbiters): (&Asset, &[AccountId]), dice: &mut ChaCha20Rng) -> OfferingDraft {
     let deliver = Duration::from_secs(4 + dice.next_u64() % 10);
+    let for_issued = dice.next_u64().is_multiple_of(2);
     let mut price = |asset: &Asset, unit, most: u64| {
         let amount = Stroops::new(1 + (dice.next_u64() % most) as i64).expect("positive");
         Price { asset: asset.clone(), amount, unit }
@@ -376,6 +377,7 @@ fn draft_of(number: usize, (issued, arbiters): (&Asset, &[AccountId]), dice: &mu
         1 => (price(&Asset::Native, Unit::Call, 10_000_000), 1),
         2 => (price(issued, Unit::Second, 5_000_000), 3),
         4 => (price(issued, Unit::Second, 5_000_000), 3),
+        5 if for_issued => (price(issued, Unit::Second, 5_000_000), 2),
         5 => (price(&Asset::Native, Unit::Call, 30_000_000), 2),
         _ => (Price { asset: Asset::Native, amount: Stroops::ZERO, unit: Unit::Call }, 2),
     };
