@@ -20,10 +20,10 @@ use crate::world::Facts;
 
 /// How long a transaction of the cheat's may wait, in seconds.
 const TRANSACTION_SECS: u64 = 15;
-/// From one look for what it can take back to the next, in milliseconds.
-const LOOKS_EVERY: u64 = 3_000;
+/// From one look for what it can take back to the next, in milliseconds: least and most.
+const LOOKS_EVERY: (u64, u64) = (2_000, 4_500);
 /// So often it tries; what it spoilt for itself, too, stays where it is.
-const MAX_TRIES: u32 = 40;
+const MAX_TRIES: u32 = 60;
 /// What a stroop's fee is worth to a cheat that hands in others' transactions.
 const RAISED_FEE: i64 = 20_000;
 
@@ -122,7 +122,8 @@ impl Day {
         if self.world.ledger().balance(takes.balance).is_none() {
             // It was there and is gone, or it can't come any more.
             if takes.tries == 0 && self.world.close_time() <= takes.fund_by {
-                self.put_off(core::time::Duration::from_millis(LOOKS_EVERY), Later::TakeBack(Box::new(takes)));
+                let pause = self.between(LOOKS_EVERY.0, LOOKS_EVERY.1);
+                self.put_off(pause, Later::TakeBack(Box::new(takes)));
             }
             return;
         }
@@ -132,19 +133,22 @@ impl Day {
         }
         let claim = operation::claim(takes.balance);
         let controller = (takes.tries % 2 == 1).then_some(takes.controller).flatten();
-        match (controller, &takes.beneficiary) {
+        let handed_in = match (controller, &takes.beneficiary) {
             (Some(controller), _) => {
                 let signing = self.cheat.signing.clone();
                 let operations = self.by_its_controller(&takes, controller, claim);
-                self.hand_in(operations, &[&signing]);
+                self.hand_in(operations, &[&signing])
             }
             (None, Some(beneficiary)) => {
                 let (other, key) = (tradepost_protocol::account::AccountId::of(beneficiary), beneficiary.clone());
-                self.hand_in(vec![operation::by(other, claim)], &[&key]);
+                self.hand_in(vec![operation::by(other, claim)], &[&key])
             }
-            (None, None) => drop(self.hand_in(vec![claim], &[])),
-        }
-        self.put_off(core::time::Duration::from_millis(LOOKS_EVERY), Later::TakeBack(Box::new(takes)));
+            (None, None) => self.hand_in(vec![claim], &[]),
+        };
+        // Where another of its transactions took its turn, it didn't try.
+        takes.tries -= u32::from(!handed_in);
+        let pause = self.between(LOOKS_EVERY.0, LOOKS_EVERY.1);
+        self.put_off(pause, Later::TakeBack(Box::new(takes)));
     }
 
     /// What the stranger does with a controller that it moves alone: takes the money, pays it, a part of it, or somebody who
