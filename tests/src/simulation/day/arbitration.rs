@@ -43,6 +43,10 @@ impl Day {
             };
             for (binding, amount) in open(self.world.market(name)) {
                 let Some(to_provider) = self.opinion(binding, amount) else { continue };
+                // The award before this one may have been its last commit for a while.
+                if !self.world.is_up(name) {
+                    break;
+                }
                 self.judge.award_typed(binding, name, to_provider);
                 let note = Note::new("by what was shown");
                 self.world.give(name, Command::Award { binding, to_provider, note });
