@@ -47,7 +47,7 @@ const ENDOWMENT: u32 = 1_000;
 /// Between two looks of the judge.
 const GLANCE: Duration = Duration::from_millis(250);
 /// On a day that takes longer than this, something hangs.
-const LONGEST: Duration = Duration::from_secs(1_500);
+const LONGEST: Duration = Duration::from_secs(4_000);
 
 /// An offering that is out.
 #[derive(Debug, Clone, Copy)]
@@ -171,6 +171,9 @@ impl Day {
             self.do_what_is_due();
         }
         if self.world.now().since(self.began) > LONGEST {
+            // Who is down doesn't say what it has open.
+            let is_up = |world: &mut World| NODES.iter().all(|name| world.is_up(name));
+            self.world.run_until("a moment when all are up", LONGEST, is_up);
             let open = self.judge.what_is_open(&self.world).unwrap_or_default();
             let (bindings, later) = (self.judge.bindings(), self.later.len());
             return Err(format!("the day never ends: {bindings} bindings so far; {open}; {later} things to come"));
