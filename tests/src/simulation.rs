@@ -30,7 +30,7 @@ pub use day::NODES;
 pub use judge::Sort;
 pub use transitions::Transitions;
 
-use crate::world::{CrashPlan, Moment, Mutant, World};
+use crate::world::{CrashPlan, Moment, Mutant, Trace, World};
 use day::Day;
 
 /// From so many worlds on each of a sweep is smaller.
@@ -256,10 +256,10 @@ fn check(source: &Source, number: u64, size: Size) -> Result<Tally, Box<Violatio
         let source = source.0.clone();
         Box::new(Violation { source, number, what, tail, size })
     };
-    let written = || live_through(source, number, size, None, true).1;
-    let (result, _) = live_through(source, number, size, None, false);
+    let written = || live_through(source, number, size, None, Trace::default()).1;
+    let (result, _) = live_through(source, number, size, None, Trace::silent());
     let mut tally = result.map_err(|what| {
-        let (again, written) = live_through(source, number, size, None, true);
+        let (again, written) = live_through(source, number, size, None, Trace::default());
         let what = if again.is_err() { what } else { format!("{what}; and not again when it was repeated") };
         violation(what, written.tail)
     })?;
@@ -276,9 +276,15 @@ fn check(source: &Source, number: u64, size: Size) -> Result<Tally, Box<Violatio
 /// How many worlds of a mutant it takes until somebody notices, and what is noticed; `None` if nobody does.
 pub fn caught(source: &Source, mutant: Mutant, worlds: u64) -> Option<(u64, String)> {
     (0..worlds).find_map(|number| {
-        let what = live_through(source, number, Size::LARGE, Some(mutant), false).0.err()?;
+        let what = live_through(source, number, Size::LARGE, Some(mutant), Trace::silent()).0.err()?;
         Some((number + 1, what))
     })
+}
+
+/// Everything that happens in one world, line by line, and what came of it.
+pub fn written_down(source: &Source, number: u64, size: Size) -> (Result<Tally, String>, String) {
+    let (result, written) = live_through(source, number, size, None, Trace::whole());
+    (result, written.tail)
 }
 
 /// What is left of a world's trace.
@@ -294,13 +300,11 @@ fn live_through(
     number: u64,
     size: Size,
     mutant: Option<Mutant>,
-    written: bool,
+    trace: Trace,
 ) -> (Result<Tally, String>, Written) {
     let seed = source.seed(number);
     let mut world = World::new(seed);
-    if !written {
-        world.be_silent();
-    }
+    world.write_to(trace);
     if let Some(mutant) = mutant {
         world.break_promise(mutant);
     }

@@ -7,17 +7,20 @@
 //!     [--bindings NUMBER]         how many bindings each world has at least, 20 by default; 12 where there are many worlds
 //!     [--stride NUMBER]           at every how manieth commit a node crashes, 25 by default; 100 where there are many worlds
 //!     [--mutant NAME]             breaks a promise, until somebody notices in a world
+//!     [--trace FILE]              lives through the first world only, and writes all that happens in it into a file
 //! ```
 
 use std::env;
+use std::fs;
 use std::process::ExitCode;
 use std::thread;
 
-use tradepost_tests::simulation::{Size, Source, caught, sweep};
+use tradepost_tests::simulation::{Size, Source, caught, sweep, written_down};
 use tradepost_tests::world::Mutant;
 
 /// Worlds without `--seeds`.
 const SEEDS: u64 = 1_000;
+const FLAGS: &str = "--seeds, --first, --from, --bindings, --stride, --mutant and --trace";
 /// Below so many worlds nobody expects enough of everything.
 const FEW: u64 = 100;
 
@@ -36,7 +39,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<String, String> {
     let (mut seeds, mut first, mut source, mut mutant) = (SEEDS, 0, None, None);
-    let (mut bindings, mut stride) = (None, None);
+    let (mut bindings, mut stride, mut trace) = (None, None, None);
     let mut arguments = env::args().skip(1);
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -48,7 +51,8 @@ fn run() -> Result<String, String> {
             "--stride" => stride = Some(number()?.max(1)),
             "--from" => source = Some(Source(value)),
             "--mutant" => mutant = Some(mutant_named(&value)?),
-            _ => return Err(format!("{name}: there are --seeds, --first, --from, --bindings, --stride and --mutant")),
+            "--trace" => trace = Some(value),
+            _ => return Err(format!("{name}: there are {FLAGS}")),
         }
     }
     let source = source.unwrap_or_else(Source::of_checkout);
@@ -60,6 +64,11 @@ fn run() -> Result<String, String> {
     let end = first.checked_add(seeds).ok_or("there aren't so many numbers")?;
     let usual = Size::of(seeds);
     let size = Size { bindings: bindings.unwrap_or(usual.bindings), stride: stride.unwrap_or(usual.stride) };
+    if let Some(file) = trace {
+        let (result, written) = written_down(&source, first, size);
+        fs::write(&file, written).map_err(|e| format!("{file}: {e}"))?;
+        return result.map(|tally| tally.to_string());
+    }
     let Size { bindings, stride } = size;
     println!("seeds {first} to {end} from {}, on {threads} threads: at least {bindings} bindings each,", source.0);
     println!("a crash of each node at every {stride}th commit");

@@ -10,7 +10,7 @@ use std::thread;
 
 use super::{ExchangeWorld, NAMES, STRIDE, is_c23};
 use crate::simulation::Source;
-use crate::world::Moment;
+use crate::world::{Moment, Trace};
 
 /// One world in so many is lived through twice, written down: both traces have to be the same.
 const REPEATED_EVERY: u64 = 50;
@@ -41,7 +41,7 @@ pub fn live(seed: u64, crashes: Option<(u64, Moment)>) -> Lived {
     let lived = catch_unwind(|| {
         let mut exchange = ExchangeWorld::new(seed, crashes);
         // Writing everything down takes longer than living through it.
-        exchange.world().be_silent();
+        exchange.world().write_to(Trace::silent());
         live_in(&mut exchange, crashes)
     });
     lived.unwrap_or_else(|panic| {

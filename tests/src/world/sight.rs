@@ -99,9 +99,9 @@ impl World {
         self.sights = Some(Vec::new());
     }
 
-    /// Stops writing everything down: [`World::trace`] stays empty.
-    pub fn be_silent(&mut self) {
-        self.trace = Trace::silent();
+    /// Writes down from now on as this trace does.
+    pub fn write_to(&mut self, trace: Trace) {
+        self.trace = trace;
     }
 
     /// What happened since this was last asked.

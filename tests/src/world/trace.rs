@@ -14,6 +14,7 @@ const LINE_CHARS: usize = 240;
 #[derive(Debug, Default)]
 pub struct Trace {
     silent: bool,
+    whole: bool,
     hasher: Sha256,
     lines: u64,
     tail: VecDeque<String>,
@@ -25,6 +26,11 @@ impl Trace {
         Self { silent: true, ..Self::default() }
     }
 
+    /// A trace that keeps everything.
+    pub fn whole() -> Self {
+        Self { whole: true, ..Self::default() }
+    }
+
     /// Adds something that happened at `millis` to `node`.
     pub fn note(&mut self, millis: u64, node: &str, what: fmt::Arguments<'_>) {
         if self.silent {
@@ -34,6 +40,10 @@ impl Trace {
         self.hasher.update((line.len() as u64).to_be_bytes());
         self.hasher.update(line.as_bytes());
         self.lines += 1;
+        if self.whole {
+            self.tail.push_back(line);
+            return;
+        }
         if self.tail.len() == TAIL_LINES {
             self.tail.pop_front();
         }
@@ -50,7 +60,7 @@ impl Trace {
         self.lines
     }
 
-    /// The newest lines, for people who look into a failure.
+    /// The lines that were kept, for people who look into a failure.
     pub fn tail(&self) -> String {
         self.tail.iter().map(|line| format!("{line}\n")).collect()
     }
