@@ -281,18 +281,30 @@ impl Market {
         ]
     }
 
-    /// Whether this provider itself must have given back what is gone: before T nobody else can take it, and what wasn't
-    /// earned it never collects. So it needs no history of its transactions, which an endpoint may not have.
+    /// Whether this provider itself must have given back what is gone, for nobody else could take it and what wasn't earned it
+    /// never collects: under `timed` before T, under arbiters where it was still there at T and is its own from then on. So
+    /// it needs no history of its transactions, which an endpoint may not have. What an issuer may claw back tells nothing.
     fn gave_back(&self, trade: &Trade, at: LedgerPoint) -> bool {
         let Some(terms) = trade.terms() else { return false };
-        let seen = trade.state.escrow.as_ref().and_then(EscrowWatch::last_seen);
+        let Some(t) = terms.terms.refund_at() else { return false };
+        let Some(seen) = trade.state.escrow.as_ref().and_then(EscrowWatch::last_seen) else { return false };
+        let own = self.setup.keys.account_id();
+        let alone = if terms.terms.arbitrated().is_some() {
+            own.is_some() && trade.escrow_terms().map(|e| e.beneficiary()) == own && seen.close_time >= t
+        } else {
+            own == Some(terms.recipient) && at.close_time < t
+        };
+        let as_agreed = match trade.escrow() {
+            EscrowState::Locked => true,
+            EscrowState::Refused(mismatch) => mismatch.keeps_deadline(),
+            _ => false,
+        };
         trade.state.side == Side::Provider
-            && terms.terms.arbitrated().is_none()
-            && self.setup.keys.account_id() == Some(terms.recipient)
             && trade.state.session.end().is_some_and(|end| !end.earned())
-            && *trade.escrow() == EscrowState::Locked
-            && seen.is_some_and(|seen| seen.sequence < at.sequence)
-            && terms.terms.refund_at().is_some_and(|t| at.close_time < t)
+            && alone
+            && as_agreed
+            && !trade.state.clawback
+            && seen.sequence < at.sequence
     }
 
     fn taken_by_own(&self, trade: &Trade) -> Option<Taking> {

@@ -379,15 +379,19 @@ impl Market {
         answer.flatten().ok_or_else(|| Refusal::new(Reason::UnknownSeries, "this node isn't the binding's provider"))
     }
 
-    /// Whether the envelope is the escrow that was agreed; `false` where it is too late for one.
+    /// Whether the envelope is the escrow that was agreed; `false` where it is too late for one. What comes too late is known
+    /// all the same: whoever has the envelope can bring it to the ledger, and then its money has to go back.
     fn check_fund(&self, trade: &mut Trade, fund: &Fund) -> Result<bool, String> {
-        if trade.state.negotiation != Negotiation::Agreed || trade.state.session.end().is_some() {
+        if trade.state.negotiation != Negotiation::Agreed {
             return Ok(false);
         }
+        let in_time = trade.state.session.end().is_none();
         let Some(agreed) = trade.terms() else { return Ok(false) };
         if agreed.terms.kind().is_none() {
-            trade.state.handed = Handed::Accepted;
-            return Ok(true);
+            if in_time {
+                trade.state.handed = Handed::Accepted;
+            }
+            return Ok(in_time);
         }
         let fund_by = agreed.terms.fund_by();
         let Some(terms) = trade.escrow_terms() else { return Ok(false) };
@@ -397,13 +401,17 @@ impl Market {
         if trade.state.balance.is_some_and(|known| known != seen.balance) {
             return Err("another funding was handed over for this binding before".to_owned());
         }
-        let (sequence, gone) = (seen.sequence, false);
-        trade.state.controller = seen.controller.map(|account| Controlled { account, sequence, gone });
-        trade.state.balance = Some(seen.balance);
-        trade.state.funding = Some(seen.hash);
-        trade.state.handed = Handed::Accepted;
+        if trade.state.balance.is_none() {
+            let (sequence, gone) = (seen.sequence, false);
+            trade.state.controller = seen.controller.map(|account| Controlled { account, sequence, gone });
+            trade.state.balance = Some(seen.balance);
+            trade.state.funding = Some(seen.hash);
+        }
+        if in_time {
+            trade.state.handed = Handed::Accepted;
+        }
         trade.observe(Observation::FundingSigned);
-        Ok(true)
+        Ok(in_time)
     }
 
     /// Does what is due on the provider's side.

@@ -306,11 +306,17 @@ impl Judge {
         Ok(())
     }
 
-    /// From T on a provider can do nothing about an escrow whose consumer doesn't take it.
+    /// From T on whoever isn't the escrow's by then can do nothing about one that the other side doesn't take; that one is
+    /// judged by itself, and at the day's end nothing stands.
     fn waits_for_the_other(&self, trade: &Trade) -> bool {
-        let escrow = trade.binding().and_then(|b| self.accounts.escrow_of(&b));
-        let stands = escrow.is_some_and(|e| e.holder == Holder::Ledger);
-        trade.state.side == Side::Provider && trade.phase() == Phase::Timeout && stands
+        let Some(binding) = trade.binding().filter(|_| trade.phase() == Phase::Timeout) else { return false };
+        let stands = self.accounts.escrow_of(&binding).is_some_and(|e| e.holder == Holder::Ledger);
+        let Some(deal) = self.accounts.deals.get(&binding).filter(|_| stands) else { return false };
+        let own = match trade.state.side {
+            Side::Provider => deal.recipient,
+            Side::Consumer => deal.consumer,
+        };
+        own != deal.beneficiary
     }
 
     /// What is still open, in words; nothing where all is over.

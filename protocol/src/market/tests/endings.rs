@@ -2,15 +2,18 @@
 
 use core::time::Duration;
 
+use super::engagement::{ARBITER, market, trust};
 use super::pair::{CONSUMER, PROVIDER, Pair, draft, net};
 use crate::account::ServingKey;
 use crate::amount::{Price, Stroops};
 use crate::binding::frames::{Closing, Delivered, to_stream};
 use crate::binding::phase::Phase;
 use crate::binding::session::End;
+use crate::escrow::EscrowKind;
 use crate::escrow::outcome::EscrowState;
+use crate::intent::Purpose;
 use crate::kind::Kind;
-use crate::market::command::{Answer, Command, CommandError, OfferingDraft};
+use crate::market::command::{Answer, Command, CommandError, EscrowWish, OfferingDraft};
 use crate::market::event::{Event, ServiceEvent, Token};
 use crate::message::{Signed, TxHash};
 use crate::stellar::entry::BalanceClaimant;
@@ -55,6 +58,32 @@ fn a_provider_that_slept_has_not_served_and_gives_the_money_back() {
     assert_eq!(pair.trade(PROVIDER, request).state.session.end(), Some(End::ProviderGone));
     assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Refunded);
     assert!(pair.nodes[PROVIDER].running.is_empty());
+}
+
+#[test]
+fn a_funding_that_reaches_a_provider_after_its_end_and_the_ledger_all_the_same_goes_back() {
+    for (arbiters, kind) in [(0, EscrowKind::Timed), (1, EscrowKind::Arbitrated)] {
+        let (mut pair, offering) = if arbiters == 0 { Pair::offering(1, draft()) } else { market(arbiters) };
+        trust(&mut pair, &(ARBITER..ARBITER + arbiters).collect::<Vec<_>>(), arbiters);
+        pair.lose.extend([(CONSUMER, Kind::Fund), (PROVIDER, Kind::Unbind)]);
+        let wish = EscrowWish { kind: Some(kind), ..EscrowWish::default() };
+        pair.command(CONSUMER, Command::Bind { offering, units: 3, wish, dry_run: false });
+        pair.run(2);
+        let request = pair.only(CONSUMER).request_id();
+        pair.command(PROVIDER, Command::Unbind(request));
+        pair.lose.retain(|(_, lost)| *lost != Kind::Fund);
+        pair.run(2);
+        assert_eq!(pair.trade(PROVIDER, request).state.session.end(), Some(End::UnboundByProvider));
+        let binding = pair.trade(CONSUMER, request).binding().unwrap();
+        let envelope = pair.nodes[CONSUMER].market.envelope_of(&Purpose::Fund { binding }).expect("it is signed");
+        pair.ledger.submit(&envelope);
+        pair.lose.clear();
+        pair.run(8);
+        for who in [PROVIDER, CONSUMER] {
+            assert_eq!(pair.trade(who, request).escrow(), &EscrowState::Refunded, "{kind:?} {who}");
+        }
+        assert!(pair.nodes[PROVIDER].running.is_empty());
+    }
 }
 
 #[test]

@@ -135,6 +135,18 @@ fn what_a_stranger_or_nobody_new_says_of_a_case_costs_an_arbiter_no_write() {
 }
 
 #[test]
+fn what_a_provider_did_not_earn_and_gave_back_from_t_on_it_does_not_take_for_its_own_where_nobody_remembers_it() {
+    let (mut pair, request) = bound(1, true, [End::ProviderGone, End::ProviderGone]);
+    pair.kill(CONSUMER);
+    run_to(&mut pair, "T", 1);
+    pair.ledger.oldest = pair.ledger.point().sequence + 4;
+    pair.run(6);
+    let balance = pair.trade(PROVIDER, request).state.balance.unwrap();
+    assert!(!pair.ledger.balances.contains_key(&balance), "it has taken the escrow");
+    assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Refunded);
+}
+
+#[test]
 fn whoever_has_not_the_coins_for_a_settlement_says_so_and_settles_once_it_has() {
     let (mut pair, request) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
     run_to(&mut pair, "dispute_by", 2);
