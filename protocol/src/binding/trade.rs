@@ -340,11 +340,18 @@ impl Trade {
     /// Takes in what was learnt about the escrow.
     pub fn observe(&mut self, observation: Observation) -> Option<Change> {
         let by_time = match self.escrow_terms() {
-            _ if self.state.clawback => ByTime::NOTHING,
+            _ if self.may_be_clawed_back() => ByTime::NOTHING,
             None => ByTime::TIMED,
             Some(terms) => terms.by_time(),
         };
         self.state.escrow.as_mut()?.handle(observation, by_time)
+    }
+
+    /// Whether the asset's issuer may have taken the escrow back: its balance says so, or nobody has seen it.
+    pub fn may_be_clawed_back(&self) -> bool {
+        let issued = self.terms().is_some_and(|agreed| !agreed.asset.is_native());
+        let seen = !matches!(self.escrow(), EscrowState::None | EscrowState::Intended);
+        self.state.clawback || issued && !seen
     }
 
     /// Whether the ledger must still be asked for the transaction that is said to have closed the escrow.

@@ -92,6 +92,8 @@ pub enum Observation {
     FundingIncluded(LedgerPoint),
     /// One's own funding is provably dead, or failed.
     FundingDead,
+    /// Its sequence number is used, and history can't tell by what: it may be in a ledger after the one with this number.
+    FundingUnknown(u32),
     /// The balance is on the ledger; what comparing every field said.
     Present(LedgerPoint, Result<VerifiedEscrow, EscrowMismatch>),
     /// The balance is not on the ledger.
@@ -101,6 +103,9 @@ pub enum Observation {
     /// The ledgers between last sight and first absence were searched, or can't be any more.
     NotFound,
 }
+
+/// The close time in place of one that nobody saw.
+const NEVER_SEEN: Timestamp = Timestamp::from_secs(0);
 
 /// What follows from an observation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,14 +147,14 @@ impl EscrowWatch {
 
     /// Takes an observation in and says what it changes. The table:
     ///
-    /// | state | signed | included, present | dead | absent | taken | not found |
-    /// |---|---|---|---|---|---|---|
-    /// | free | - | - | - | - | - | - |
-    /// | none, intended | intended | seen: locked or refused | none | after fund_by: never funded; if seen: by time | by whom | if asked: unknown |
-    /// | locked, refused | - | last seen; refused may become locked | - | by time, or search | by whom | if asked: unknown |
-    /// | paid | - | - | - | - | refunded, where it was given back | - |
-    /// | refunded, split, clawed back | - | - | - | - | - | - |
-    /// | unknown | - | - | - | - | by whom | - |
+    /// | state | signed | included, present | dead | lost from history | absent | taken | not found |
+    /// |---|---|---|---|---|---|---|---|
+    /// | free | - | - | - | - | - | - | - |
+    /// | none, intended | intended | seen: locked or refused | none | intended; absence then asks for a search | after fund_by: never funded; if seen: by time | by whom | if asked: unknown |
+    /// | locked, refused | - | last seen; refused may become locked | - | - | by time, or search | by whom | if asked: unknown |
+    /// | paid | - | - | - | - | - | refunded, where it was given back | - |
+    /// | refunded, split, clawed back | - | - | - | - | - | - | - |
+    /// | unknown | - | - | - | - | - | by whom | - |
     pub fn handle(&mut self, observation: Observation, by_time: ByTime) -> Option<Change> {
         use EscrowState as S;
         match (&self.state, observation) {
@@ -169,6 +174,11 @@ impl EscrowWatch {
                 self.saw(at);
                 None
             }
+            (S::None | S::Intended, Observation::FundingUnknown(since)) if self.last_seen.is_none() => {
+                self.saw(LedgerPoint::new(since, NEVER_SEEN));
+                self.become_state(S::Intended)
+            }
+            (_, Observation::FundingUnknown(_)) => None,
             (_, Observation::Present(at, verdict)) => self.present(at, verdict),
             (_, Observation::Absent(at)) => self.absent(at, by_time),
             (_, Observation::NotFound) if self.first_absent.is_some() => self.become_state(S::Unknown),
@@ -217,7 +227,7 @@ impl EscrowWatch {
         self.first_absent = Some(first_absent);
         let told_by_time = match &self.state {
             EscrowState::Refused(mismatch) => mismatch.keeps_deadline(),
-            _ => true,
+            _ => last_seen.close_time != NEVER_SEEN,
         };
         let before = by_time.before.filter(|_| first_absent.close_time < self.deadline);
         let after = by_time.after.filter(|_| last_seen.close_time >= self.deadline);
@@ -240,6 +250,11 @@ impl EscrowWatch {
     /// The last ledger that showed the balance.
     pub const fn last_seen(&self) -> Option<LedgerPoint> {
         self.last_seen
+    }
+
+    /// The last ledger that showed the balance and the first one that didn't, between which it was taken.
+    pub fn taken_between(&self) -> Option<(LedgerPoint, LedgerPoint)> {
+        self.last_seen.zip(self.first_absent)
     }
 
     /// Whether a ledger showed that the balance is gone, whoever has it.
@@ -345,6 +360,7 @@ mod tests {
             ("locked", after([O::FundingSigned, present(600)])),
             ("refused", after([refused(less())])),
             ("clawable", after([refused(EscrowMismatch::Clawback)])),
+            ("lost", after([O::FundingSigned, O::FundingUnknown(60)])),
             ("searched", after([present(600), O::Absent(at(1_100))])),
             ("paid", after([present(600), O::Absent(at(700))])),
             ("refunded", after([present(1_000), O::Absent(at(1_010))])),
@@ -360,6 +376,7 @@ mod tests {
             ("signed", O::FundingSigned),
             ("included", O::FundingIncluded(at(610))),
             ("dead", O::FundingDead),
+            ("history", O::FundingUnknown(60)),
             ("present", present(620)),
             ("otherwise", O::Present(at(620), Err(less()))),
             ("absent early", O::Absent(at(400))),
@@ -396,19 +413,20 @@ mod tests {
     fn every_state_answers_every_observation_as_the_table_says() {
         // Columns in the order of `observations`.
         let table = [
-            ("free", "- - - - - - - - - - - - -"),
-            ("none", "intended intended - locked refused - never never paid refunded split clawed -"),
-            ("intended", "- - none locked refused - never never paid refunded split clawed -"),
-            ("included", "- - - locked refused - paid search paid refunded split clawed -"),
-            ("locked", "- - - - - - paid search paid refunded split clawed -"),
-            ("refused", "- - - locked - - paid search paid refunded split clawed -"),
-            ("clawable", "- - - locked refused - search search paid refunded split clawed -"),
-            ("searched", "- - - - - - paid search paid refunded split clawed unknown"),
-            ("paid", "- - - - - - - - - refunded - - -"),
-            ("refunded", "- - - - - - - - - - - - -"),
-            ("unknown", "- - - - - - - - paid refunded split clawed -"),
-            ("split", "- - - - - - - - - - - - -"),
-            ("clawed back", "- - - - - - - - - - - - -"),
+            ("free", "- - - - - - - - - - - - - -"),
+            ("none", "intended intended - intended locked refused - never never paid refunded split clawed -"),
+            ("intended", "- - none - locked refused - never never paid refunded split clawed -"),
+            ("included", "- - - - locked refused - paid search paid refunded split clawed -"),
+            ("locked", "- - - - - - - paid search paid refunded split clawed -"),
+            ("refused", "- - - - locked - - paid search paid refunded split clawed -"),
+            ("clawable", "- - - - locked refused - search search paid refunded split clawed -"),
+            ("lost", "- - - - locked refused - search search paid refunded split clawed -"),
+            ("searched", "- - - - - - - paid search paid refunded split clawed unknown"),
+            ("paid", "- - - - - - - - - - refunded - - -"),
+            ("refunded", "- - - - - - - - - - - - - -"),
+            ("unknown", "- - - - - - - - - paid refunded split clawed -"),
+            ("split", "- - - - - - - - - - - - - -"),
+            ("clawed back", "- - - - - - - - - - - - - -"),
         ];
         let states = states();
         assert_eq!(states.len(), table.len());
@@ -480,6 +498,19 @@ mod tests {
         watch.handle(Observation::Absent(at(1_100)), ByTime::TIMED);
         assert_eq!(watch.handle(present(1_110), ByTime::TIMED), None, "an id never comes back");
         assert_eq!(watch.last_seen(), Some(at(600)));
+    }
+
+    #[test]
+    fn where_history_lost_the_funding_neither_its_absence_nor_time_says_who_has_it() {
+        for gone in [700, 1_100] {
+            let mut watch = after([Observation::FundingSigned, Observation::FundingUnknown(55)]);
+            let change = watch.handle(Observation::Absent(at(gone)), ByTime::TIMED);
+            let search = matches!(change, Some(Change::Search { last_seen, .. }) if last_seen.sequence == 55);
+            assert!(search, "{change:?}");
+            assert_eq!(watch.handle(Observation::NotFound, ByTime::TIMED), Some(Change::To(EscrowState::Unknown)));
+        }
+        let seen = after([Observation::FundingSigned, Observation::FundingUnknown(55), present(600)]);
+        assert_eq!(seen.state(), &EscrowState::Locked, "it was there all the same");
     }
 
     #[test]

@@ -469,8 +469,7 @@ impl AccountQueue {
 
     /// Takes the account's entry in, as a ledger showed it.
     pub fn account_seen(&mut self, state: AccountState, at: LedgerPoint) -> Step<QueueEffect> {
-        let newest = self.seen.as_ref().map_or(0, |(_, seen)| seen.sequence).max(self.fresh_from);
-        if state.id != self.account || at.sequence < newest {
+        if state.id != self.account || !self.is_shown_by(at) {
             return Step::none();
         }
         let mut step = Step::none();
@@ -490,6 +489,11 @@ impl AccountQueue {
             step.append(self.finish(sequence, IntentState::Dead));
         }
         step
+    }
+
+    /// Whether a ledger shows all that is known to have happened by this account's transactions.
+    pub fn is_shown_by(&self, at: LedgerPoint) -> bool {
+        at.sequence >= self.seen.as_ref().map_or(0, |(_, seen)| seen.sequence).max(self.fresh_from)
     }
 
     /// Takes in that a ledger doesn't show the account: it has been merged, or never was. Nothing is signed for it, and

@@ -255,6 +255,11 @@ impl Queues {
         step
     }
 
+    /// Whether a ledger shows all that is known to have happened by transactions of the account's and its submitters'.
+    pub fn is_shown_by(&self, at: LedgerPoint) -> bool {
+        self.submitters.iter().chain([&self.owner]).all(|line| line.queue.is_shown_by(at))
+    }
+
     /// Says what is due: questions, submissions, reads.
     pub fn tick(&mut self, now: Now) -> Step<QueueEffect> {
         self.each(|queue| queue.tick(now))

@@ -1,5 +1,6 @@
 //! What the ledger shows of bindings, and what follows: escrows seen, verified, taken.
 
+use core::time::Duration;
 use std::collections::BTreeSet;
 
 use rand_core::CryptoRng;
@@ -33,6 +34,8 @@ pub const NEAR: u32 = 10;
 const SEARCHED_EVERY: u32 = 8;
 /// So often they are searched.
 const MAX_SEARCHES: u32 = 5;
+/// So long after T a start of the node looks once more for who took an escrow: another server may remember more.
+const LOOKED_AGAIN_FOR: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How the note of a binding begins whose delivery waits for the word of a second operator.
 pub const WAITS_FOR_WORD: &str = "waits for a second operator's word on the ledger";
 
@@ -74,6 +77,9 @@ impl Market {
     /// Asks for the balances of bindings whose escrow may still change: at each ledger where a change is expected, else once
     /// in [`LOOKED_AT_EVERY`], each binding at another one.
     pub(super) fn watch_escrows(&self, before: Option<LedgerPoint>, point: LedgerPoint, step: &mut Step<Effect>) {
+        if before.is_none() {
+            self.search_again(point, step);
+        }
         let open =
             |t: &&Trade| matches!(t.escrow(), EscrowState::Intended | EscrowState::Locked | EscrowState::Refused(_));
         let has_turn = |trade: &Trade| {
@@ -88,6 +94,18 @@ impl Market {
         for (trades, ask) in [(watched, Ask::Escrows), (gating, Ask::Agreed(Box::new(Ask::Escrows)))] {
             for keys in pages(trades.into_iter().map(escrow_keys)) {
                 step.then(Effect::Read { ask: ask.clone(), keys });
+            }
+        }
+    }
+
+    /// Looks once more into the ledgers in which escrows were taken by nobody knows whom.
+    fn search_again(&self, point: LedgerPoint, step: &mut Step<Effect>) {
+        for trade in self.trades.values().filter(|t| *t.escrow() == EscrowState::Unknown) {
+            let lately = trade.terms().and_then(|agreed| agreed.terms.refund_at());
+            let lately = lately.is_some_and(|t| point.close_time < t.plus(LOOKED_AGAIN_FOR));
+            let between = trade.state.escrow.as_ref().and_then(EscrowWatch::taken_between);
+            if let (Some(balance), Some((after, until)), true) = (trade.state.balance, between, lately) {
+                step.then(Effect::Search { balance, after: after.sequence, until: until.sequence });
             }
         }
     }
@@ -242,7 +260,8 @@ impl Market {
         let network = self.setup.network;
         let conclusive = found.as_ref().is_some_and(|e| taking::touches(balance, e, &network).unwrap_or(false));
         // A funding that died left its balance's id to the next one: only whose escrow was there and is gone is concerned.
-        let concerned = |t: &&Trade| t.state.balance == Some(balance) && t.is_gone() && !t.escrow().is_over();
+        let open = |t: &Trade| !t.escrow().is_over() || *t.escrow() == EscrowState::Unknown;
+        let concerned = |t: &&Trade| t.state.balance == Some(balance) && t.is_gone() && open(t);
         let concerned: Vec<MessageId> = self.trades.values().filter(concerned).map(Trade::request_id).collect();
         for request in concerned {
             self.with_trade(request, step, |market, trade, _| {
@@ -303,7 +322,7 @@ impl Market {
             && trade.state.session.end().is_some_and(|end| !end.earned())
             && alone
             && as_agreed
-            && !trade.state.clawback
+            && !trade.may_be_clawed_back()
             && seen.sequence < at.sequence
     }
 
@@ -344,7 +363,8 @@ impl Market {
         step: &mut Step<Effect>,
     ) {
         let Some(request) = self.by_binding.get(&binding).copied() else { return };
-        let hash = self.queue.as_ref().and_then(|q| q.intent(purpose)).map(|i| i.hash);
+        let intent = self.queue.as_ref().and_then(|q| q.intent(purpose));
+        let (hash, since) = (intent.map(|i| i.hash), intent.map(|i| i.since));
         self.with_trade(request, step, |market, trade, step| {
             let funds = matches!(purpose, Purpose::Fund { .. });
             let observation = match outcome {
@@ -370,6 +390,7 @@ impl Market {
                     funds.then_some(Observation::FundingDead)
                 }
                 IntentOutcome::Dead if funds => Some(Observation::FundingDead),
+                IntentOutcome::Unknown if funds => since.map(Observation::FundingUnknown),
                 IntentOutcome::Dead | IntentOutcome::Unknown => None,
             };
             let dead = observation == Some(Observation::FundingDead);

@@ -88,12 +88,18 @@ impl Market {
         self.with_trade(request, step, |market, trade, step| {
             if let Some(owed) = trade.state.owed.filter(|owed| asked.contains(&Key::Balance(*owed))) {
                 let there = entries.iter().any(|e| matches!(e, Entry::Balance(b) if b.id == owed));
-                if there {
-                    market.left.insert(binding, owed);
-                    market.want(Purpose::Receive { binding });
-                } else if market.is_unsigned(Purpose::Receive { binding }) {
-                    trade.state.owed = None;
-                    market.left.remove(&binding);
+                match there {
+                    // What a server that is behind shows may be claimed already.
+                    true if !market.queue.as_ref().is_some_and(|queue| queue.is_shown_by(at)) => {}
+                    true => {
+                        market.left.insert(binding, owed);
+                        market.want(Purpose::Receive { binding });
+                    }
+                    false if market.is_unsigned(Purpose::Receive { binding }) => {
+                        trade.state.owed = None;
+                        market.left.remove(&binding);
+                    }
+                    false => {}
                 }
             }
             let controller = trade.state.controller.filter(|c| asked.contains(&Key::Account(c.account)));

@@ -38,6 +38,8 @@ const PROVIDERS: usize = 3;
 const CROOK: usize = 2;
 /// The arbiter whose keys a crook has.
 const CROOKED_ARBITER: usize = 6;
+/// In one world of so many the issuer may take back what it issues.
+const CLAWABLE_IN: u64 = 4;
 /// One of their answers in so many is the crook's.
 const LIES_IN: u64 = 24;
 /// Offerings of each of those.
@@ -100,6 +102,10 @@ pub struct Day {
     pub cheats: Cheats,
     /// The newest ledger when a transaction of the stranger's was handed in.
     handed_in_at: u32,
+    /// Whether the issuer may take back what it issues.
+    clawable: bool,
+    /// The newest ledger when it did.
+    clawed_at: u32,
 }
 
 impl Day {
@@ -109,6 +115,10 @@ impl Day {
         let issued = world.ledger().issued_asset();
         let mut judge = Judge::default();
         world.watch();
+        let clawable = seed.is_multiple_of(CLAWABLE_IN);
+        if clawable {
+            world.let_issuer_claw_back();
+        }
         for (node, name) in NODES.into_iter().enumerate() {
             if node < TRADERS {
                 let (arbiters, per_trade) = (&NODES[TRADERS..], ARBITERS_PER_TRADE[(seed >> 8) as usize % 2][node]);
@@ -134,7 +144,7 @@ impl Day {
         judge.follow_stranger(cheat.account(), &[(Asset::Native, endowment.get()), (issued, endowment.get())]);
         let (dice, began) = (ChaCha20Rng::seed_from_u64(seed), world.now());
         let (offered, later, cheats) = Default::default();
-        Self { world, judge, dice, began, offered, later, cheat, cheats, handed_in_at: 0 }
+        Self { world, judge, dice, began, offered, later, cheat, cheats, handed_in_at: 0, clawable, clawed_at: 0 }
     }
 
     /// Lives through it until so many bindings were agreed on, and all have ended.
@@ -264,11 +274,28 @@ impl Day {
             }
             85..97 => self.cheat(),
             97 => self.somebody_decides(node),
+            99 if self.clawable && self.pick(3) > 0 => self.issuer_claws_back(),
+            99 => {
+                let forgotten = self.between(10_000, 60_000);
+                self.world.forget_history(forgotten);
+            }
             98 => {
                 let halt = self.between(1_500, 8_000);
                 self.world.halt_ledger(halt);
             }
             _ => {}
+        }
+    }
+
+    /// The issuer takes an escrow back, as it may where its asset says so.
+    fn issuer_claws_back(&mut self) {
+        let at = self.world.newest_ledger().sequence;
+        let mut standing = self.judge.standing();
+        standing.retain(|target| !target.sum.asset.is_native());
+        if !standing.is_empty() && at > self.clawed_at {
+            let target = &standing[self.pick(standing.len())];
+            self.clawed_at = at;
+            self.world.ledger().try_clawback(target.balance);
         }
     }
 

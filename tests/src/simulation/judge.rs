@@ -24,6 +24,9 @@ use crate::world::{Included, Moment, Sight, World};
 /// to another transaction of the account waits for that one's end.
 pub const MARGIN: Duration = Duration::from_secs(40);
 
+/// How much longer a node may look for who took an escrow that is gone, while endpoints have forgotten it.
+const SEARCHING: Duration = Duration::from_secs(120);
+
 /// The judge of one world.
 #[derive(Debug, Default)]
 pub struct Judge {
@@ -297,7 +300,8 @@ impl Judge {
         }
         for name in self.honest().filter(|name| world.up_for(name) > MARGIN) {
             for trade in world.market(name).trades().filter(|t| !t.phase().is_final()) {
-                if closed > due(trade).plus(MARGIN) && !self.waits_for_the_other(trade) {
+                let searching = if trade.is_gone() { SEARCHING } else { Duration::ZERO };
+                if closed > due(trade).plus(MARGIN + searching) && !self.waits_for_the_other(trade) {
                     let (request, phase) = (trade.request_id(), trade.phase());
                     return Err(format!("{name} is left {phase} with {request}, due at {}", due(trade)));
                 }
@@ -411,11 +415,13 @@ impl Judge {
                 }
                 // A cheat's balance may carry the id that belongs to another of its bindings.
                 let right = match trade.escrow() {
-                    // Where an endpoint forgot the transaction that gave the money back before its provider saw it, nobody
-                    // names it to the consumer (docs/decisions/0007).
+                    // What was a recipient's to take by its time reads as paid. Where nobody names the transaction that gave
+                    // it back, or endpoints have forgotten it, it stays so (docs/decisions/0007).
                     EscrowState::Paid => match trade.state.side {
                         Side::Provider => holder == Some(Holder::Recipient),
-                        Side::Consumer if arbitrated => holder == Some(Holder::Recipient),
+                        Side::Consumer if arbitrated && !escrow.is_some_and(|e| e.late) => {
+                            holder == Some(Holder::Recipient)
+                        }
                         Side::Consumer => matches!(holder, Some(Holder::Recipient | Holder::Consumer)),
                     },
                     EscrowState::Split { recipient, consumer } => {

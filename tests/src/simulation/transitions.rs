@@ -32,14 +32,13 @@ const UNREACHABLE: &[(&str, &str, &str)] = &[
 const FUNDED_FIRST: &str = "a node looks at no balance whose funding it didn't sign or wasn't handed, and from then on the \
     escrow is intended; once that funding is dead, the binding is over, or a new one is signed first";
 
-/// Moves that can be taken and that no sweep is bound to show yet: they need endpoints that forget for long while nodes are
-/// away, or an issuer that takes escrows back.
+/// Moves that can be taken and that no sweep is bound to show yet: they need endpoints that forget for long, and nodes that are
+/// away meanwhile.
 const RARE: &[(&str, &str)] = &[
     ("escrow intended", "escrow split"),
     ("escrow intended", "escrow unknown"),
     ("escrow intended", "escrow clawed back"),
     ("escrow locked", "escrow unknown"),
-    ("escrow locked", "escrow clawed back"),
     ("escrow refused", "escrow clawed back"),
     ("escrow unknown", "escrow clawed back"),
     ("escrow unknown", "escrow paid"),

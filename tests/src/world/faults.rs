@@ -70,10 +70,17 @@ impl World {
         self.halted_until = self.halted_until.max(self.millis + time.as_millis() as u64);
     }
 
+    /// For so long no endpoint remembers the transactions of more than a few ledgers.
+    pub fn forget_history(&mut self, time: Duration) {
+        self.ledger_faults += 1;
+        self.forgetful_until = self.forgetful_until.max(self.millis + time.as_millis() as u64);
+    }
+
     /// A question reaches the ledger, or meets what the dice say.
     pub(super) fn ask_ledger(&mut self, address: Address, question: Question) {
         let fault = self.fault();
         self.ledger_faults += u64::from(fault.is_some());
+        let fault = fault.or_else(|| self.forgets());
         let answer = match fault {
             None | Some(Fault::Slow) => self.answer_from_ledger(address, question),
             Some(Fault::Lost) => question.without_answer(),
@@ -97,6 +104,12 @@ impl World {
             _ => LEDGER_LATENCY,
         };
         self.schedule_between(takes, Happening::Reach(address, event));
+    }
+
+    /// What an endpoint does that has forgotten, while nothing else is the matter with it.
+    fn forgets(&self) -> Option<Fault> {
+        let history_ledgers = Some(LEDGERS as u32);
+        (self.millis < self.forgetful_until).then_some(Fault::Endpoint(Faults { history_ledgers, ..Faults::NONE }))
     }
 
     fn fault(&mut self) -> Option<Fault> {

@@ -420,6 +420,16 @@ impl WorldLedger {
         self.submit_by_issuer(OperationBody::SetTrustLineFlags(op))
     }
 
+    /// Claws a balance of the issued asset back where it can; whether that was handed in.
+    pub fn try_clawback(&mut self, balance: BalanceId) -> bool {
+        let its = |state: BalanceState| state.clawback_enabled && !state.asset.is_native();
+        let claws = self.balance(balance).is_some_and(its);
+        if claws {
+            self.submit_clawback(balance);
+        }
+        claws
+    }
+
     /// Claws a balance of the issued asset back.
     pub fn submit_clawback(&mut self, balance: BalanceId) -> TxHash {
         let amount = self.balance(balance).expect("the balance").amount;

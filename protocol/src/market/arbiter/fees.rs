@@ -216,6 +216,8 @@ impl Market {
         match there {
             // Versions for two cases may have had the same sequence number, and so the same balance: it is claimed once.
             Some(fee) if self.left.iter().any(|(other, taken)| *other != binding && *taken == fee) => {}
+            // What a server that is behind shows may be claimed already.
+            Some(_) if !self.queue.as_ref().is_some_and(|queue| queue.is_shown_by(at)) => {}
             Some(fee) => {
                 self.left.insert(binding, fee);
                 self.want(purpose);

@@ -30,6 +30,25 @@ fn a_bind_is_answered_where_the_provider_never_takes_the_funding() {
 }
 
 #[test]
+fn a_funding_that_history_lost_is_unknown_and_not_called_unfunded() {
+    let (mut pair, offering) = Pair::offering(1, draft());
+    pair.bind(CONSUMER, offering, 3);
+    assert_eq!(pair.ledger.pending.len(), 1, "it is on its way");
+    pair.kill(CONSUMER);
+    pair.run(20);
+    assert_eq!(pair.only(PROVIDER).escrow(), &EscrowState::Paid);
+    pair.ledger.oldest = pair.ledger.point().sequence + 1;
+    pair.restart(CONSUMER);
+    pair.run(200);
+    assert_eq!(pair.only(CONSUMER).escrow(), &EscrowState::Unknown);
+    pair.ledger.oldest = 1;
+    pair.kill(CONSUMER);
+    pair.restart(CONSUMER);
+    pair.run(2);
+    assert_eq!(pair.only(CONSUMER).escrow(), &EscrowState::Paid, "another server remembers");
+}
+
+#[test]
 fn a_bind_whose_request_is_taken_back_is_answered() {
     let (mut pair, offering) = Pair::offering(1, draft());
     pair.lose.push((CONSUMER, Kind::BindingRequest));

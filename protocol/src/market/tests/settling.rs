@@ -11,13 +11,17 @@ use crate::binding::phase::Phase;
 use crate::binding::session::End;
 use crate::escrow::EscrowKind;
 use crate::escrow::outcome::EscrowState;
+use crate::intent::Purpose;
 use crate::kind::Kind;
 use crate::market::Market;
 use crate::market::command::{Answer, Command, CommandError, EscrowWish};
-use crate::market::event::{Call, Effect, Event, Token};
+use crate::market::event::{Ask, Call, Effect, Event, Token};
 use crate::market::leftovers::SPOILT;
 use crate::message::{Payload, Signed, TxHash};
+use crate::stellar::LedgerPoint;
+use crate::stellar::entry::Entry;
 use crate::stellar::envelope::SignedTransaction;
+use crate::stellar::ledger_key::Key;
 use crate::step::Step;
 
 const AMOUNT: Stroops = Stroops::whole(10);
@@ -551,6 +555,29 @@ fn whoever_cannot_find_out_who_has_it_says_so_and_takes_nothing() {
     assert_eq!(pair.trade(CONSUMER, request).escrow(), &EscrowState::Unknown);
     let failed = pair.ledger.included.iter().filter(|(_, _, success, _)| !success).count();
     assert_eq!(failed, 0, "no fee was paid for a claim in vain");
+    // Another server that is asked after a restart knows.
+    pair.ledger.oldest = 1;
+    pair.kill(CONSUMER);
+    pair.restart(CONSUMER);
+    pair.run(2);
+    assert_eq!(pair.trade(CONSUMER, request).escrow(), &EscrowState::Paid);
+}
+
+#[test]
+fn a_share_that_a_server_shows_which_is_behind_is_not_claimed_again() {
+    let (mut pair, request) = bound(1, false, [End::UnitsUsed, End::UnitsUsed]);
+    pair.run(6);
+    assert_eq!(pair.trade(CONSUMER, request).escrow(), &EscrowState::Paid);
+    let binding = pair.trade(CONSUMER, request).binding().unwrap();
+    let share = pair.ledger.balances.values().next().unwrap().clone();
+    pair.nodes[CONSUMER].market.trades.get_mut(&request).unwrap().state.owed = Some(share.id);
+    let newest = pair.ledger.point();
+    let behind = LedgerPoint { sequence: newest.sequence - 1, ..newest };
+    for (at, claims) in [(behind, false), (newest, true)] {
+        let (asked, entries) = (vec![Key::Balance(share.id)], vec![Entry::Balance(share.clone())]);
+        drop(pair.step(CONSUMER, Event::Entries { ask: Ask::Leftovers(binding), at, asked, entries }));
+        assert_eq!(!pair.nodes[CONSUMER].market.is_unsigned(Purpose::Receive { binding }), claims);
+    }
 }
 
 #[test]
