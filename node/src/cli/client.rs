@@ -34,6 +34,12 @@ pub struct Client {
     now: AtomicU64,
 }
 
+/// Has a connection for each request: the node closes one on which nothing is asked, and whoever took it at that moment
+/// couldn't tell whether the node has done what it asked for.
+fn http() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_TIMEOUT).pool_max_idle_per_host(0).build()
+}
+
 impl Client {
     /// The client of the node that runs from this home.
     ///
@@ -56,15 +62,14 @@ impl Client {
         };
         let no_token = || Failure::new(Exit::Failed, format!("the node's token is missing in {shown}"));
         let token = home.api_token()?.ok_or_else(|| no_token().hint("stop the node and start it again"))?;
-        let http = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_TIMEOUT).build();
-        let http = http.map_err(|e| Failure::of(Exit::Failed, &e))?;
+        let http = http().map_err(|e| Failure::of(Exit::Failed, &e))?;
         Ok(Self { http, base: run.api, token, now: AtomicU64::new(0) })
     }
 
     /// The client of an API at this address.
     #[cfg(test)]
     pub(super) fn to(base: &str) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let http = http().expect("a client");
         Self { http, base: base.to_owned(), token: Zeroizing::default(), now: AtomicU64::new(0) }
     }
 
@@ -266,6 +271,9 @@ fn encoded(query: &impl Serialize) -> String {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
     use crate::api::filter::OfferingFilter;
     use crate::problem_code::ProblemCode;
@@ -300,6 +308,25 @@ mod tests {
         }
         assert_eq!(seen, [None, Some(Change::Wallet), None]);
         assert_eq!(read, b"data: {");
+    }
+
+    #[tokio::test]
+    async fn no_request_goes_by_a_connection_that_the_node_may_be_closing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client::to(&format!("http://{}", listener.local_addr().unwrap()));
+        // As the node does: it answers what is asked at once, and leaves for good once nothing is.
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut asked = [0; 4096];
+                let read = stream.read(&mut asked).await.unwrap();
+                assert!(asked[..read].ends_with(b"\r\n\r\n"));
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n42").await.unwrap();
+                tokio::spawn(async move { stream.read(&mut asked).await });
+            }
+        });
+        for _ in 0..3 {
+            assert_eq!(client.get::<u32>("/").await.unwrap(), 42);
+        }
     }
 
     #[test]
