@@ -24,7 +24,7 @@ use tradepost_protocol::stellar::{Memo, operation};
 use tradepost_protocol::time::Timestamp;
 
 use super::Nodes;
-use super::market::{Market, Opening, SOON, Terms, bootstrap, funded, told};
+use super::market::{LIFE_SECS, Market, Opening, SOON, Terms, bootstrap, funded, told};
 
 /// The node whose account issues an asset.
 const ISSUER: &str = "issuer";
@@ -42,8 +42,30 @@ pub struct Deciding {
     pub settle_secs: u64,
 }
 
-/// About as brief as nodes take it, for T is waited for.
-const BRIEF: Deciding = Deciding { dispute_secs: 10, award_secs: 15, settle_secs: 12 };
+impl Deciding {
+    /// About as brief as nodes take it, for T is waited for.
+    pub const BRIEF: Self = Self { dispute_secs: 10, award_secs: 15, settle_secs: 12 };
+    /// So long that no deadline comes between; where T is waited for, the ledger's clock is moved ([`pass_t`]).
+    pub const UNHURRIED: Self = Self { dispute_secs: 600, award_secs: 600, settle_secs: 600 };
+}
+
+/// From an agreement to what comes before its delivery, and from T to what comes after it.
+const BEFORE_AND_AFTER_SECS: u64 = 20 + 10 + 30;
+/// Ledgers from a funding to the one from which on its controller can be merged.
+const TO_THE_MERGE: u32 = 45;
+
+/// Moves the ledger on to after T, and as many ledgers further as a controller's return takes.
+///
+/// # Panics
+/// Where the ledger doesn't listen.
+pub async fn pass_t(nodes: &Nodes, terms: &Terms, windows: Deciding) {
+    let Deciding { dispute_secs, award_secs, settle_secs } = windows;
+    let secs = BEFORE_AND_AFTER_SECS + terms.windows.deliver_secs + dispute_secs + award_secs + settle_secs;
+    nodes.advance_clock(Duration::from_secs(secs)).await;
+    for _ in 0..TO_THE_MERGE {
+        nodes.advance_clock(Duration::from_secs(1)).await;
+    }
+}
 
 /// A seller, a buyer, and arbiters that both of them list.
 #[derive(Debug)]
@@ -77,7 +99,7 @@ impl Court {
     /// # Panics
     /// Where any of that fails.
     pub async fn open(program: &str, terms: Terms, arbiters: usize, start: &[&str]) -> Self {
-        Self::open_in(Nodes::start(program).await, terms, BRIEF, arbiters, start).await
+        Self::open_in(Nodes::start(program).await, terms, Deciding::UNHURRIED, arbiters, start).await
     }
 
     /// As [`Court::open`] beside this ledger, with other windows for disputes.
@@ -94,7 +116,7 @@ impl Court {
     /// As there.
     pub async fn open_of_the_sellers(program: &str, terms: Terms) -> Self {
         let nodes = Nodes::start(program).await;
-        told(Self::seat(nodes, terms, BRIEF, (1, Seating::SellerAlone), &[]).await)
+        told(Self::seat(nodes, terms, Deciding::UNHURRIED, (1, Seating::SellerAlone), &[]).await)
     }
 
     /// As [`Court::open`] with prices and fees in an asset that a node of its own issues, of which the buyer has a thousand.
@@ -103,7 +125,7 @@ impl Court {
     /// As there.
     pub async fn open_issued(program: &str, terms: Terms, arbiters: usize) -> Self {
         let nodes = Nodes::start(program).await;
-        told(Self::seat(nodes, terms, BRIEF, (arbiters, Seating::Issued), &[]).await)
+        told(Self::seat(nodes, terms, Deciding::UNHURRIED, (arbiters, Seating::Issued), &[]).await)
     }
 
     async fn seat(
@@ -232,5 +254,5 @@ impl Court {
 /// What an arbiter publishes.
 fn decides(asset: &Asset) -> NewOffering {
     let price = Price { asset: asset.clone(), amount: FEE, unit: Unit::Job };
-    NewOffering { price, ..deciding_offering(FEE) }
+    NewOffering { price, life_secs: LIFE_SECS, ..deciding_offering(FEE) }
 }

@@ -22,7 +22,9 @@ use super::Nodes;
 use super::gate::Gate;
 
 /// How long something may take that needs messages and a few ledgers, on a busy machine.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(180);
+/// For how long offerings stand: longer than any test moves its ledger's clock on.
+pub(super) const LIFE_SECS: u64 = 86_400;
 /// The node that sells.
 pub const SELLER: &str = "seller";
 /// The node that buys.
@@ -333,7 +335,7 @@ fn offering(terms: &Terms, arbitration: Option<Arbitration>, asset: Option<Asset
         escrow: vec![escrow],
         arbitration,
         transports: None,
-        life_secs: 3_600,
+        life_secs: LIFE_SECS,
         service: Some(ServedBy::Configured("adder".to_owned())),
     }
 }

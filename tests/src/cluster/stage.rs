@@ -3,6 +3,7 @@
 //! A phase is held by the ledger, which takes nothing or throws away what it is given, by the way to it, which is shut, by
 //! a service that doesn't get healthy, by the buyer's own money, spent behind its node's back; never by the program.
 
+mod fees;
 pub mod trial;
 
 use std::collections::BTreeSet;
@@ -10,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use tradepost::api::request::NewBinding;
 use tradepost::api::view::{BindingList, BindingView, Bound, OfferingList, OwnOfferingList};
-use tradepost::config::Network;
 use tradepost::demo::actor::Actor;
-use tradepost::keystore::{Keystore, PassphraseSource};
+use tradepost::keystore::Keystore;
 use tradepost_devnet::faults::{Faults, Submissions};
-use tradepost_ledger::{Ledger as _, TxStatus};
+use tradepost_ledger::Ledger as _;
 use tradepost_protocol::amount::{Stroops, Unit};
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::phase::{Phase, Side};
+use tradepost_protocol::binding::session;
 use tradepost_protocol::document::Windows;
 use tradepost_protocol::escrow::timed::TimedTerms;
 use tradepost_protocol::message::MessageId;
@@ -45,7 +46,12 @@ const PAST_FUND_BY: Duration = Duration::from_secs(21);
 /// From the agreement to after T.
 pub const PAST_T: Duration = Duration::from_secs(691);
 /// From anywhere to the binding's end.
-const TO_THE_END: Duration = Duration::from_secs(120);
+const TO_THE_END: Duration = Duration::from_secs(300);
+/// So often a binding is begun until one is seen in the phase that is wanted.
+const ATTEMPTS: usize = 8;
+/// Submissions are thrown away, and the ledger remembers no transaction: so a node that reads that its sequence number is
+/// used can't tell that its own funding never will be included, and goes on looking for the escrow.
+const FORGETFUL: Faults = Faults { submissions: Submissions::Dropped, history_ledgers: Some(1), ..Faults::NONE };
 /// How often something that gives no event is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -61,6 +67,19 @@ pub enum End {
     /// There was none in it.
     Void,
 }
+
+/// What the accounts had before a binding.
+#[derive(Debug)]
+pub struct Before<const N: usize> {
+    /// The seller's, the buyer's and, where there is one, the arbiter's.
+    pub accounts: [AccountState; N],
+    /// A ledger that shows them so.
+    ledger: u32,
+}
+
+/// What isn't seen any more of a binding: a slow machine lets a deadline pass, or one side is on before the other is there.
+#[derive(Debug)]
+pub struct Missed(String);
 
 /// The name of a side's node.
 pub const fn name(side: Side) -> &'static str {
@@ -94,11 +113,30 @@ impl Stage {
         Self { market: Market::open_to_hold(nodes, TERMS).await }
     }
 
-    /// Has the buyer bind, and brings that into a phase in which something from outside keeps it.
+    /// Has the buyer bind, and brings that into a phase in which something from outside keeps it; what the accounts had
+    /// before, and its request. Where a binding is past the phase before both sides are seen in it, another one is begun.
     ///
     /// # Panics
-    /// Where it doesn't get there in time.
-    pub async fn bring_to(&self, phase: Phase) -> MessageId {
+    /// Where none gets there.
+    pub async fn bring_to(&self, phase: Phase) -> (Before<2>, MessageId) {
+        let mut missed = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let before = self.before().await;
+            match self.try_to(phase).await {
+                Ok(request) => return (before, request),
+                Err(Missed(how)) => {
+                    println!("not seen {phase}, once more: {how}");
+                    missed.push(how);
+                }
+            }
+            self.let_go().await;
+            self.market.nodes.advance_clock(PAST_T).await;
+            self.wait_until_all_is_over().await;
+        }
+        panic!("{ATTEMPTS} bindings, and none seen {phase}: {missed:?}");
+    }
+
+    async fn try_to(&self, phase: Phase) -> Result<MessageId, Missed> {
         let market = &self.market;
         let stuck = Faults { submissions: Submissions::Stuck, ..Faults::NONE };
         let dropped = Faults { submissions: Submissions::Dropped, ..Faults::NONE };
@@ -117,30 +155,30 @@ impl Stage {
                 self.begin(SHORT).await
             }
             Phase::Refused => {
-                market.nodes.set_faults(dropped).await;
+                market.nodes.set_faults(FORGETFUL).await;
                 let request = self.begin(SHORT).await;
-                self.wait_intended(request).await;
+                self.wait_intended(request).await?;
                 self.lock_a_stroop_less(request).await;
                 request
             }
             Phase::Active => self.begin(LONG).await,
             Phase::Delivered => {
-                let request = Box::pin(self.bring_to(Phase::Funded)).await;
+                let request = Box::pin(self.try_to(Phase::Funded)).await?;
                 market.nodes.set_faults(stuck).await;
                 market.hold_services(false);
                 request
             }
             Phase::Failed => {
-                let request = Box::pin(self.bring_to(Phase::Funded)).await;
+                let request = Box::pin(self.try_to(Phase::Funded)).await?;
                 market.nodes.set_faults(stuck).await;
-                self.kill_the_service().await;
+                self.kill_the_service(request).await;
                 request
             }
             Phase::Disputed | Phase::Closing => {
                 panic!("only an arbitrated escrow is ever {phase}: a trial brings it there")
             }
             Phase::Timeout => {
-                let request = Box::pin(self.bring_to(Phase::Failed)).await;
+                let request = Box::pin(self.try_to(Phase::Failed)).await?;
                 market.nodes.advance_clock(PAST_T).await;
                 request
             }
@@ -148,24 +186,14 @@ impl Stage {
             Phase::Void => {
                 market.nodes.set_faults(dropped).await;
                 let request = self.begin(SHORT).await;
-                self.wait_intended(request).await;
+                self.wait_intended(request).await?;
                 market.nodes.advance_clock(PAST_FUND_BY).await;
                 request
             }
         };
-        if phase == Phase::Requested {
-            // A provider that hasn't agreed keeps nothing of it.
-            self.wait_at(Side::Consumer, request, phase).await;
-        } else {
-            self.wait(request, phase).await;
-        }
-        if matches!(phase, Phase::Agreed | Phase::Delivered | Phase::Failed) {
-            let until = Instant::now() + SOON;
-            while market.nodes.pending().await == 0 {
-                pause_before(until, "a transaction is submitted").await;
-            }
-        }
-        request
+        let submits = matches!(phase, Phase::Agreed | Phase::Delivered | Phase::Failed);
+        self.wait(request, phase, submits).await?;
+        Ok(request)
     }
 
     /// Takes away whatever keeps a binding in its phase.
@@ -233,31 +261,78 @@ impl Stage {
         told(self.node(side).until(what, TO_THE_END, "/v1/bindings?all=true", find).await)
     }
 
-    async fn wait_at(&self, side: Side, request: MessageId, phase: Phase) {
-        self.until(side, request, &format!("it is {phase}"), |view| view.phase == phase.as_str()).await;
+    async fn view(&self, side: Side, request: MessageId) -> Option<BindingView> {
+        let list: BindingList = told(self.node(side).get("/v1/bindings?all=true").await);
+        list.items.into_iter().find(|binding| binding.request == request)
     }
 
-    /// Waits until both sides' views are in a phase.
+    async fn views(&self, request: MessageId) -> [Option<BindingView>; 2] {
+        [self.view(Side::Provider, request).await, self.view(Side::Consumer, request).await]
+    }
+
+    /// Waits until both sides' views are in a phase, and a transaction is `submitted` that the ledger keeps waiting.
+    ///
+    /// # Errors
+    /// Where a side is past it, or can't come to it any more.
     ///
     /// # Panics
-    /// Where one isn't in time.
-    pub async fn wait(&self, request: MessageId, phase: Phase) {
-        self.wait_at(Side::Provider, request, phase).await;
-        self.wait_at(Side::Consumer, request, phase).await;
-    }
-
-    /// Until both know the funding, which the ledger doesn't.
-    async fn wait_intended(&self, request: MessageId) {
-        for side in [Side::Provider, Side::Consumer] {
-            let intended = |view: &BindingView| view.escrow.as_ref().is_some_and(|escrow| escrow.state == "intended");
-            self.until(side, request, "the funding is known", intended).await;
+    /// Where nothing of that comes about in time.
+    pub async fn wait(&self, request: MessageId, phase: Phase, submitted: bool) -> Result<(), Missed> {
+        let until = Instant::now() + TO_THE_END;
+        loop {
+            let views = self.views(request).await;
+            let [provider, consumer] = views.each_ref().map(|view| view.as_ref().map(|view| view.phase.as_str()));
+            // A provider that hasn't agreed keeps nothing of it.
+            let known = provider.or((phase == Phase::Requested).then_some(phase.as_str()));
+            let there = [known, consumer].iter().all(|seen| *seen == Some(phase.as_str()));
+            if there && (!submitted || self.market.nodes.pending().await > 0) {
+                return Ok(());
+            }
+            let on_its_way = |seen: &str| seen == phase.as_str() || way_to(phase).iter().any(|p| p.as_str() == seen);
+            let unagreed = provider.is_none() && consumer.is_some_and(|seen| seen == Phase::Void.as_str());
+            if unagreed || ![provider, consumer].into_iter().flatten().all(on_its_way) {
+                return Err(Missed(format!("it isn't {phase}: {}", shown(&views))));
+            }
+            pause_before(until, &format!("it is {phase}: {}", shown(&views))).await;
         }
     }
 
-    async fn kill_the_service(&self) {
+    /// Until both know the funding, which the ledger doesn't.
+    async fn wait_intended(&self, request: MessageId) -> Result<(), Missed> {
+        let until = Instant::now() + TO_THE_END;
+        loop {
+            let views = self.views(request).await;
+            let intended = |view: &Option<BindingView>| {
+                view.as_ref().and_then(|view| view.escrow.as_ref()).is_some_and(|escrow| escrow.state == "intended")
+            };
+            if views.iter().all(intended) {
+                return Ok(());
+            }
+            if views.iter().flatten().any(|view| view.is_final) {
+                return Err(Missed(format!("its funding isn't on its way: {}", shown(&views))));
+            }
+            pause_before(until, &format!("the funding is known: {}", shown(&views))).await;
+        }
+    }
+
+    /// Waits until no binding has anything open on either side.
+    async fn wait_until_all_is_over(&self) {
+        for side in [Side::Provider, Side::Consumer] {
+            let over = |list: &BindingList| list.items.iter().all(|binding| binding.is_final).then_some(());
+            told(self.node(side).until("all is over", TO_THE_END, "/v1/bindings?all=true", over).await);
+        }
+        self.check_that_nothing_is_left("a phase that was missed").await;
+    }
+
+    /// Ends the service as soon as there is one, unless it failed by itself.
+    async fn kill_the_service(&self, request: MessageId) {
         let all = || services_below(self.market.nodes.dir());
-        let until = Instant::now() + SOON;
+        let until = Instant::now() + TO_THE_END;
         while all().next().is_none() {
+            let starting = self.view(Side::Provider, request).await.is_some_and(|v| v.phase == Phase::Funded.as_str());
+            if !starting {
+                return;
+            }
             pause_before(until, "the service runs").await;
         }
         for process in all() {
@@ -269,12 +344,8 @@ impl Stage {
     /// the same sequence number, while its node can't do anything about it.
     async fn lock_a_stroop_less(&self, request: MessageId) {
         let nodes = &self.market.nodes;
-        let buyer = nodes.node(BUYER).expect("there is a buyer");
-        let pid = buyer.running().expect("it runs").process.pid;
-        assert!(signal(pid, "STOP"));
-        nodes.set_faults(Faults::NONE).await;
-        let source = PassphraseSource::new(Some(buyer.home().dir().join("passphrase")), None);
-        let keys = Keystore::unlock(&buyer.home().key_file(), &source, Network::Devnet).expect("its keys");
+        let words = self.market.buyer_words.parse().expect("the buyer's words");
+        let key = Keystore::from_mnemonic(&words).account().expect("the account's key");
         let view = self.until(Side::Provider, request, "the terms are known", |_| true).await;
         let terms = TimedTerms::new(
             view.binding.expect("it is agreed"),
@@ -285,25 +356,31 @@ impl Stage {
             view.deadlines.and_then(|d| d.refund_at).expect("a T").timestamp(),
         )
         .ok();
+        let buyer = nodes.node(BUYER).and_then(|buyer| buyer.running()).expect("it runs");
+        let (pid, network) = (buyer.process.pid, NetworkId::of_passphrase(&buyer.ledger.passphrase));
+        let sequence = self.market.buyer_on_the_ledger().await.sequence + 1;
         let funding = Unsigned {
             source: view.consumer,
-            sequence: self.market.buyer_on_the_ledger().await.sequence + 1,
+            sequence,
             fee: 100,
             bounds: Bounds::until(Timestamp::from_secs(u64::from(u32::MAX))),
             memo: stellar_xdr::Memo::None,
             operations: vec![terms.and_then(|terms| terms.fund_operation().ok()).expect("an escrow")],
         };
-        let ledger = nodes.ledger().await.expect("the ledger answers");
-        let network = NetworkId::of_passphrase(&buyer.running().expect("it runs").ledger.passphrase);
-        let key = keys.account().expect("the account's key");
         let envelope = funding.sign(&[&key], &network).expect("it is signed");
+        let ledger = nodes.ledger().await.expect("the ledger answers");
+        assert!(signal(pid, "STOP"));
+        nodes.set_faults(Faults { submissions: Submissions::Taken, ..FORGETFUL }).await;
         ledger.submit(envelope.bytes()).await.expect("the ledger takes it");
-        let until = Instant::now() + SOON;
-        while !matches!(ledger.status(envelope.hash()).await.expect("the ledger answers"), TxStatus::Success(_)) {
+        let until = Instant::now() + TO_THE_END;
+        while self.market.buyer_on_the_ledger().await.sequence < sequence {
             pause_before(until, "the ledger includes it").await;
         }
-        // Told that its sequence number is used, the node would call its own funding dead before it looks for a balance.
-        nodes.set_faults(Faults { submissions: Submissions::Dropped, ..Faults::NONE }).await;
+        // So long after the funding was signed that a ledger which remembers one can't say that it wasn't included.
+        for _ in 0..2 {
+            nodes.advance_clock(Duration::from_secs(1)).await;
+        }
+        nodes.set_faults(FORGETFUL).await;
         assert!(signal(pid, "CONT"));
     }
 
@@ -322,16 +399,27 @@ impl Stage {
         }
         let provider = self.until(Side::Provider, request, "the binding's end", over).await;
         let end = end_of(&provider);
+        let earned = session::End::ALL.iter().any(|e| e.earned() && Some(e.as_str()) == provider.ended.as_deref());
+        assert_eq!(end == End::Paid, earned, "a provider is paid for what it has earned: {}", shown(&[Some(provider)]));
+        if let (End::Void, Some(deadlines)) = (end, &consumer.deadlines) {
+            let ledger = self.market.nodes.ledger().await.expect("the ledger answers");
+            let now = ledger.head().await.expect("the ledger answers").ledger.close_time;
+            assert!(now > deadlines.fund_by.timestamp(), "given up before {:?}", deadlines.fund_by);
+        }
         let same = |view: &BindingView| view.is_final && end_of(view) == end;
         self.until(Side::Consumer, request, "it says what the provider says", same).await;
         (end, consumer.units)
     }
 
+    /// What the accounts have.
+    async fn before(&self) -> Before<2> {
+        let ledger = self.market.nodes.ledger().await.expect("the ledger answers");
+        let head = ledger.head().await.expect("the ledger answers");
+        Before { accounts: self.accounts().await, ledger: head.ledger.sequence }
+    }
+
     /// The seller's and the buyer's account, as the ledger has them.
-    ///
-    /// # Panics
-    /// Where it can't be read.
-    pub async fn accounts(&self) -> [AccountState; 2] {
+    async fn accounts(&self) -> [AccountState; 2] {
         [
             self.market.on_the_ledger(self.market.seller_account).await,
             self.market.on_the_ledger(self.market.buyer_account).await,
@@ -342,27 +430,26 @@ impl Stage {
     ///
     /// # Panics
     /// Where they show something else.
-    pub async fn check_books(&self, case: &str, before: &[AccountState; 2], end: End, units: u64) {
-        let after = self.accounts().await;
-        let changes = |at: usize| {
-            let (before, after) = (&before[at], &after[at]);
-            assert_eq!((after.sub_entries, after.sponsoring), (before.sub_entries, before.sponsoring), "{case}: {at}");
-            (after.sequence - before.sequence, after.balance.get() - before.balance.get())
-        };
-        let (provider, consumer) = (changes(0), changes(1));
-        let (amount, fee) = (TERMS.price.get() * units as i64, 100);
+    pub async fn check_books(&self, case: &str, before: &Before<2>, end: End, units: u64) {
+        let mut changes = Vec::new();
+        for (after, before_it) in self.accounts().await.iter().zip(&before.accounts) {
+            let entries = |state: &AccountState| (state.sub_entries, state.sponsoring);
+            assert_eq!(entries(after), entries(before_it), "{case}: {}", after.id);
+            let fees = fees::fees(&self.market.nodes, after.id, before.ledger).await;
+            changes.push((after.sequence - before_it.sequence, after.balance.get() - before_it.balance.get() + fees));
+        }
+        let amount = TERMS.price.get() * units as i64;
         let expected = match end {
-            End::Paid => ((1, amount - fee), (1, -amount - fee)),
+            End::Paid => [(1, amount), (1, -amount)],
             // Given back, by a claim and a payment in one transaction.
-            End::Refunded if provider.0 > 0 => ((1, -2 * fee), (1, -fee)),
-            End::Refunded => ((0, 0), (2, -2 * fee)),
-            End::Void => ((0, 0), (0, 0)),
+            End::Refunded if changes[0].0 > 0 => [(1, 0), (1, 0)],
+            End::Refunded => [(0, 0), (2, 0)],
+            End::Void => [(0, 0), (0, 0)],
             End::Split => panic!("{case}: a timed escrow is never divided"),
         };
         assert_eq!(
-            (provider, consumer),
-            expected,
-            "{case}: transactions and stroops of provider and consumer, {end:?}"
+            changes, expected,
+            "{case}: transactions of provider and consumer, and stroops besides the fees, {end:?}"
         );
     }
 
@@ -379,6 +466,38 @@ impl Stage {
         let free = |list: &OwnOfferingList| (list.items[0].free == Some(TERMS.max_supply)).then_some(());
         told(self.market.seller.until("the place is free", SOON, "/v1/offerings/own", free).await);
     }
+}
+
+/// The phases in which a binding may be that is still to come to another one.
+const fn way_to(phase: Phase) -> &'static [Phase] {
+    use Phase::{Active, Agreed, Delivered, Disputed, Failed, Funded, Requested};
+    match phase {
+        Phase::Requested => &[],
+        Phase::Agreed => &[Requested],
+        Phase::Funded | Phase::Refused | Phase::Void => &[Requested, Agreed],
+        Phase::Active => &[Requested, Agreed, Funded],
+        Phase::Delivered | Phase::Failed => &[Requested, Agreed, Funded, Active],
+        Phase::Timeout => &[Failed],
+        Phase::Closed => &[Requested, Agreed, Funded, Active, Delivered],
+        Phase::Disputed => &[Requested, Agreed, Funded, Active, Delivered, Failed],
+        Phase::Closing => &[Disputed],
+    }
+}
+
+/// What both sides' views say, in short.
+fn shown(views: &[Option<BindingView>]) -> String {
+    let one = |view: &Option<BindingView>| match view {
+        Some(BindingView { side, phase, negotiation, ended, note, escrow, .. }) => {
+            let escrow = escrow.as_ref().map(|escrow| escrow.state.as_str()).unwrap_or_default();
+            format!(
+                "{side} {phase}, {negotiation}, {escrow}, {}, {}",
+                ended.as_deref().unwrap_or("not ended"),
+                note.as_deref().unwrap_or_default()
+            )
+        }
+        None => "nothing known".to_owned(),
+    };
+    views.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 /// Waits until it is looked again; fails from a moment on.

@@ -120,8 +120,7 @@ async fn a_full_or_read_only_disk_is_said_ends_the_node_and_costs_nobody() {
         told(stage.market.nodes.run_by(SELLER, disk.with_room()).await);
         stage.market.seller = told(stage.market.nodes.node(SELLER).and_then(tradepost::demo::actor::Actor::of));
     }
-    let before = stage.accounts().await;
-    let request = stage.bring_to(Phase::Delivered).await;
+    let (before, request) = stage.bring_to(Phase::Delivered).await;
 
     disk.fill(stage.market.nodes.node(SELLER).unwrap().running().unwrap().process.pid);
     // The ledger pays it, which it can't note; what is left of a page takes some words first.
@@ -161,8 +160,7 @@ async fn a_full_or_read_only_disk_is_said_ends_the_node_and_costs_nobody() {
 #[tokio::test]
 async fn torn_and_cut_off_files_are_said_and_rebuilt_and_no_money_is_lost() {
     let mut stage = Stage::open(NODE).await;
-    let before = stage.accounts().await;
-    let request = stage.bring_to(Phase::Delivered).await;
+    let (before, request) = stage.bring_to(Phase::Delivered).await;
     for node in [SELLER, BUYER] {
         stage.market.kill(node);
     }
@@ -181,7 +179,7 @@ async fn torn_and_cut_off_files_are_said_and_rebuilt_and_no_money_is_lost() {
     OpenOptions::new().write(true).open(sled.join("db")).unwrap().set_len(100).unwrap();
     stage.market.restart(SELLER).await;
     assert!(log(&stage, SELLER).contains("rebuilt what money depends on from the journal"));
-    stage.wait(request, Phase::Delivered).await;
+    stage.wait(request, Phase::Delivered, true).await.unwrap();
 
     // One that doesn't open is its owner's to decide about.
     stage.market.kill(SELLER);

@@ -25,8 +25,7 @@ async fn move_elsewhere(stage: &mut Stage, side: Side) {
 #[tokio::test]
 async fn g52_a_buyer_restored_elsewhere_in_the_middle_of_a_session_pays_what_it_got() {
     let mut stage = Stage::open(NODE).await;
-    let before = stage.accounts().await;
-    let request = stage.bring_to(Phase::Active).await;
+    let (before, request) = stage.bring_to(Phase::Active).await;
     move_elsewhere(&mut stage, Side::Consumer).await;
     let (end, units) = stage.end(request).await;
     assert_eq!(end, End::Paid);
@@ -37,8 +36,7 @@ async fn g52_a_buyer_restored_elsewhere_in_the_middle_of_a_session_pays_what_it_
 #[tokio::test]
 async fn g52_a_seller_restored_elsewhere_collects_what_it_had_earned() {
     let mut stage = Stage::open(NODE).await;
-    let before = stage.accounts().await;
-    let request = stage.bring_to(Phase::Delivered).await;
+    let (before, request) = stage.bring_to(Phase::Delivered).await;
     move_elsewhere(&mut stage, Side::Provider).await;
     stage.let_go().await;
     let (end, units) = stage.end(request).await;

@@ -10,7 +10,7 @@ use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::binding::phase::Phase;
 use tradepost_tests::cluster::market::{BOOTSTRAP, BUYER, SELLER, SOON, told};
 use tradepost_tests::cluster::run_json;
-use tradepost_tests::cluster::stage::{PAST_T, Stage, TERMS};
+use tradepost_tests::cluster::stage::{Before, PAST_T, Stage, TERMS};
 
 const NODE: &str = env!("CARGO_BIN_EXE_node-under-test");
 /// The node on the other machine.
@@ -19,8 +19,7 @@ const AGAIN: &str = "buyer-again";
 #[tokio::test]
 async fn g54_on_another_machine_the_words_and_one_command_bring_the_escrow_back() {
     let mut stage = Stage::open(NODE).await;
-    let before = stage.market.buyer_on_the_ledger().await;
-    stage.bring_to(Phase::Funded).await;
+    let (Before { accounts: [_, before], .. }, _) = stage.bring_to(Phase::Funded).await;
     stage.market.kill(SELLER);
     stage.market.kill(BUYER);
     let market = &mut stage.market;

@@ -6,7 +6,8 @@ use tradepost::api::view::BindingView;
 use tradepost_ledger::Ledger as _;
 use tradepost_protocol::amount::{Stroops, Unit};
 use tradepost_protocol::document::Windows;
-use tradepost_tests::cluster::court::Court;
+use tradepost_tests::cluster::Nodes;
+use tradepost_tests::cluster::court::{Court, Deciding};
 use tradepost_tests::cluster::market::{BUYER, SOON, Terms};
 
 const NODE: &str = env!("CARGO_BIN_EXE_node-under-test");
@@ -24,7 +25,7 @@ const FEES: i64 = 50_000;
 
 #[tokio::test]
 async fn g55_a_buyer_that_is_back_only_after_t_has_its_money_and_every_reserve_to_the_stroop() {
-    let mut court = Court::open(NODE, TERMS, 1, &["sh", "-c", "exit 1"]).await;
+    let mut court = Court::open_in(Nodes::start(NODE).await, TERMS, Deciding::BRIEF, 1, &["sh", "-c", "exit 1"]).await;
     let before = court.market.buyer_on_the_ledger().await;
     let binding = court.market.bind(4).await;
     let locked = |view: &BindingView| view.escrow.as_ref().is_some_and(|e| e.state == "locked");

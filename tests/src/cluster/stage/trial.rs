@@ -1,38 +1,29 @@
 //! An `arbitrated` binding brought to where the arbiter's word, or the ledger's, is waited for, and held there.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde_json::{Value, json};
-use stellar_xdr::{FeeBumpTransaction, Limits, MuxedAccount, ReadXdr, TransactionEnvelope, TransactionResult};
 use tokio::task::JoinHandle;
 use tradepost::api::request::{NewAward, NewDispute};
 use tradepost::api::view::{BindingView, DisputeList, Done};
 use tradepost::demo::actor::Actor;
 use tradepost_devnet::faults::{Faults, Submissions};
-use tradepost_ledger::Ledger as _;
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::{Stroops, Unit};
 use tradepost_protocol::binding::phase::{Phase, Side};
 use tradepost_protocol::document::Windows;
 use tradepost_protocol::message::MessageId;
 use tradepost_protocol::stellar::entry::AccountState;
-use tradepost_protocol::stellar::xdr;
 
-use super::{End, LOOK, Stage, TO_THE_END, pause_before};
-use crate::cluster::court::{Court, Deciding, FEE};
-use crate::cluster::market::{SOON, Terms, start_to_hold, texts, told};
+use super::fees::fees;
+use super::{ATTEMPTS, Before, End, LOOK, Missed, Stage, TO_THE_END};
+use crate::cluster::court::{Court, Deciding, FEE, pass_t};
+use crate::cluster::market::{Terms, start_to_hold, texts, told};
 use crate::cluster::{Nodes, signal};
 
 /// Twenty coins for a second, so that the session ends by itself.
 const TERMS: Terms =
     Terms { price: AMOUNT, unit: Unit::Second, windows: Windows { deliver_secs: 60, collect_secs: 12 }, max_supply: 1 };
 const AMOUNT: Stroops = Stroops::whole(20);
-/// So long that no deadline comes between; where T is waited for, the ledger's clock is moved.
-const WINDOWS: Deciding = Deciding { dispute_secs: 120, award_secs: 150, settle_secs: 120 };
-/// From the agreement to after T.
-const PAST_T: Duration = Duration::from_secs(20 + 10 + 60 + 120 + 150 + 120 + 30);
-/// Ledgers from a funding to the one from which on its controller can be merged.
-const TO_THE_MERGE: u32 = 45;
 /// What the arbiter awards to the provider.
 const AWARD: Stroops = Stroops::whole(15);
 /// The arbiter's node.
@@ -45,15 +36,6 @@ pub enum Held {
     Disputed,
     /// The award is given, and the ledger includes nothing.
     Closing,
-}
-
-/// What the accounts had before a binding.
-#[derive(Debug)]
-pub struct Before {
-    /// The seller's, the buyer's and the arbiter's.
-    accounts: [AccountState; 3],
-    /// The ledger as of which they had it.
-    ledger: u32,
 }
 
 /// A stage with an arbiter.
@@ -75,18 +57,13 @@ impl Trial {
         let nodes = Nodes::start(program).await;
         let start = start_to_hold(&nodes);
         let Court { market, mut arbiters, accounts, .. } =
-            Court::open_in(nodes, TERMS, WINDOWS, 1, &texts(&start)).await;
+            Court::open_in(nodes, TERMS, Deciding::UNHURRIED, 1, &texts(&start)).await;
         Self { stage: Stage { market }, arbiter: arbiters.remove(0), account: accounts[0], awarding: None }
     }
 
-    /// What the accounts have.
-    ///
-    /// # Panics
-    /// Where the ledger can't be read.
-    pub async fn before(&self) -> Before {
-        let ledger = self.stage.market.nodes.ledger().await.expect("the ledger answers");
-        let head = ledger.head().await.expect("the ledger answers");
-        Before { accounts: self.accounts().await, ledger: head.ledger.sequence }
+    async fn before(&self) -> Before<3> {
+        let Before { accounts: [seller, buyer], ledger } = self.stage.before().await;
+        Before { accounts: [seller, buyer, self.stage.market.on_the_ledger(self.account).await], ledger }
     }
 
     async fn accounts(&self) -> [AccountState; 3] {
@@ -94,24 +71,44 @@ impl Trial {
         [seller, buyer, self.stage.market.on_the_ledger(self.account).await]
     }
 
-    /// Has the buyer bind and ask the arbiter, and brings that to where something from outside keeps it.
+    /// Has the buyer bind and ask the arbiter, and brings that to where something from outside keeps it; what the accounts
+    /// had before, and its request. Where a binding is past that before both sides are seen in it, another one is begun.
     ///
     /// # Panics
-    /// Where it doesn't get there in time.
-    pub async fn bring_to(&mut self, held: Held) -> MessageId {
+    /// Where none gets there.
+    pub async fn bring_to(&mut self, held: Held) -> (Before<3>, MessageId) {
+        let mut missed = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let before = self.before().await;
+            match self.try_to(held).await {
+                Ok(request) => return (before, request),
+                Err(Missed(how)) => {
+                    println!("not seen {held:?}, once more: {how}");
+                    missed.push(how);
+                }
+            }
+            self.let_go().await;
+            self.pass_t().await;
+            self.stage.wait_until_all_is_over().await;
+        }
+        panic!("{ATTEMPTS} bindings, and none seen {held:?}: {missed:?}");
+    }
+
+    async fn try_to(&mut self, held: Held) -> Result<MessageId, Missed> {
         let market = &self.stage.market;
         // The buyer asks before its node, once the session is over, would concede everything.
         market.hold_services(true);
         let request = self.stage.begin(1).await;
-        self.stage.wait(request, Phase::Funded).await;
+        self.stage.wait(request, Phase::Funded, false).await?;
         let view = self.stage.until(Side::Consumer, request, "it is bound", |view| view.binding.is_some()).await;
         let binding = view.binding.expect("it is bound");
         let new = NewDispute { to_provider: None, text: "It came to nothing.".to_owned() };
-        let _: Done = told(market.buyer.post(&format!("/v1/disputes/{binding}/open"), &new).await);
+        let asked: Result<Done, _> = market.buyer.post(&format!("/v1/disputes/{binding}/open"), &new).await;
+        asked.map_err(|e| Missed(e.to_string()))?;
         market.hold_services(false);
+        self.stage.wait(request, Phase::Disputed, false).await?;
         let shown = |list: &DisputeList| list.items.iter().any(|dispute| dispute.binding == binding).then_some(());
-        told(self.arbiter.until("it has the case", SOON, "/v1/disputes", shown).await);
-        self.stage.wait(request, Phase::Disputed).await;
+        told(self.arbiter.until("it has the case", TO_THE_END, "/v1/disputes", shown).await);
         match held {
             Held::Disputed => assert!(signal(self.arbiters_pid(), "STOP")),
             Held::Closing => {
@@ -125,16 +122,10 @@ impl Trial {
             arbiter.post(&format!("/v1/disputes/{binding}/award"), &new).await.map_err(|e| e.to_string())
         }));
         match held {
-            Held::Disputed => self.stage.wait(request, Phase::Disputed).await,
-            Held::Closing => {
-                self.stage.wait(request, Phase::Closing).await;
-                let until = Instant::now() + SOON;
-                while self.stage.market.nodes.pending().await == 0 {
-                    pause_before(until, "a settlement is submitted").await;
-                }
-            }
+            Held::Disputed => self.stage.wait(request, Phase::Disputed, false).await?,
+            Held::Closing => self.stage.wait(request, Phase::Closing, true).await?,
         }
-        request
+        Ok(request)
     }
 
     fn arbiters_pid(&self) -> u32 {
@@ -159,11 +150,7 @@ impl Trial {
     /// # Panics
     /// Where the ledger doesn't listen.
     pub async fn pass_t(&self) {
-        let nodes = &self.stage.market.nodes;
-        nodes.advance_clock(PAST_T).await;
-        for _ in 0..TO_THE_MERGE {
-            nodes.advance_clock(Duration::from_secs(1)).await;
-        }
+        pass_t(&self.stage.market.nodes, &TERMS, Deciding::UNHURRIED).await;
     }
 
     /// Waits until the accounts of seller, buyer and arbiter show this end to the stroop, fees by the ledger's own account
@@ -171,7 +158,7 @@ impl Trial {
     ///
     /// # Panics
     /// Where they don't in time.
-    pub async fn check_books(&self, case: &str, before: &Before, end: End) {
+    pub async fn check_books(&self, case: &str, before: &Before<3>, end: End) {
         let of = |amount: Stroops| amount.get();
         // The fee is taken from both shares alike: three quarters of it from the provider's.
         let fee = of(FEE);
@@ -185,7 +172,7 @@ impl Trial {
             let after = self.accounts().await;
             let mut expected = Vec::new();
             for (account, change) in before.accounts.iter().zip(changes) {
-                let fees = self.fees(account.id, before.ledger).await;
+                let fees = fees(&self.stage.market.nodes, account.id, before.ledger).await;
                 expected.push((account.balance.get() + change - fees, account.sub_entries, account.sponsoring));
             }
             let found = after.iter().map(|a| (a.balance.get(), a.sub_entries, a.sponsoring)).collect::<Vec<_>>();
@@ -198,29 +185,6 @@ impl Trial {
                  not {expected:?}"
             );
             tokio::time::sleep(LOOK * 4).await;
-        }
-    }
-
-    /// What an account has paid in fees in the ledgers after this one.
-    async fn fees(&self, account: AccountId, after: u32) -> i64 {
-        let url = self.stage.market.nodes.rpc_url().to_owned();
-        let mut fees = 0;
-        let mut cursor: Option<Value> = None;
-        loop {
-            let params = match &cursor {
-                Some(cursor) => json!({ "pagination": { "limit": PAGE, "cursor": cursor } }),
-                None => json!({ "startLedger": after + 1, "pagination": { "limit": PAGE } }),
-            };
-            let question = json!({ "jsonrpc": "2.0", "id": 1, "method": "getTransactions", "params": params });
-            let answer = reqwest::Client::new().post(&url).header("content-type", "application/json");
-            let answer = answer.body(question.to_string()).send().await.expect("the ledger answers");
-            let mut answer: Value = serde_json::from_str(&answer.text().await.expect("a text")).expect("JSON");
-            let page = answer["result"]["transactions"].as_array().cloned().unwrap_or_default();
-            fees += page.iter().filter(|listed| fee_source(listed) == account).map(fee_charged).sum::<i64>();
-            if page.len() < PAGE {
-                return fees;
-            }
-            cursor = Some(answer["result"]["cursor"].take());
         }
     }
 
@@ -238,25 +202,4 @@ impl Trial {
         assert_eq!(end, other, "both sides say the same");
         end
     }
-}
-
-/// Transactions in one page.
-const PAGE: usize = 100;
-
-fn fee_source(listed: &Value) -> AccountId {
-    let text = listed["envelopeXdr"].as_str().expect("an envelope");
-    let source = match TransactionEnvelope::from_xdr_base64(text, Limits::none()).expect("an envelope") {
-        TransactionEnvelope::TxFeeBump(bump) => {
-            let FeeBumpTransaction { fee_source, .. } = bump.tx;
-            fee_source
-        }
-        TransactionEnvelope::Tx(plain) => plain.tx.source_account,
-        TransactionEnvelope::TxV0(old) => MuxedAccount::Ed25519(old.tx.source_account_ed25519),
-    };
-    xdr::read_plain(&source).expect("a plain account")
-}
-
-fn fee_charged(listed: &Value) -> i64 {
-    let text = listed["resultXdr"].as_str().expect("a result");
-    TransactionResult::from_xdr_base64(text, Limits::none()).expect("a result").fee_charged
 }
