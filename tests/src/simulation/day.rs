@@ -16,6 +16,7 @@ use tradepost_protocol::binding::phase::Side;
 use tradepost_protocol::binding::session::Session;
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::escrow::EscrowKind;
+use tradepost_protocol::escrow::outcome::EscrowState;
 use tradepost_protocol::market::command::{Command, EscrowWish, OfferingDraft};
 use tradepost_protocol::market::event::ServiceEvent;
 use tradepost_protocol::message::BalanceId;
@@ -167,10 +168,27 @@ impl Day {
         while !self.later.is_empty() || self.judge.what_is_open(&self.world).is_some() {
             self.pass(GLANCE)?;
         }
+        self.start_again_who_does_not_know()?;
         for (kind, times) in self.world.lies() {
             self.cheats.count(Cheat::Answer(*kind), *times);
         }
         self.judge.close_books(&self.world)
+    }
+
+    /// Whoever doesn't know who took an escrow asks endpoints that remember, once it is started again.
+    fn start_again_who_does_not_know(&mut self) -> Result<(), String> {
+        self.world.remember_history();
+        for name in NODES {
+            let down = self.between(200, 1_000);
+            if self.world.market(name).trades().any(|trade| *trade.escrow() == EscrowState::Unknown) {
+                self.world.kill_for(name, down);
+            }
+        }
+        self.pass(Duration::from_secs(5))?;
+        while self.judge.what_is_open(&self.world).is_some() {
+            self.pass(GLANCE)?;
+        }
+        Ok(())
     }
 
     fn pass(&mut self, time: Duration) -> Result<(), String> {

@@ -436,7 +436,8 @@ impl Judge {
                         Side::Provider => holder != Some(Holder::Recipient),
                         Side::Consumer => holder.is_none(),
                     },
-                    EscrowState::Unknown => holder.is_some(),
+                    // Endpoints remember by now who took what was there.
+                    EscrowState::Unknown => holder.is_none(),
                     EscrowState::Locked | EscrowState::Refused(_) => false,
                     EscrowState::ClawedBack => holder == Some(Holder::Issuer),
                 };

@@ -76,6 +76,11 @@ impl World {
         self.forgetful_until = self.forgetful_until.max(self.millis + time.as_millis() as u64);
     }
 
+    /// Endpoints remember everything again.
+    pub fn remember_history(&mut self) {
+        self.forgetful_until = 0;
+    }
+
     /// A question reaches the ledger, or meets what the dice say.
     pub(super) fn ask_ledger(&mut self, address: Address, question: Question) {
         let fault = self.fault();

@@ -4,17 +4,21 @@
 mod fundings;
 mod tricks;
 
+use std::collections::BTreeSet;
+
 use stellar_xdr::{SignerKey, Uint256};
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::binding::frames::{self, Award};
 use tradepost_protocol::binding::phase::Side;
+use tradepost_protocol::binding::session::Session;
 use tradepost_protocol::kind::Kind;
+use tradepost_protocol::message::BindingId;
 use tradepost_protocol::stellar::operation;
 use tradepost_protocol::stellar::transaction::Bounds;
 use tradepost_protocol::stellar::{Memo, Operation, transaction::Unsigned};
 
-use super::{CROOK, CROOKED_ARBITER, Day, Later, NODES, Takes};
+use super::{CROOK, CROOKED_ARBITER, Day, Later, NODES, TRADERS, Takes};
 use crate::simulation::cheats::{Change, Cheat, Trick};
 use crate::world::Facts;
 
@@ -62,19 +66,31 @@ impl Day {
     /// Mostly about a trade or a case of its own.
     fn facts_for(&mut self, crook: usize) -> Option<Facts> {
         let name = NODES[crook];
+        let away = self.who_miss(crook);
+        if let Some(trade) = self.trade_of(crook, |t| t.binding().is_some_and(|b| away.contains(&b))) {
+            return self.world.facts_of(name, name, &trade);
+        }
         if let Some(trade) = self.trade_of(crook, |_| true).filter(|_| self.pick(4) > 0) {
             return self.world.facts_of(name, name, &trade);
         }
         let cases: Vec<_> = self.world.market(name).cases().map(|case| case.binding()).collect();
         if !cases.is_empty() && self.pick(4) > 0 {
             let case = cases[self.pick(cases.len())];
-            for node in (0..super::TRADERS).filter(|node| *node != crook) {
+            for node in (0..TRADERS).filter(|node| *node != crook) {
                 if let Some(trade) = self.trade_of(node, |t| t.binding() == Some(case)) {
                     return self.world.facts_of(name, NODES[node], &trade);
                 }
             }
         }
         self.world.some_facts(name)
+    }
+
+    /// The bindings whose consumers don't hear a provider just now.
+    fn who_miss(&self, provider: usize) -> BTreeSet<BindingId> {
+        let up = NODES[..TRADERS].iter().enumerate().filter(|(node, name)| *node != provider && self.world.is_up(name));
+        let trades = up.flat_map(|(_, name)| self.world.market(name).trades());
+        let miss = trades.filter(|t| t.state.side == Side::Consumer && t.state.session == Session::Away);
+        miss.filter_map(|trade| trade.binding()).collect()
     }
 
     fn is_side_of(&self, node: usize, facts: &Facts) -> bool {

@@ -40,12 +40,16 @@ impl Day {
         let offered = paid[self.pick(paid.len())];
         let provider = NODES[offered.provider];
         let arbiters = match self.pick(4) {
-            0 if change < Change::NoController => Vec::new(),
+            0 if change < Change::NoController => TRADERS..TRADERS,
+            // With one arbiter everybody weighs the same.
+            1 => TRADERS..NODES.len(),
             _ => {
                 let which = TRADERS + self.pick(NODES.len() - TRADERS);
-                vec![keys_of(self.world.seed(), NODES[which]).account_id()?]
+                which..which + 1
             }
         };
+        let arbiters = arbiters.map(|node| keys_of(self.world.seed(), NODES[node]).account_id());
+        let arbiters: Vec<AccountId> = arbiters.collect::<Option<_>>()?;
         let agreement = self.cheat.request_under(&mut self.world, provider, &offered.published, 2, &arbiters).ok()?;
         let sequence = self.world.ledger().account(self.cheat.account())?.sequence + 1;
         let right = self.funding_with(&agreement, sequence, None)?;
