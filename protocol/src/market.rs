@@ -23,6 +23,7 @@ mod intake;
 mod leftovers;
 mod moves;
 mod offers;
+mod payees;
 mod provider;
 mod raising;
 mod recovery;
@@ -211,6 +212,8 @@ pub struct Market {
     pub(crate) outgoing: BTreeMap<(BindingId, ServingKey), disputes::Outgoing>,
     /// Settlements whose signatures are asked for.
     settling: BTreeMap<BindingId, settling::Settling>,
+    /// Whom the transactions of bindings pay, as the ledger showed them.
+    payees: BTreeMap<BindingId, payees::LookedAt>,
     /// Controllers that are back and not merged yet, by the sequence number of their funding.
     controllers: BTreeMap<i64, leftovers::ControllerSeen>,
     /// Balances that others' settlements left for this account and that the ledger shows.

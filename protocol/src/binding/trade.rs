@@ -21,8 +21,9 @@ use crate::network_id::NetworkId;
 use crate::refusal::Refusal;
 use crate::time::{Now, Timestamp};
 
-/// The pause after a failed claim grows up to the heartbeat's interval times two to this.
-const MAX_PAUSE_DOUBLINGS: u32 = 6;
+/// The pause after a failed claim grows up to the heartbeat's interval times two to this: each costs a fee, so they end up
+/// days apart.
+const MAX_PAUSE_DOUBLINGS: u32 = 16;
 
 /// What is stored of a binding; [`Trade`] is this with its signed messages opened.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]

@@ -19,9 +19,9 @@ use crate::book::Listing;
 use crate::document::Nonce;
 use crate::escrow::outcome::EscrowState;
 use crate::intent::Purpose;
-use crate::market::Market;
 use crate::market::command::{Answer, CommandError, CommandId};
 use crate::market::event::Effect;
+use crate::market::{Market, payees};
 use crate::message::{MessageId, keccak};
 use crate::seal::SealingSecret;
 use crate::step::Step;
@@ -77,13 +77,14 @@ impl Market {
                 step.then(Effect::AskStatus { hash });
             }
         }
-        self.want_refund(trade, now);
+        self.want_refund(trade, now, step);
     }
 
     /// From T on the money comes back by itself.
-    pub(super) fn want_refund(&mut self, trade: &Trade, now: Now) {
+    pub(super) fn want_refund(&mut self, trade: &Trade, now: Now, step: &mut Step<Effect>) {
         if self.is_due_by_timeout(trade, now)
-            && let Some(binding) = trade.binding()
+            && let (Some(binding), Some(terms)) = (trade.binding(), trade.escrow_terms())
+            && self.can_be_paid(trade, vec![(terms.beneficiary(), payees::held(trade))], now, step)
         {
             self.want(Purpose::Refund { binding });
         }

@@ -536,6 +536,10 @@ impl Market {
             let open = |trade: &Trade| !trade.phase().is_final() || trade.owes_arbiters();
             cases.contains_key(binding) || trade.is_some_and(open)
         });
+        self.payees.retain(|binding, _| {
+            let trade = by_binding.get(binding).and_then(|request| trades.get(request));
+            trade.is_some_and(|trade| !trade.phase().is_final())
+        });
     }
 }
 

@@ -385,6 +385,7 @@ impl Market {
                 IntentOutcome::Included { success: false, result, .. } => {
                     trade.state.note = Some(Note::new(result::explain(result)));
                     if !funds {
+                        market.forget_payees(binding);
                         trade.claim_failed(now, market.setup.margins.heartbeat_every);
                     }
                     funds.then_some(Observation::FundingDead)

@@ -56,6 +56,8 @@ pub enum Ask {
     Case(BindingId),
     /// What a binding has left for this account.
     Leftovers(BindingId),
+    /// Those whom a binding's next transaction pays directly.
+    Payees(BindingId),
     /// What a command in a help exchange depends on.
     Help(CommandId),
     /// What the issuer of a help exchange, named by its asset, looks at.

@@ -11,9 +11,9 @@ use crate::binding::phase::Side;
 use crate::binding::trade::Trade;
 use crate::escrow::controller::Unlock;
 use crate::intent::{IntentOutcome, Purpose};
-use crate::market::Market;
 use crate::market::event::{Ask, Effect};
 use crate::market::moves::Move;
+use crate::market::{Market, payees};
 use crate::message::BindingId;
 use crate::stellar::entry::{AccountState, Entry, TrustlineState};
 use crate::stellar::ledger_key::Key;
@@ -52,6 +52,8 @@ impl Market {
         }
         let owed = trade.state.owed.filter(|_| trade.has_left());
         let mut keys: Vec<Key> = owed.map(Key::Balance).into_iter().collect();
+        let own = self.setup.keys.account_id().filter(|_| owed.is_some());
+        keys.extend(own.and_then(|own| payees::key_of(own, terms.asset())));
         if let Some(controller) = trade.state.controller.filter(|c| self.has_back(trade) && !c.gone) {
             keys.push(Key::Account(controller.account));
             let line = || Key::Trustline(controller.account, terms.asset().clone());
@@ -87,19 +89,27 @@ impl Market {
         };
         self.with_trade(request, step, |market, trade, step| {
             if let Some(owed) = trade.state.owed.filter(|owed| asked.contains(&Key::Balance(*owed))) {
-                let there = entries.iter().any(|e| matches!(e, Entry::Balance(b) if b.id == owed));
+                let there = entries.iter().find_map(|e| match e {
+                    Entry::Balance(balance) if balance.id == owed => Some(balance),
+                    _ => None,
+                });
                 match there {
                     // What a server that is behind shows may be claimed already.
-                    true if !market.queue.as_ref().is_some_and(|queue| queue.is_shown_by(at)) => {}
-                    true => {
-                        market.left.insert(binding, owed);
-                        market.want(Purpose::Receive { binding });
+                    Some(_) if !market.queue.as_ref().is_some_and(|queue| queue.is_shown_by(at)) => {}
+                    Some(balance) => {
+                        let payee = market.setup.keys.account_id().map(|own| (own, balance.amount));
+                        let why = payee.and_then(|payee| payees::why_not(payee, &balance.asset, asked, entries));
+                        payees::note(trade, why.as_deref());
+                        if why.is_none() {
+                            market.left.insert(binding, owed);
+                            market.want(Purpose::Receive { binding });
+                        }
                     }
-                    false if market.is_unsigned(Purpose::Receive { binding }) => {
+                    None if market.is_unsigned(Purpose::Receive { binding }) => {
                         trade.state.owed = None;
                         market.left.remove(&binding);
                     }
-                    false => {}
+                    None => {}
                 }
             }
             let controller = trade.state.controller.filter(|c| asked.contains(&Key::Account(c.account)));

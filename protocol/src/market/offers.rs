@@ -257,6 +257,7 @@ impl Loader {
             looking: BTreeMap::new(),
             outgoing: BTreeMap::new(),
             settling: BTreeMap::new(),
+            payees: BTreeMap::new(),
             controllers: BTreeMap::new(),
             left: BTreeMap::new(),
             held: super::held::HeldVerdicts::default(),

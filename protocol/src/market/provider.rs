@@ -20,11 +20,11 @@ use crate::escrow::outcome::{EscrowState, Observation};
 use crate::escrow::{EscrowKind, controller};
 use crate::intent::Purpose;
 use crate::limits::{MAX_FRAME_LEAD, MAX_REQUEST_LIFE, MAX_UNFUNDED_AGREEMENTS, MAX_UNFUNDED_PER_PEER};
-use crate::market::Market;
 use crate::market::command::{Answer, CommandError, CommandId};
 use crate::market::consumer::ACCESS_INFO;
 use crate::market::engagement::NoArbiter;
 use crate::market::event::{Ask, Effect, ServiceEvent, Token};
+use crate::market::{Market, payees};
 use crate::message::{BindingId, MessageId, Packed, SeriesId, Signed};
 use crate::refusal::{Reason, Refusal};
 use crate::seal;
@@ -460,7 +460,7 @@ impl Market {
         }
         // Last, so that a node that comes back too late starts nothing.
         self.start_service(trade, step);
-        self.settle(trade, now);
+        self.settle(trade, now, step);
     }
 
     fn lapse_if_unfunded(&mut self, trade: &mut Trade, fund_by: Timestamp) {
@@ -524,16 +524,20 @@ impl Market {
 
     /// Collects what was earned, gives back what wasn't, while there is time for either; where both sides and arbiters say
     /// who is paid, takes what is its own from T on.
-    pub(super) fn settle(&mut self, trade: &Trade, now: Now) {
+    pub(super) fn settle(&mut self, trade: &Trade, now: Now, step: &mut Step<Effect>) {
         let (Some(end), Some(binding), Some(terms)) = (trade.state.session.end(), trade.binding(), trade.terms())
         else {
             return;
         };
+        // What it didn't earn it takes only to give it back: nobody else can any more.
+        let earned = end.earned() && *trade.escrow() == EscrowState::Locked;
+        let held = payees::held(trade);
+        let payees = [Some(terms.recipient), Some(terms.consumer).filter(|_| !earned)];
+        let payees: Vec<_> = payees.into_iter().flatten().map(|account| (account, held)).collect();
+        let purpose = if earned { Purpose::Collect { binding } } else { Purpose::GiveBack { binding } };
         if terms.terms.arbitrated().is_some() {
-            // What it didn't earn it takes only to give it back: nobody else can any more.
-            let earned = end.earned() && *trade.escrow() == EscrowState::Locked;
-            if self.is_due_by_timeout(trade, now) {
-                self.want(if earned { Purpose::Collect { binding } } else { Purpose::GiveBack { binding } });
+            if self.is_due_by_timeout(trade, now) && self.can_be_paid(trade, payees, now, step) {
+                self.want(purpose);
             }
             return;
         }
@@ -543,7 +547,9 @@ impl Market {
         if *trade.escrow() != EscrowState::Locked || !in_time || !mine || now < trade.volatile.claim_at {
             return;
         }
-        self.want(if end.earned() { Purpose::Collect { binding } } else { Purpose::GiveBack { binding } });
+        if self.can_be_paid(trade, payees, now, step) {
+            self.want(purpose);
+        }
     }
 
     /// A binding's service says something of itself.

@@ -18,8 +18,8 @@ use crate::escrow::outcome::EscrowState;
 use crate::escrow::settlement::{Division, Settlement, SettlementError, Submitter};
 use crate::intent::Purpose;
 use crate::limits::FRAME_TIMEOUT;
-use crate::market::Market;
 use crate::market::event::{Call, Effect};
+use crate::market::{Market, payees};
 use crate::message::{BalanceId, BindingId};
 use crate::refusal::{Reason, Refusal};
 use crate::stellar::entry::AccountState;
@@ -94,7 +94,10 @@ impl Market {
             }
             self.pause_settling(trade, binding, now);
         }
-        if now >= trade.volatile.settle_at && self.is_our_turn(trade, &settles, now) {
+        if now >= trade.volatile.settle_at
+            && self.is_our_turn(trade, &settles, now)
+            && self.can_be_paid(trade, self.paid_directly(&terms, &settles, trade.state.side), now, step)
+        {
             self.ask_to_cosign(trade, binding, (&terms, settles), now, step);
         }
     }
@@ -107,6 +110,15 @@ impl Market {
         let gains = !division(&terms, &settles)?.of(trade.state.side).is_zero();
         let open = self.is_unsigned(Purpose::Settle { binding: trade.binding()? });
         (in_time && stands && gains && open && now >= trade.volatile.claim_at).then_some((terms, settles))
+    }
+
+    /// Whom a side's version pays directly: its own payee, and the account through which the whole sum of an asset goes.
+    fn paid_directly(&self, terms: &ArbitratedTerms, settles: &Settles, side: Side) -> payees::Payees {
+        let share = division(terms, settles).map_or(Stroops::ZERO, |division| division.of(side));
+        let through = self.setup.keys.account_id().filter(|_| !terms.asset().is_native());
+        let payee = Some(payee(terms, side)).filter(|payee| Some(*payee) != through);
+        let each = [through.map(|account| (account, terms.amount())), payee.map(|account| (account, share))];
+        each.into_iter().flatten().collect()
     }
 
     /// What was said about the money, and what there is: an escrow that isn't as agreed goes back whole, by what it holds.

@@ -99,7 +99,7 @@ impl Market {
         self.with_trade(request, step, |market, trade, step| {
             trade.state.timed_out |= market.past_refund(trade);
             if market.stands_still() {
-                return market.finish_on_the_ledger(trade, now);
+                return market.finish_on_the_ledger(trade, now, step);
             }
             match trade.state.side {
                 Side::Provider => market.drive_provider(trade, now, rng, step),

@@ -201,10 +201,10 @@ impl Market {
     }
 
     /// What the ledger alone can finish, whoever else has this node's keys.
-    pub(super) fn finish_on_the_ledger(&mut self, trade: &Trade, now: Now) {
+    pub(super) fn finish_on_the_ledger(&mut self, trade: &Trade, now: Now, step: &mut Step<Effect>) {
         match trade.state.side {
-            Side::Provider => self.settle(trade, now),
-            Side::Consumer => self.want_refund(trade, now),
+            Side::Provider => self.settle(trade, now, step),
+            Side::Consumer => self.want_refund(trade, now, step),
         }
     }
 }

@@ -6,11 +6,14 @@ use crate::account::AccountId;
 use crate::amount::{Price, Stroops, Unit};
 use crate::asset::Asset;
 use crate::binding::precheck::PrecheckFailure;
+use crate::binding::session::{End, Session};
 use crate::escrow::EscrowKind;
+use crate::escrow::outcome::EscrowState;
 use crate::kind::Kind;
 use crate::market::command::{Answer, Command, CommandError, CommandId, EscrowWish, OfferingDraft};
 use crate::message::MessageId;
 use crate::stellar::entry::{AUTH_REQUIRED, Entry, LINE_AUTHORIZED, TrustlineState};
+use crate::stellar::ledger_key::Key;
 
 /// The node whose account issues the asset, and the one whose account is paid.
 const ISSUER: usize = 3;
@@ -115,6 +118,90 @@ fn where_everybody_can_hold_the_asset_it_is_bound_under_either_kind() {
         bind(&mut pair, offering, Some(kind), false);
         pair.run(1);
         assert_eq!(pair.only(CONSUMER).terms().unwrap().terms.kind(), Some(kind));
+    }
+}
+
+/// A binding in the asset whose escrow stands and whose session ended so on both sides; whoever is paid has a trustline with
+/// these flags.
+fn held(kind: EscrowKind, end: End, flags: u32) -> (Pair, MessageId, Asset) {
+    let (mut pair, offering, asset) = market();
+    let recipient = account(&pair, RECIPIENT);
+    pair.ledger.others.push(line(recipient, &asset, LINE_AUTHORIZED));
+    bind(&mut pair, offering, Some(kind), false);
+    pair.run(3);
+    let request = pair.only(CONSUMER).request_id();
+    for node in [PROVIDER, CONSUMER] {
+        let trade = pair.nodes[node].market.trades.get_mut(&request).unwrap();
+        assert_eq!(trade.escrow(), &EscrowState::Locked, "{:?}", trade.state.note);
+        trade.state.session = Session::Ended(end);
+        trade.state.seen.answered = 5;
+    }
+    allow(&mut pair, recipient, &asset, flags);
+    (pair, request, asset)
+}
+
+/// The issuer sets what an account may do.
+fn allow(pair: &mut Pair, account: AccountId, asset: &Asset, flags: u32) {
+    pair.ledger.others.retain(|entry| entry.key() != Key::Trustline(account, asset.clone()));
+    pair.ledger.others.push(line(account, asset, flags));
+}
+
+fn failed(pair: &Pair) -> usize {
+    pair.ledger.included.iter().filter(|(_, _, success, _)| !success).count()
+}
+
+fn note(pair: &Pair, node: usize, request: MessageId) -> String {
+    pair.trade(node, request).state.note.as_ref().map_or(String::new(), |note| note.to_string())
+}
+
+#[test]
+fn a_settlement_waits_without_a_fee_while_its_payee_may_not_hold_the_asset_and_says_so() {
+    for (flags, why) in
+        [(Some(0), "the issuer allow it"), (Some(LINE_MAINTAIN), "the issuer allow it"), (None, "no trustline")]
+    {
+        let (mut pair, request, asset) = held(EscrowKind::Arbitrated, End::UnitsUsed, flags.unwrap_or_default());
+        let recipient = account(&pair, RECIPIENT);
+        if flags.is_none() {
+            pair.ledger.others.retain(|entry| entry.key() != Key::Trustline(recipient, asset.clone()));
+        }
+        let cosigns = |pair: &Pair| pair.nodes[PROVIDER].sent.iter().filter(|kind| **kind == Kind::Cosign).count();
+        pair.run(12);
+        assert_eq!((failed(&pair), cosigns(&pair)), (0, 0), "nothing is signed that would fail");
+        let said = note(&pair, PROVIDER, request);
+        for part in [why, "the money waits", &recipient.to_string()] {
+            assert!(said.contains(part), "{said}");
+        }
+        allow(&mut pair, recipient, &asset, LINE_AUTHORIZED);
+        while pair.trade(PROVIDER, request).escrow() == &EscrowState::Locked {
+            pair.run(1);
+        }
+        assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Paid);
+        assert!(pair.trade(PROVIDER, request).terms().unwrap().terms.refund_at().unwrap() > pair.now.timestamp());
+        assert_eq!((failed(&pair), note(&pair, PROVIDER, request).as_str()), (0, ""));
+    }
+}
+
+#[test]
+fn a_claim_that_failed_is_made_again_only_once_its_reason_has_gone() {
+    let cases = [(EscrowKind::Arbitrated, End::UnitsUsed), (EscrowKind::Timed, End::ConsumerGone)];
+    for (kind, end) in cases {
+        let (mut pair, request, asset) = held(kind, end, LINE_AUTHORIZED);
+        let (node, payee, escrow) = match kind {
+            EscrowKind::Arbitrated => (PROVIDER, account(&pair, RECIPIENT), EscrowState::Paid),
+            EscrowKind::Timed => (CONSUMER, account(&pair, CONSUMER), EscrowState::Refunded),
+        };
+        while pair.ledger.pending.is_empty() {
+            pair.run(1);
+        }
+        // It was well when it was looked at.
+        allow(&mut pair, payee, &asset, 0);
+        pair.run(12);
+        assert_eq!(failed(&pair), 1, "{kind:?}");
+        let said = note(&pair, node, request);
+        assert!(said.contains("the issuer allow it") && said.contains(&payee.to_string()), "{said}");
+        allow(&mut pair, payee, &asset, LINE_AUTHORIZED);
+        pair.run(18);
+        assert_eq!((pair.trade(node, request).escrow(), failed(&pair)), (&escrow, 1));
     }
 }
 

@@ -1,4 +1,4 @@
-//! A ledger of native coins in a page: balances created and claimed, accounts made, configured and merged, payments, fees,
+//! A ledger in a page that counts every asset in the same coins: balances created and claimed, accounts made, configured and merged, payments, fees,
 //! sequence numbers, time bounds. It looks at no signature: the shapes' own tests and the simulated world do.
 
 use std::collections::BTreeMap;
@@ -143,7 +143,7 @@ impl Ledger {
                 account.sponsoring += create.claimants.len() as u32;
                 let id = balance_id::of_operation(transaction.source(), transaction.sequence(), index);
                 let claimants = read_claimants(&create.claimants);
-                let (asset, sponsor) = (Asset::Native, Some(source));
+                let (asset, sponsor) = (xdr::read_asset(&create.asset).unwrap(), Some(source));
                 self.balances
                     .insert(id, BalanceState { id, asset, amount, claimants, clawback_enabled: false, sponsor });
                 true
@@ -157,6 +157,9 @@ impl Ledger {
                     return false;
                 }
                 let balance = self.balances.remove(&id).unwrap();
+                if !can_hold(&self.others, source, &balance.asset) {
+                    return false;
+                }
                 account.balance = account.balance.plus(balance.amount).unwrap();
                 let sponsor = self.accounts.get_mut(&balance.sponsor.unwrap()).unwrap();
                 sponsor.sponsoring -= balance.claimants.len() as u32;
@@ -166,7 +169,11 @@ impl Ledger {
                 let amount = Stroops::new(pay.amount).unwrap();
                 let Some(rest) = account.balance.minus(amount) else { return false };
                 account.balance = rest;
-                let to = self.accounts.get_mut(&xdr::read_plain(&pay.destination).unwrap()).unwrap();
+                let to = xdr::read_plain(&pay.destination).unwrap();
+                if !can_hold(&self.others, to, &xdr::read_asset(&pay.asset).unwrap()) {
+                    return false;
+                }
+                let to = self.accounts.get_mut(&to).unwrap();
                 to.balance = to.balance.plus(amount).unwrap();
                 true
             }
@@ -237,6 +244,13 @@ impl Ledger {
             other => panic!("{} isn't scripted", other.name()),
         }
     }
+}
+
+/// Whether an account may take in an asset.
+fn can_hold(lines: &[Entry], account: AccountId, asset: &Asset) -> bool {
+    let its = |line: &TrustlineState| line.account == account && line.asset == *asset && line.is_authorized();
+    let held = || lines.iter().any(|entry| matches!(entry, Entry::Trustline(line) if its(line)));
+    asset.issuer().is_none_or(|issuer| issuer == account) || held()
 }
 
 fn fresh(id: AccountId) -> AccountState {
