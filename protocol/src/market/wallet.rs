@@ -98,7 +98,8 @@ impl Market {
         let needs = Needs { amount: native, reserves: lock.reserves, fees: fee };
         let taken = self.committed(&Asset::Native);
         affordable(account, &params, taken, &needs)?;
-        if !asset.is_native() {
+        // An issuer makes what it pays, and has no trustline for it.
+        if !asset.is_native() && asset.issuer() != Some(account.id) {
             affordable_in(line, self.committed(asset), amount)?;
         }
         Ok(Cost {

@@ -1,4 +1,4 @@
-//! A ledger in a page that counts every asset in the same coins: balances created and claimed, accounts made, configured and merged, payments, fees,
+//! A ledger in a page: balances created and claimed, accounts made, configured and merged, payments, fees,
 //! sequence numbers, time bounds. It looks at no signature: the shapes' own tests and the simulated world do.
 
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ pub(super) struct Ledger {
     pub(super) included: Vec<(TxHash, LedgerPoint, bool, Vec<u8>)>,
     /// What was submitted and not included yet.
     pub(super) pending: Vec<Vec<u8>>,
-    /// Other entries that are read and never change.
+    /// Other entries.
     pub(super) others: Vec<Entry>,
     /// The oldest ledger whose transactions are remembered.
     pub(super) oldest: u32,
@@ -127,6 +127,35 @@ impl Ledger {
         }
     }
 
+    /// What an account holds of an asset, where it may; an issuer has as much as it likes.
+    fn holding(&mut self, account: AccountId, asset: &Asset) -> Option<&mut Stroops> {
+        if asset.is_native() {
+            return self.accounts.get_mut(&account).map(|state| &mut state.balance);
+        }
+        self.others.iter_mut().find_map(|entry| match entry {
+            Entry::Trustline(line) if (line.account, &line.asset) == (account, asset) && line.is_authorized() => {
+                Some(&mut line.balance)
+            }
+            _ => None,
+        })
+    }
+
+    fn pay_out(&mut self, account: AccountId, asset: &Asset, amount: Stroops) -> bool {
+        if asset.issuer() == Some(account) {
+            return true;
+        }
+        let Some(held) = self.holding(account, asset) else { return false };
+        held.minus(amount).map(|rest| *held = rest).is_some()
+    }
+
+    fn take_in(&mut self, account: AccountId, asset: &Asset, amount: Stroops) -> bool {
+        if asset.issuer() == Some(account) {
+            return true;
+        }
+        let Some(held) = self.holding(account, asset) else { return false };
+        held.plus(amount).map(|sum| *held = sum).is_some()
+    }
+
     fn apply(
         &mut self,
         transaction: &SignedTransaction,
@@ -138,12 +167,15 @@ impl Ledger {
         match operation {
             OperationBody::CreateClaimableBalance(create) => {
                 let amount = Stroops::new(create.amount).unwrap();
-                let Some(rest) = account.balance.minus(amount) else { return false };
-                account.balance = rest;
+                let asset = xdr::read_asset(&create.asset).unwrap();
+                if !self.pay_out(source, &asset, amount) {
+                    return false;
+                }
+                let account = self.accounts.get_mut(&source).unwrap();
                 account.sponsoring += create.claimants.len() as u32;
                 let id = balance_id::of_operation(transaction.source(), transaction.sequence(), index);
                 let claimants = read_claimants(&create.claimants);
-                let (asset, sponsor) = (xdr::read_asset(&create.asset).unwrap(), Some(source));
+                let sponsor = Some(source);
                 self.balances
                     .insert(id, BalanceState { id, asset, amount, claimants, clawback_enabled: false, sponsor });
                 true
@@ -157,25 +189,17 @@ impl Ledger {
                     return false;
                 }
                 let balance = self.balances.remove(&id).unwrap();
-                if !can_hold(&self.others, source, &balance.asset) {
+                if !self.take_in(source, &balance.asset, balance.amount) {
                     return false;
                 }
-                account.balance = account.balance.plus(balance.amount).unwrap();
                 let sponsor = self.accounts.get_mut(&balance.sponsor.unwrap()).unwrap();
                 sponsor.sponsoring -= balance.claimants.len() as u32;
                 true
             }
             OperationBody::Payment(pay) => {
                 let amount = Stroops::new(pay.amount).unwrap();
-                let Some(rest) = account.balance.minus(amount) else { return false };
-                account.balance = rest;
-                let to = xdr::read_plain(&pay.destination).unwrap();
-                if !can_hold(&self.others, to, &xdr::read_asset(&pay.asset).unwrap()) {
-                    return false;
-                }
-                let to = self.accounts.get_mut(&to).unwrap();
-                to.balance = to.balance.plus(amount).unwrap();
-                true
+                let (to, asset) = (xdr::read_plain(&pay.destination).unwrap(), xdr::read_asset(&pay.asset).unwrap());
+                self.pay_out(source, &asset, amount) && self.take_in(to, &asset, amount)
             }
             OperationBody::ChangeTrust(change) => {
                 let stellar_xdr::ChangeTrustAsset::CreditAlphanum4(asset) = &change.line else {
@@ -244,13 +268,6 @@ impl Ledger {
             other => panic!("{} isn't scripted", other.name()),
         }
     }
-}
-
-/// Whether an account may take in an asset.
-fn can_hold(lines: &[Entry], account: AccountId, asset: &Asset) -> bool {
-    let its = |line: &TrustlineState| line.account == account && line.asset == *asset && line.is_authorized();
-    let held = || lines.iter().any(|entry| matches!(entry, Entry::Trustline(line) if its(line)));
-    asset.issuer().is_none_or(|issuer| issuer == account) || held()
 }
 
 fn fresh(id: AccountId) -> AccountState {

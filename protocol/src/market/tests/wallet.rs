@@ -146,3 +146,29 @@ fn what_is_paid_back_to_its_issuer_needs_no_trustline_of_the_issuers() {
     let refused = run(&mut pair, pay(stranger));
     assert!(matches!(refused, Some(Err(CommandError::Precheck(_)))), "{refused:?}");
 }
+
+#[test]
+fn an_issuer_pays_what_it_issues_without_a_trustline_of_its_own() {
+    let mut pair = Pair::new(1);
+    let (issuer, holder) = (own(&pair, CONSUMER), own(&pair, PROVIDER));
+    let asset = Asset::issued("MINE", issuer).unwrap();
+    let amount = Stroops::whole(1_000_000);
+    let pay = |amount, dry_run| Command::Pay { to: holder, asset: asset.clone(), amount, memo: None, dry_run };
+    let refused = run(&mut pair, pay(amount, true));
+    assert!(matches!(refused, Some(Err(CommandError::Precheck(_)))), "the payee needs one: {refused:?}");
+    let command = pair.command(PROVIDER, trust(&asset, 2_000_000, false));
+    pair.run(3);
+    assert!(matches!(pair.nodes[PROVIDER].answers[&command], Ok(Answer::Trusted(_))));
+    // More than the account has coins: it makes what it pays.
+    let Some(Ok(Answer::Cost(cost))) = run(&mut pair, pay(amount, true)) else { panic!("a cost") };
+    assert_eq!((cost.amount, cost.fee.get(), cost.reserve), (amount, 100, Stroops::ZERO));
+    let paid = run(&mut pair, pay(amount, false));
+    assert!(matches!(paid, Some(Ok(Answer::Paid(_)))), "{paid:?}");
+    let Some(Entry::Trustline(line)) = pair.ledger.others.first() else { panic!("a trustline") };
+    assert_eq!((line.account, line.balance), (holder, amount));
+    // Its coins still have to do for the fee.
+    pair.ledger.accounts.get_mut(&issuer).unwrap().balance = Stroops::new(10_000_050).unwrap();
+    pair.run(1);
+    let short = run(&mut pair, pay(amount, true));
+    assert!(matches!(short, Some(Err(CommandError::Precheck(_)))), "{short:?}");
+}
