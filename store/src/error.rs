@@ -65,6 +65,19 @@ pub enum StoreError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The journal is whole, and holds a binding that nobody signed so.
+    #[error(
+        "{} holds a binding that can't be as it was stored ({why}): somebody or something changed it, and nothing was \
+         changed now. Put back a copy of the whole of {}, if there is one from while the node stood still; else \
+         `tradepost restore FILE --home NEW` makes a home from a backup", path.display(),
+        path.parent().unwrap_or(path).display()
+    )]
+    JournalForged {
+        /// The journal.
+        path: PathBuf,
+        /// What is wrong with the binding.
+        why: String,
+    },
     /// The journal ends before what the database already applied of it, or is an older one.
     #[error(
         "{} is older or shorter than what the database beside it already applied (generation {generation}, byte \

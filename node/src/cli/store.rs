@@ -77,7 +77,7 @@ mod tests {
         let network = NetworkId::of_passphrase("A network of rebuilds");
         let store = Store::open(home.data_dir(), &network).unwrap();
         let mut batch = Batch::new();
-        batch.put(Space::Binding, "b", vec![1; 5_000]);
+        batch.put(Space::Intent, "i", vec![1; 5_000]);
         store.commit(batch).unwrap();
         drop(store);
         OpenOptions::new().write(true).open(home.data_dir().join("sled/db")).unwrap().set_len(100).unwrap();
@@ -89,6 +89,6 @@ mod tests {
         assert!(fs::metadata(done.moved_to.as_deref().unwrap()).unwrap().is_dir());
         assert!(text(&done).contains("1 rows on which money depends"), "{}", text(&done));
         let store = Store::open(home.data_dir(), &network).unwrap();
-        assert_eq!(store.get(Space::Binding, b"b").unwrap(), Some(vec![1; 5_000]));
+        assert_eq!(store.get(Space::Intent, b"i").unwrap(), Some(vec![1; 5_000]));
     }
 }
