@@ -3,9 +3,10 @@
 //! Four small machines, each moved by its own world: [`negotiation`] by frames and the clock, the escrow
 //! ([`crate::escrow`]) by the ledger only, [`session`] by streams, the supervisor and the clock, and [`dispute`], where the
 //! escrow has arbiters, by frames and the clock. [`phase`] shows people where they together stand.
-//! [`seen`] is what a consumer's node concedes of its own. [`trade`] is what a node stores of a binding.
+//! [`awards`] says which of the arbiters' awards stands. [`seen`] is what a consumer's node concedes of its own. [`trade`] is what a node stores of a binding.
 
 pub mod agreement;
+pub mod awards;
 pub mod deadlines;
 pub mod dispute;
 pub mod evidence;

@@ -5,6 +5,7 @@ use bincode::{Decode, Encode};
 
 use crate::account::ServingKey;
 use crate::amount::Stroops;
+use crate::binding::awards::Awards;
 use crate::binding::evidence::Chain;
 use crate::binding::frames::Note;
 use crate::binding::phase::Side;
@@ -177,12 +178,6 @@ pub const fn majority(arbiters: usize) -> usize {
     arbiters.div_ceil(2)
 }
 
-/// The division that this majority has decided alike, by what each arbiter said last.
-pub fn awarded(decisions: &[Decision], majority: usize) -> Option<Split> {
-    let alike = |split: Split| decisions.iter().filter(|d| d.split == split).count();
-    decisions.iter().map(|d| d.split).find(|split| alike(*split) >= majority)
-}
-
 /// What is to be settled, and on whose word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settles {
@@ -200,7 +195,7 @@ pub struct DisputeRecord {
     state: DisputeState,
     released: [Option<Split>; 2],
     opening: Option<Opening>,
-    decisions: Vec<Decision>,
+    awards: Awards,
     decided: Option<Split>,
     kept: Vec<Vec<u8>>,
     /// Where one's own chain of evidence stands.
@@ -247,7 +242,7 @@ impl DisputeRecord {
             state: DisputeState::None,
             released: [None; 2],
             opening: None,
-            decisions: Vec::new(),
+            awards: Awards::default(),
             decided: None,
             kept: Vec::new(),
             shown: Chain::default(),
@@ -288,22 +283,22 @@ impl DisputeRecord {
         opened
     }
 
-    /// An arbiter of the binding decided; whether anything changed. A majority for one division is an award.
+    /// An arbiter of the binding decided; whether that is news. A majority for one division is an award, and stands; where
+    /// changes crossed, which one does may still turn out ([`Awards::standing`]).
     pub fn decide(&mut self, decision: Decision) -> bool {
-        if !decision.split.divides(self.amount) {
+        if !decision.split.divides(self.amount) || !self.awards.hear(decision) {
             return false;
         }
-        match self.decisions.iter_mut().find(|d| d.arbiter == decision.arbiter) {
-            Some(known) if known.number >= decision.number => return false,
-            Some(known) => *known = decision.clone(),
-            None => self.decisions.push(decision.clone()),
-        }
-        if let Some(split) = awarded(&self.decisions, usize::from(self.majority))
-            && self.step(DisputeEvent::Award)
-        {
-            self.decided = Some(split);
+        self.decided = self.awards.standing(usize::from(self.majority));
+        if self.decided.is_some() {
+            self.step(DisputeEvent::Award);
         }
         true
+    }
+
+    /// Whether a division is one of what this escrow holds.
+    pub fn is_divided_by(&self, split: Split) -> bool {
+        split.divides(self.amount)
     }
 
     /// `award_by` passed; whether that changes anything.
@@ -347,7 +342,7 @@ impl DisputeRecord {
 
     /// What each arbiter decided last.
     pub fn decisions(&self) -> &[Decision] {
-        &self.decisions
+        self.awards.last()
     }
 
     /// What can be settled: what the arbiters decided, else what both agree on.
@@ -448,12 +443,26 @@ Lapsed: Agree → Released, Award → Awarded
         assert!(!record.decide(decision(1, 1, 15)), "twice");
         assert!(record.decide(decision(1, 2, 5)));
         assert!(!record.decide(decision(1, 1, 15)), "late");
-        assert_eq!(record.settles(), None);
+        assert_eq!((record.settles(), record.decisions()[0].split), (None, split(5)));
         assert!(record.decide(decision(2, 1, 5)));
         assert_eq!(record.settles().map(|s| s.split), Some(split(5)));
-        record.decide(decision(3, 1, 15));
+        record.decide(decision(3, 3, 15));
         record.decide(decision(1, 3, 15));
         assert_eq!(record.settles().map(|s| s.split), Some(split(5)), "an award stands");
+    }
+
+    #[test]
+    fn an_award_that_crossed_others_stands_for_both_sides_whichever_they_heard_first() {
+        let crossed = [decision(1, 1, 20), decision(2, 1, 0), decision(1, 2, 0), decision(2, 2, 20)];
+        let settles = |order: [usize; 4]| {
+            let mut record = DisputeRecord::new(AMOUNT, 3);
+            for i in order {
+                record.decide(crossed[i].clone());
+            }
+            (record.state(), record.settles())
+        };
+        let stands = (DisputeState::Awarded, Some(Settles { split: split(20), awarded: true }));
+        assert_eq!([settles([0, 1, 2, 3]), settles([1, 0, 3, 2]), settles([0, 3, 1, 2])], [stands; 3]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use bincode::{Decode, Encode};
 use crate::account::{AccountId, PeerId, ServingKey};
 use crate::amount::Stroops;
 use crate::binding::agreement::{self, AgreedArbiter, Agreement};
+use crate::binding::awards::{Awards, MAX_DIVISIONS};
 use crate::binding::dispute::{self, Decision, Split};
 use crate::binding::evidence::{self, Chain, Evidence as Item, EvidenceError};
 use crate::binding::frames::{self, Ack, Award, Dispute, Evidence, NotNow, Note, Rejected};
@@ -32,8 +33,6 @@ use core::time::Duration;
 
 /// How long a case is kept after its T.
 const CASE_KEPT: Duration = Duration::from_secs(30 * 86_400);
-/// How often an arbiter may change its award.
-const MAX_CHANGES: usize = 8;
 
 /// A case that its owner decides.
 #[derive(Debug, Clone)]
@@ -56,13 +55,13 @@ struct CaseFile {
     controller: AccountId,
     chains: [Chain; 2],
     award: Option<Given>,
-    /// What it awarded before, each division once: a party may have heard of it as part of a majority.
-    earlier: Vec<Split>,
+    /// The first award of each division that it gave: each is part of what may make a majority, so everybody hears of it.
+    first: Vec<Given>,
     /// Whether the party that didn't open knows of the case.
     opening_heard: bool,
-    /// Which of its awards each party, then each fellow arbiter knows.
+    /// Up to which of its awards each party, then each fellow arbiter knows.
     award_heard: Vec<(ServingKey, u32)>,
-    fellows: Vec<Decision>,
+    fellows: Awards,
     /// The balances by which the versions of a settlement pay this arbiter, by the side that submits them; at most one of all
     /// is ever there.
     fees: [Vec<BalanceId>; 2],
@@ -137,7 +136,21 @@ impl Case {
 
     /// What the other arbiters of the binding said.
     pub fn fellows(&self) -> &[Decision] {
-        &self.file.fellows
+        self.file.fellows.last()
+    }
+
+    /// The division that a majority has given, as far as this arbiter, whose key is `own`, knows.
+    pub fn standing(&self, own: Option<ServingKey>) -> Option<Split> {
+        let mut awards = self.file.fellows.clone();
+        let word = |(arbiter, given): (ServingKey, &Given)| {
+            let Given { number, split, note, .. } = given.clone();
+            Decision { arbiter, number, split, note }
+        };
+        let own = own.into_iter().flat_map(|own| self.given().map(move |given| (own, given)));
+        for decision in own.map(word) {
+            awards.hear(decision);
+        }
+        awards.standing(dispute::majority(self.terms().arbiters.len()))
     }
 
     fn side_of(&self, key: ServingKey) -> Option<Side> {
@@ -281,10 +294,10 @@ impl Market {
                 controller,
                 chains: [Chain::default(); 2],
                 award: None,
-                earlier: Vec::new(),
+                first: Vec::new(),
                 opening_heard: false,
                 award_heard: Vec::new(),
-                fellows: Vec::new(),
+                fellows: Awards::default(),
                 fees: [Vec::new(), Vec::new()],
                 settlements: [None; 2],
             };
@@ -402,7 +415,7 @@ impl Market {
             hint: "`tradepost dispute list` shows those that this node decides",
         };
         let Some(mut case) = self.cases.remove(&binding) else { return Self::answer(step, id, Err(unknown())) };
-        let done = case.decide(to_provider, note, now);
+        let done = case.decide(to_provider, note, self.setup.keys.serving_key(), now);
         self.keep_case(case, step);
         self.tend_cases(now, step);
         Self::answer(step, id, done.map(|()| Answer::Awarded));
@@ -419,12 +432,8 @@ impl Market {
         }
         let decision = Decision { arbiter: award.key, number: award.number, split: award.split, note: award.note };
         let Some(mut case) = self.cases.remove(&award.binding) else { return Err(unknown()) };
-        let (before, fellows) = (case.file.clone(), &mut case.file.fellows);
-        match fellows.iter_mut().find(|known| known.arbiter == decision.arbiter) {
-            Some(known) if known.number < decision.number => *known = decision,
-            Some(_) => {}
-            None => fellows.push(decision),
-        }
+        let before = case.file.clone();
+        case.file.fellows.hear(decision);
         self.keep_if_changed(case, &before, step);
         self.case_ack(award.binding, Kind::Award).ok_or_else(unknown)
     }
@@ -456,8 +465,8 @@ impl Market {
         let (case, key) = (self.cases.get(&binding)?, self.setup.keys.serving.as_ref()?);
         match word {
             DisputeWord::Opening => Some(case.file.dispute.clone()),
-            DisputeWord::Award(_) => {
-                let Given { number, split, note, .. } = case.file.award.clone()?;
+            DisputeWord::Award(number) => {
+                let Given { number, split, note, .. } = case.given().find(|given| given.number == number)?.clone();
                 self.frame(Award { key: ServingKey::of(key), binding, number, split, note }, key)
             }
             DisputeWord::Released(_) | DisputeWord::Evidence(_) | DisputeWord::Settlement(_) => None,
@@ -514,38 +523,44 @@ impl Case {
         now.timestamp() >= self.timeout_at().plus(CASE_KEPT)
     }
 
+    /// Its awards that others must hear of, by their numbers: the first of each division, and the newest.
+    fn given(&self) -> impl Iterator<Item = &Given> {
+        let newest = self.file.award.iter().filter(|newest| !self.file.first.contains(newest));
+        self.file.first.iter().chain(newest)
+    }
+
     /// Whether this arbiter awards this division, or did before. Its word binds it: with enough others' it may have made an
     /// award, which stands whatever is said later.
     fn has_awarded(&self, split: Split) -> bool {
-        self.file.earlier.contains(&split) || self.file.award.as_ref().is_some_and(|given| given.split == split)
+        self.file.first.iter().any(|given| given.split == split)
     }
 
-    /// Whether a majority has said the same as this arbiter, as far as it knows.
-    fn award_stands(&self) -> bool {
-        let alike = |split: Split| 1 + self.file.fellows.iter().filter(|fellow| fellow.split == split).count();
-        let said = self.file.award.iter().map(|given| given.split).chain(self.file.earlier.iter().copied());
-        said.into_iter().any(|split| alike(split) >= dispute::majority(self.terms().arbiters.len()))
-    }
-
-    fn decide(&mut self, to_provider: Stroops, note: Note, now: Now) -> Result<(), CommandError> {
+    fn decide(
+        &mut self,
+        to_provider: Stroops,
+        note: Note,
+        own: Option<ServingKey>,
+        now: Now,
+    ) -> Result<(), CommandError> {
         let amount = self.terms().amount;
         let more = || CommandError::NotNow(format!("the escrow holds {}, the provider can't get more", amount.coins()));
         let split = Split::of(amount, to_provider).ok_or_else(more)?;
         if self.is_over(now) {
             return Err(CommandError::NotNow("T has passed: the escrow is the timeout beneficiary's".into()));
         }
-        if self.award_stands() {
+        let is_new = !self.has_awarded(split);
+        // Whoever said nothing yet may still say the same.
+        if self.standing(own).is_some_and(|standing| standing != split || !is_new) {
             return Err(CommandError::NotNow("a majority of the arbiters has decided: the award stands".into()));
         }
-        if let Some(before) = self.file.award.as_ref().map(|given| given.split).filter(|before| *before != split) {
-            if self.file.earlier.len() >= MAX_CHANGES {
-                return Err(CommandError::NotNow(format!("an award is changed {MAX_CHANGES} times at most")));
-            }
-            self.file.earlier.retain(|earlier| *earlier != before);
-            self.file.earlier.push(before);
+        if is_new && self.file.first.len() >= MAX_DIVISIONS {
+            let why = format!("{MAX_DIVISIONS} different awards are given at most: give one of those again");
+            return Err(CommandError::NotNow(why));
         }
         let number = self.file.award.as_ref().map_or(1, |given| given.number.saturating_add(1));
-        self.file.award = Some(Given { number, split, note, at: now.timestamp() });
+        let given = Given { number, split, note, at: now.timestamp() };
+        self.file.first.extend(is_new.then(|| given.clone()));
+        self.file.award = Some(given);
         Ok(())
     }
 
@@ -558,12 +573,15 @@ impl Case {
             let (key, peer) = parties[1 - index(self.file.opened_by)];
             words.push((key, peer.clone(), DisputeWord::Opening));
         }
-        let Some(number) = self.file.award.as_ref().map(|given| given.number) else { return words };
-        let told = |key: ServingKey| self.file.award_heard.contains(&(key, number));
+        // In the order in which they were given, each once the one before it is known.
+        let next = |key: ServingKey| {
+            let known = self.file.award_heard.iter().find(|(of, _)| *of == key).map_or(0, |(_, number)| *number);
+            self.given().map(|given| given.number).filter(|number| *number > known).min()
+        };
         let fellows = terms.arbiters.iter().filter(|arbiter| Some(arbiter.key) != own);
         for (key, peer) in parties.into_iter().chain(fellows.map(|arbiter| (arbiter.key, &arbiter.peer))) {
             let waits = words.iter().any(|(to, ..)| *to == key);
-            if !waits && !told(key) {
+            if let Some(number) = next(key).filter(|_| !waits) {
                 words.push((key, peer.clone(), DisputeWord::Award(number)));
             }
         }

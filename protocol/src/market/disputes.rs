@@ -415,11 +415,10 @@ impl Market {
             trade.terms()?.arbiters.iter().find(|arbiter| arbiter.key == award.key)?;
             let record = trade.state.dispute.as_mut()?;
             let decision = Decision { arbiter: award.key, number: award.number, split: award.split, note: award.note };
-            let known = record.decisions().contains(&decision);
-            let newer = record.decisions().iter().any(|d| d.arbiter == decision.arbiter && d.number > decision.number);
-            if !known && !newer && !record.decide(decision) {
+            if !record.is_divided_by(decision.split) {
                 return market.not_now(trade);
             }
+            record.decide(decision);
             market.ack(trade, Kind::Award)
         });
         answer.flatten().ok_or_else(|| Refusal::new(Reason::BadSignature, "not one of the binding's arbiters"))

@@ -194,6 +194,7 @@ impl DisputeView {
         });
         let decisions: Vec<Decision> = given.into_iter().chain(case.fellows().iter().cloned()).collect();
         let mut view = Self::between(case.terms(), case.binding(), ARBITER, &decisions, market)?;
+        view.award = case.standing(own).map(SplitView::from);
         let over = case.is_over(now);
         let late = now.timestamp() >= view.award_by.timestamp();
         let (state, next) = match (over, view.award.is_some(), case.award().is_some()) {
@@ -243,7 +244,7 @@ impl DisputeView {
             shown: BySide::default(),
             arbiters: arbiters(terms, decisions),
             majority,
-            award: dispute::awarded(decisions, majority).map(SplitView::from),
+            award: None,
             fees: terms.fees().unwrap_or_default(),
             dispute_by: deadlines.dispute_by().into(),
             award_by: deadlines.award_by().into(),

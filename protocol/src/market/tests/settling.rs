@@ -364,6 +364,41 @@ fn an_arbiter_whose_change_crossed_the_majority_signs_what_it_had_said() {
     assert_eq!(pair.ledger.balances.len(), 1 + 3, "the bonds alone: every arbiter has claimed its fee");
 }
 
+/// What becomes of an escrow where two of three arbiters change their minds to what the other one had said, before either
+/// heard of the other; then this one's awards come first.
+fn crossed(first: usize) -> EscrowState {
+    let (mut pair, request) = bound(3, false, [End::ConsumerGone, End::ConsumerGone]);
+    run_to(&mut pair, "dispute_by", 2);
+    pair.run(1);
+    pair.lose = vec![(ARBITER, Kind::Award), (ARBITER + 1, Kind::Award)];
+    award(&mut pair, ARBITER, 10);
+    award(&mut pair, ARBITER + 1, 0);
+    assert_eq!(told(&mut pair, ARBITER, 0), Ok(Answer::Awarded));
+    assert_eq!(told(&mut pair, ARBITER + 1, 10), Ok(Answer::Awarded));
+    pair.lose.retain(|(arbiter, _)| *arbiter != first);
+    pair.run(3);
+    pair.lose.clear();
+    pair.run(15);
+    let t = pair.trade(PROVIDER, request).terms().unwrap().terms.refund_at().unwrap();
+    assert!(pair.now.timestamp() < t, "nothing was left to the timeout");
+    for arbiter in [ARBITER, ARBITER + 1] {
+        let told = told(&mut pair, arbiter, 5);
+        assert!(stands(&told), "{told:?}");
+    }
+    let [provider, consumer] = [PROVIDER, CONSUMER].map(|node| pair.trade(node, request).escrow().clone());
+    assert_eq!(provider, consumer);
+    let settles = |node| pair.trade(node, request).state.dispute.as_ref().unwrap().settles();
+    assert_eq!(settles(PROVIDER), settles(CONSUMER));
+    provider
+}
+
+#[test]
+fn where_two_arbiters_changes_crossed_the_same_award_stands_whichever_is_heard_first() {
+    let outcomes = [ARBITER, ARBITER + 1].map(crossed);
+    assert_eq!(outcomes[0], outcomes[1]);
+    assert!(matches!(outcomes[0], EscrowState::Paid | EscrowState::Refunded), "{outcomes:?}");
+}
+
 #[test]
 fn before_a_majority_an_award_can_be_changed_and_not_for_ever() {
     let (mut pair, _) = bound(3, false, [End::ConsumerGone, End::ConsumerGone]);
