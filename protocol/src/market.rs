@@ -33,6 +33,7 @@ mod submitters;
 mod trades;
 mod trust;
 mod twin;
+mod versions;
 mod wallet;
 
 pub mod command;

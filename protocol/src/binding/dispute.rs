@@ -3,7 +3,7 @@
 
 use bincode::{Decode, Encode};
 
-use crate::account::ServingKey;
+use crate::account::{AccountId, ServingKey};
 use crate::amount::Stroops;
 use crate::binding::awards::Awards;
 use crate::binding::evidence::Chain;
@@ -198,10 +198,22 @@ pub struct DisputeRecord {
     awards: Awards,
     decided: Option<Split>,
     kept: Vec<Vec<u8>>,
+    offered: Vec<Offered>,
     /// Where one's own chain of evidence stands.
     pub shown: Chain,
     /// What of all this its addressees have.
     pub heard: Heard,
+}
+
+/// A version of an award's settlement that the other side named: the division, and by what it submits it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Offered {
+    /// How the escrow is divided, before the arbiters' fees.
+    pub split: Split,
+    /// The account that submits it.
+    pub account: AccountId,
+    /// The sequence number that it uses.
+    pub sequence: i64,
 }
 
 /// What of a dispute its addressees have acknowledged.
@@ -232,6 +244,8 @@ pub struct HeardByArbiter {
 const MAX_KEPT: usize = 8;
 /// The most bytes of such a frame.
 const MAX_KEPT_BYTES: usize = 1_100;
+/// Versions of a settlement that are looked for, the newest.
+const MAX_OFFERED: usize = 32;
 
 impl DisputeRecord {
     /// For an escrow of this amount with so many arbiters.
@@ -245,6 +259,7 @@ impl DisputeRecord {
             awards: Awards::default(),
             decided: None,
             kept: Vec::new(),
+            offered: Vec::new(),
             shown: Chain::default(),
             heard: Heard { arbiters: vec![HeardByArbiter::default(); arbiters], ..Heard::default() },
         }
@@ -317,6 +332,28 @@ impl DisputeRecord {
     /// Frames that the other side signed.
     pub fn kept(&self) -> &[Vec<u8>] {
         &self.kept
+    }
+
+    /// Takes in by what the other side settles an award; whether it is news.
+    pub fn offer(&mut self, offered: Offered) -> bool {
+        if self.offered.contains(&offered) || !offered.split.divides(self.amount) {
+            return false;
+        }
+        if self.offered.len() >= MAX_OFFERED {
+            self.offered.remove(0);
+        }
+        self.offered.push(offered);
+        true
+    }
+
+    /// The versions by which the other side may have settled.
+    pub fn offered(&self) -> &[Offered] {
+        &self.offered
+    }
+
+    /// They were looked for.
+    pub fn forget_offered(&mut self) {
+        self.offered.clear();
     }
 
     fn step(&mut self, event: DisputeEvent) -> bool {

@@ -364,7 +364,8 @@ impl Trade {
     /// the controller that it funded, or a balance that the other side's settlement left for it.
     pub fn has_leftovers(&self) -> bool {
         let reserve = self.state.controller.is_some_and(|controller| !controller.gone);
-        self.state.owed.is_some() && self.has_left() || self.state.side == Side::Consumer && reserve
+        let offered = self.state.dispute.as_ref().is_some_and(|record| !record.offered().is_empty());
+        (self.state.owed.is_some() || offered) && self.has_left() || self.state.side == Side::Consumer && reserve
     }
 
     /// Whether arbiters must still hear by which transaction of this side they are paid.

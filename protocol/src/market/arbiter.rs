@@ -22,7 +22,7 @@ use crate::market::command::{Answer, CommandError, CommandId};
 use crate::market::disputes::DisputeWord;
 use crate::market::event::{Ask, Effect, Token};
 use crate::market::{Market, RestoreError, escrows};
-use crate::message::{BalanceId, BindingId, Packed, Signed, TxHash};
+use crate::message::{BalanceId, BindingId, MessageId, Packed, Signed, TxHash};
 use crate::network_id::NetworkId;
 use crate::refusal::{Reason, Refusal};
 use crate::stellar::entry::Entry;
@@ -67,6 +67,17 @@ struct CaseFile {
     fees: [Vec<BalanceId>; 2],
     /// The transactions that the parties say pay it, which aren't looked up yet.
     settlements: [Option<TxHash>; 2],
+    /// The versions of a settlement that it signed, by the side that submits them.
+    versions: [Vec<Version>; 2],
+}
+
+/// A party's word on the account and number by which it settles, as it came.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Version {
+    pub(super) id: MessageId,
+    pub(super) frame: Vec<u8>,
+    /// Whether the other party has it.
+    pub(super) heard: bool,
 }
 
 /// An award as its arbiter gave it.
@@ -151,6 +162,15 @@ impl Case {
             awards.hear(decision);
         }
         awards.standing(dispute::majority(self.terms().arbiters.len()))
+    }
+
+    pub(super) fn versions(&self) -> impl Iterator<Item = (Side, &Version)> {
+        let of = |side: Side| self.file.versions[index(side)].iter().map(move |version| (side, version));
+        of(Side::Provider).chain(of(Side::Consumer))
+    }
+
+    pub(super) const fn versions_mut(&mut self, side: Side) -> &mut Vec<Version> {
+        &mut self.file.versions[index(side)]
     }
 
     fn side_of(&self, key: ServingKey) -> Option<Side> {
@@ -300,6 +320,7 @@ impl Market {
                 fellows: Awards::default(),
                 fees: [Vec::new(), Vec::new()],
                 settlements: [None; 2],
+                versions: [Vec::new(), Vec::new()],
             };
             self.keep_case(Case { agreement, file, looks: fees::Looks::default() }, step);
             self.case_ack(binding, Kind::Dispute)
@@ -450,8 +471,13 @@ impl Market {
         let words: Vec<_> = self
             .cases
             .values()
-            .filter(|case| !case.is_over(now))
-            .flat_map(|case| case.words(own).into_iter().map(move |word| (case.binding(), word)))
+            .flat_map(|case| {
+                // Where its share is, a party may learn from T on, too.
+                let words = if case.is_over(now) { Vec::new() } else { case.words(own) };
+                let versions = case.version_words().into_iter();
+                let idle = versions.filter(|(key, ..)| words.iter().all(|(to, ..)| to != key)).collect::<Vec<_>>();
+                words.into_iter().chain(idle).map(move |word| (case.binding(), word))
+            })
             .collect();
         for (binding, (to, peer, word)) in words {
             let Some(bytes) = self.case_frame(binding, word).filter(|_| self.may_tell(binding, to, now)) else {
@@ -469,6 +495,7 @@ impl Market {
                 let Given { number, split, note, .. } = case.given().find(|given| given.number == number)?.clone();
                 self.frame(Award { key: ServingKey::of(key), binding, number, split, note }, key)
             }
+            DisputeWord::Version(id) => case.version(id),
             DisputeWord::Released(_) | DisputeWord::Evidence(_) | DisputeWord::Settlement(_) => None,
         }
     }
@@ -498,6 +525,7 @@ impl Market {
         let Some(mut case) = self.cases.remove(&binding) else { return };
         match word {
             DisputeWord::Opening if heard => case.file.opening_heard = true,
+            DisputeWord::Version(id) if heard => case.version_heard(id),
             DisputeWord::Award(number) if heard => {
                 let known = &mut case.file.award_heard;
                 known.retain(|(key, _)| *key != to);

@@ -47,6 +47,8 @@ pub enum DisputeWord {
     Award(u32),
     /// Which transaction of this side pays the arbiters.
     Settlement(TxHash),
+    /// A party's word, by its id, on how it settles an award.
+    Version(MessageId),
 }
 
 impl DisputeWord {
@@ -58,6 +60,7 @@ impl DisputeWord {
             Self::Evidence(_) => Kind::Evidence,
             Self::Award(_) => Kind::Award,
             Self::Settlement(_) => Kind::Closing,
+            Self::Version(_) => Kind::Cosign,
         }
     }
 }
@@ -296,7 +299,7 @@ impl Market {
                 self.frame(Evidence { key, binding, number, sealed: SealedEvidence::new(sealed)? }, &own)
             }
             DisputeWord::Settlement(transaction) => self.frame(Closing { key, binding, transaction }, &own),
-            DisputeWord::Award(_) => None,
+            DisputeWord::Award(_) | DisputeWord::Version(_) => None,
         }
     }
 

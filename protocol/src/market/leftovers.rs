@@ -52,7 +52,9 @@ impl Market {
         }
         let owed = trade.state.owed.filter(|_| trade.has_left());
         let mut keys: Vec<Key> = owed.map(Key::Balance).into_iter().collect();
-        let own = self.setup.keys.account_id().filter(|_| owed.is_some());
+        let offered = self.offered_keys(trade);
+        keys.extend(offered.into_iter().filter(|key| owed.map(Key::Balance).as_ref() != Some(key)));
+        let own = self.setup.keys.account_id().filter(|_| !keys.is_empty());
         keys.extend(own.and_then(|own| payees::key_of(own, terms.asset())));
         if let Some(controller) = trade.state.controller.filter(|c| self.has_back(trade) && !c.gone) {
             keys.push(Key::Account(controller.account));
@@ -88,6 +90,7 @@ impl Market {
             return self.fees_read(binding, at, asked, entries, now, rng, step);
         };
         self.with_trade(request, step, |market, trade, step| {
+            market.offered_read(trade, asked, entries);
             if let Some(owed) = trade.state.owed.filter(|owed| asked.contains(&Key::Balance(*owed))) {
                 let there = entries.iter().find_map(|e| match e {
                     Entry::Balance(balance) if balance.id == owed => Some(balance),

@@ -20,7 +20,7 @@ use crate::intent::Purpose;
 use crate::limits::FRAME_TIMEOUT;
 use crate::market::event::{Call, Effect};
 use crate::market::{Market, payees};
-use crate::message::{BalanceId, BindingId};
+use crate::message::{BalanceId, BindingId, Packed};
 use crate::refusal::{Reason, Refusal};
 use crate::stellar::entry::AccountState;
 use crate::stellar::reserve::LedgerParams;
@@ -61,7 +61,7 @@ pub(super) fn division(terms: &ArbitratedTerms, settles: &Settles) -> Option<Div
 }
 
 /// The account by which a side is paid.
-const fn payee(terms: &ArbitratedTerms, side: Side) -> AccountId {
+pub(super) const fn payee(terms: &ArbitratedTerms, side: Side) -> AccountId {
     match side {
         Side::Provider => terms.recipient(),
         Side::Consumer => terms.consumer(),
@@ -182,7 +182,10 @@ impl Market {
         let asked = whom.iter().map(|(key, _)| *key).collect();
         self.settling.insert(binding, Settling { settles, settlement, signed, asked, until });
         let Settles { split, awarded } = settles;
-        for (to, peer) in whom {
+        // Whoever is paid by a balance should know where it will be.
+        let paid = division(terms, &settles).is_some_and(|division| !division.of(dispute::other(side)).is_zero());
+        let told = Self::other_key(trade).filter(|_| awarded && paid).map(|to| (to, trade.state.peer.clone()));
+        for (to, peer) in whom.into_iter().chain(told) {
             let cosign = Cosign { key: ServingKey::of(&key), binding, split, awarded, account, sequence };
             if let Some(bytes) = self.frame(cosign, &key) {
                 step.then(Effect::Send { peer, call: Call::Cosign { binding, to, sequence }, bytes });
@@ -308,16 +311,22 @@ impl Market {
     /// Another signer of a controller wants this node's signature: as a party's, or as an arbiter's.
     pub(super) fn cosign_received(
         &mut self,
-        cosign: Cosign,
+        packed: Packed,
         now: Now,
         step: &mut Step<Effect>,
     ) -> Result<Vec<u8>, Refusal> {
+        let cosign = packed.clone().open::<Cosign>(&self.setup.network)?.into_body();
         if !self.by_binding.contains_key(&cosign.binding) {
-            return self.arbiter_cosigns(cosign, now, step);
+            return self.arbiter_cosigns((&packed, cosign), now, step);
         }
         let request = self.trade_of(cosign.binding, cosign.key)?;
         let answer = self.with_trade(request, step, |market, trade, _| {
             let key = market.own_key(trade)?;
+            if cosign.awarded
+                && let Some(answer) = market.version_offered(trade, &cosign)
+            {
+                return Some(answer);
+            }
             match market.party_cosigns(trade, &cosign, &key) {
                 Ok(Some(answer)) => market.frame(answer, &key),
                 Ok(None) => market.not_now(trade),

@@ -17,7 +17,7 @@ use crate::market::Market;
 use crate::market::event::{Ask, Effect};
 use crate::market::leftovers::pause_after;
 use crate::market::trades::CLOSING_TOLD_FOR;
-use crate::message::{BalanceId, BindingId, TxHash};
+use crate::message::{BalanceId, BindingId, Packed, TxHash};
 use crate::refusal::{Reason, Refusal};
 use crate::stellar::LedgerPoint;
 use crate::stellar::entry::Entry;
@@ -69,7 +69,7 @@ impl Market {
     /// A party wants an arbiter's signature under the settlement of its award.
     pub(in crate::market) fn arbiter_cosigns(
         &mut self,
-        cosign: Cosign,
+        (packed, cosign): (&Packed, Cosign),
         now: Now,
         step: &mut Step<Effect>,
     ) -> Result<Vec<u8>, Refusal> {
@@ -78,6 +78,9 @@ impl Market {
         let mut case = self.cases.remove(&binding).ok_or_else(unknown)?;
         let before = case.file.clone();
         let signed = self.sign_award(&mut case, &cosign, now);
+        if let (Ok(_), Some(side)) = (&signed, case.side_of(cosign.key)) {
+            case.keep_version(packed, side);
+        }
         self.keep_if_changed(case, &before, step);
         let key = self.setup.keys.serving.as_ref().ok_or_else(unknown)?;
         let answer = match signed {

@@ -6,7 +6,7 @@ use super::pair::{CONSUMER, PROVIDER, Pair, net};
 use crate::account::{AccountId, ServingKey};
 use crate::amount::Stroops;
 use crate::binding::dispute::{Settles, Split};
-use crate::binding::frames::{Closing, Cosign, Cosigned, NotNow, Note, Rejected, from_stream, to_stream};
+use crate::binding::frames::{Ack, Closing, Cosign, Cosigned, NotNow, Note, Rejected, from_stream, to_stream};
 use crate::binding::phase::Phase;
 use crate::binding::session::End;
 use crate::escrow::EscrowKind;
@@ -183,8 +183,7 @@ fn an_arbiter_signs_what_it_awarded_in_every_version_and_looks_for_the_newest() 
     let (binding, account) = (pair.only(PROVIDER).binding().unwrap(), account(&pair, PROVIDER));
     let version =
         |sequence| Cosign { key: ServingKey::of(&key), binding, split: split(7), awarded: true, account, sequence };
-    // It knows one version already.
-    for sequence in 1..=31 {
+    for sequence in 1..=32 {
         let answer = answer(&mut pair, ARBITER, PROVIDER, version(sequence), &key);
         assert!(opened::<Cosigned>(&answer).is_some(), "{sequence}");
     }
@@ -293,6 +292,60 @@ fn a_share_that_was_agreed_on_is_found_where_nobody_remembers_the_transaction() 
     pair.run(250);
     assert_eq!(pair.trade(CONSUMER, request).escrow(), &EscrowState::Unknown);
     assert!(!pair.trade(CONSUMER, request).has_leftovers());
+}
+
+#[test]
+fn a_share_that_was_awarded_is_found_where_nobody_remembers_the_transaction() {
+    for arbiters in [1, 3] {
+        let (mut pair, request) = bound(arbiters, false, [End::ConsumerGone, End::ConsumerGone]);
+        pair.lose.push((PROVIDER, Kind::Closing));
+        run_to(&mut pair, "dispute_by", 2);
+        pair.run(1);
+        pair.kill(CONSUMER);
+        for arbiter in ARBITER..ARBITER + arbiters.div_ceil(2) {
+            award(&mut pair, arbiter, 7);
+        }
+        pair.run(6);
+        assert!(matches!(pair.trade(PROVIDER, request).escrow(), EscrowState::Split { .. }));
+        // It comes back long after T, when no server has the ledgers of then, and its other side is gone.
+        run_to(&mut pair, "T", 0);
+        pair.run(120);
+        pair.kill(PROVIDER);
+        pair.ledger.oldest = u32::MAX;
+        let standing = pair.ledger.balances.len();
+        pair.restart(CONSUMER);
+        pair.run(60);
+        assert_eq!(pair.ledger.balances.len(), standing - 1, "its share is claimed");
+        let [seen, settled] = [CONSUMER, PROVIDER].map(|node| pair.trade(node, request).escrow().clone());
+        assert_eq!(seen, settled, "and it knows what became of the rest");
+        assert!(!pair.trade(CONSUMER, request).has_leftovers());
+        let sent = pair.nodes[ARBITER].sent.len();
+        pair.run(60);
+        assert_eq!(pair.nodes[ARBITER].sent.len(), sent, "nobody tells it again");
+    }
+}
+
+#[test]
+fn what_the_other_side_says_of_its_settlements_is_bounded_and_believed_only_by_the_ledger() {
+    let (mut pair, request) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
+    pair.lose.push((PROVIDER, Kind::Cosign));
+    run_to(&mut pair, "dispute_by", 2);
+    let key = pair.nodes[PROVIDER].setup.keys.serving.clone().unwrap();
+    let (binding, account) = (pair.only(PROVIDER).binding().unwrap(), account(&pair, PROVIDER));
+    let offer = |pair: &mut Pair, split, sequence| {
+        let body = Cosign { key: ServingKey::of(&key), binding, split, awarded: true, account, sequence };
+        answer(pair, CONSUMER, PROVIDER, body, &key)
+    };
+    for sequence in 0..100 {
+        assert!(opened::<Ack>(&offer(&mut pair, split(7), sequence)).is_some());
+    }
+    assert!(opened::<Rejected>(&offer(&mut pair, split(10), 1)).is_some(), "nothing of that is this side's");
+    let offered = |pair: &Pair| pair.trade(CONSUMER, request).state.dispute.as_ref().unwrap().offered().len();
+    assert_eq!(offered(&pair), 32);
+    run_to(&mut pair, "T", 0);
+    pair.run(20);
+    assert_eq!(pair.trade(CONSUMER, request).escrow(), &EscrowState::Refunded, "none of it was so");
+    assert_eq!((offered(&pair), pair.trade(CONSUMER, request).state.owed), (0, None));
 }
 
 /// What an arbiter's owner is told who awards so much.
