@@ -25,6 +25,7 @@ mod moves;
 mod offers;
 mod payees;
 mod provider;
+mod questions;
 mod raising;
 mod recovery;
 mod settling;
@@ -235,6 +236,7 @@ pub struct Market {
     pub(crate) alive_at: Now,
     pub(crate) awake_at: Now,
     pub(crate) resumed: Option<Step<QueueEffect>>,
+    questions: questions::Questions,
     stamps: stamps::Stamps,
     recovery: recovery::Recovery,
     twins: twin::Twins,

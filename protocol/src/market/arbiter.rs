@@ -274,7 +274,7 @@ impl Market {
         let until = now.plus(FRAME_TIMEOUT);
         let keys = vec![Key::Balance(dispute.balance)];
         self.looking.insert(binding, Looking { token, dispute, frame, agreement, by, until });
-        step.then(Effect::Read { ask: Ask::Case(binding), keys });
+        self.ask_once(Ask::Case(binding), keys, step);
         Ok(None)
     }
 

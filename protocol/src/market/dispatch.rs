@@ -26,6 +26,11 @@ impl Market {
         step: &mut Step<Effect>,
     ) {
         let (ask, agreed) = plain(ask);
+        match self.is_answered(&ask, asked) {
+            Ok(()) => {}
+            Err(Some(why)) => return self.read_failed(ask, why, now, step),
+            Err(None) => return,
+        }
         match ask {
             Ask::Account => self.accounts_read(at, asked, &entries, now, rng, step),
             Ask::Bonds(wanted) => self.bonds_read(&wanted, asked, &entries, now, step),
@@ -38,7 +43,9 @@ impl Market {
             Ask::Stamp(id) => self.stamp_read(id, at, &entries, step),
             Ask::Walk { at } => self.walk_read(at, &entries, now, step),
             Ask::Found => self.found_read(asked, &entries, now, rng, step),
-            Ask::FoundController(sequence) => self.found_controller_read((sequence, at), &entries, now, rng, step),
+            Ask::FoundController(sequence) => {
+                self.found_controller_read((sequence, at), asked, &entries, now, rng, step)
+            }
             // One that is wrapped twice is nobody's question.
             Ask::Agreed(_) => {}
             Ask::Case(binding) => self.case_read(binding, &entries, now, step),
@@ -66,6 +73,7 @@ impl Market {
     /// Entries could not be read. What is asked for again by itself needs nothing.
     pub(super) fn read_failed(&mut self, ask: Ask, why: String, now: Now, step: &mut Step<Effect>) {
         let (ask, agreed) = plain(ask);
+        self.is_unanswered(&ask);
         match ask {
             Ask::Escrows if agreed => self.delivery_waits(&why, step),
             Ask::Account | Ask::Bonds(_) | Ask::Consumers(_) | Ask::Escrows | Ask::Found | Ask::Agreed(_) => {}

@@ -129,6 +129,7 @@ impl Market {
         rng: &mut dyn CryptoRng,
         step: &mut Step<Effect>,
     ) {
+        let keys = asked;
         let asked: BTreeSet<BalanceId> =
             asked.iter().filter_map(|k| if let Key::Balance(id) = k { Some(*id) } else { None }).collect();
         // A funding that died left its sequence number, and so its balance's id, to the next one: what ended without
@@ -149,6 +150,10 @@ impl Market {
                 let found = there.filter(|state| trade.binding().is_some_and(|b| commits_to(state, b)));
                 // Its sight waits for the second word. That it isn't there gates nothing, and frees its place.
                 if found.is_some() && !agreed && market.gates_delivery(trade) {
+                    return;
+                }
+                // What belongs to it and wasn't asked for, or can't be read, isn't missing.
+                if found.is_some() && escrow_keys(trade).iter().any(|key| !keys.contains(key)) {
                     return;
                 }
                 let observation = match (found, trade.escrow_terms()) {

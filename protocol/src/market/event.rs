@@ -73,6 +73,25 @@ impl Ask {
     pub const fn gates_money(&self) -> bool {
         matches!(self, Self::Agreed(_))
     }
+
+    /// The question, whether it gates money or not.
+    pub const fn plain(&self) -> &Self {
+        match self {
+            Self::Agreed(ask) => ask,
+            ask => ask,
+        }
+    }
+
+    /// Whether its answer is judged as a whole; of the others each key by itself, and they are asked again anyway.
+    pub const fn is_asked_once(&self) -> bool {
+        match self {
+            Self::Precheck(_) | Self::Payment(_) | Self::Trust(_) | Self::Stamp(_) => true,
+            Self::Walk { .. } | Self::Case(_) | Self::Help(_) | Self::Joiner(_) => true,
+            Self::Account | Self::Bonds(_) | Self::Escrows | Self::Request(_) | Self::Consumers(_) => false,
+            Self::Found | Self::FoundController(_) | Self::Leftovers(_) | Self::Payees(_) | Self::Holdings(_) => false,
+            Self::Agreed(_) => false,
+        }
+    }
 }
 
 /// What a frame sent to a peer is for; the answer carries it back.

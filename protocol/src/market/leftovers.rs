@@ -116,7 +116,9 @@ impl Market {
                 }
             }
             let controller = trade.state.controller.filter(|c| asked.contains(&Key::Account(c.account)));
-            if let Some(controller) = controller {
+            let line = trade.escrow_terms().map(|terms| terms.asset().clone()).filter(|asset| !asset.is_native());
+            let line = controller.zip(line).map(|(controller, asset)| Key::Trustline(controller.account, asset));
+            if let Some(controller) = controller.filter(|_| line.is_none_or(|line| asked.contains(&line))) {
                 let state = entries.iter().find_map(|e| match e {
                     Entry::Account(state) if state.id == controller.account => Some(state.clone()),
                     _ => None,

@@ -275,6 +275,7 @@ impl Loader {
             alive_at: self.alive_at,
             awake_at: Now::default(),
             resumed: None,
+            questions: super::questions::Questions::default(),
             stamps: self.stamps,
             recovery: self.recovery,
             twins: self.twins,

@@ -204,7 +204,7 @@ impl Market {
         let mut keys: Vec<Key> = page.iter().map(|(_, id)| Key::Balance(*id)).collect();
         recovery.ask_at = now.plus(PAGE_PATIENCE);
         keys.extend(self.controller_keys(page.into_iter().map(|(sequence, _)| sequence)));
-        step.then(Effect::Read { ask: Ask::Walk { at }, keys });
+        self.ask_once(Ask::Walk { at }, keys, step);
     }
 
     /// A page of the walk was read.

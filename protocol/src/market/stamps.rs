@@ -117,7 +117,7 @@ impl Market {
         let until = now.plus(LOOK_LIFE);
         self.stamps.pending.insert(id, PendingStamp { hashes, dry_run, until, too_old: false });
         let keys = vec![Key::Account(own), timestamp::entry_of(own)];
-        step.then(Effect::Read { ask: Ask::Stamp(id), keys });
+        self.ask_once(Ask::Stamp(id), keys, step);
     }
 
     /// The account and its entry were read: the batch is stored and wanted, or only its cost told. Where another server
@@ -225,10 +225,9 @@ impl Market {
             self.want(Purpose::Stamp { root: Sha256Hash::from_bytes(root) });
         }
         if let Some(own) = self.setup.keys.account_id() {
-            for (id, pending) in self.stamps.pending.iter_mut().filter(|(_, pending)| pending.too_old) {
-                pending.too_old = false;
-                let keys = vec![Key::Account(own), timestamp::entry_of(own)];
-                step.then(Effect::Read { ask: Ask::Stamp(*id), keys });
+            let too_old = |(id, p): (&CommandId, &mut PendingStamp)| core::mem::take(&mut p.too_old).then_some(*id);
+            for id in self.stamps.pending.iter_mut().filter_map(too_old).collect::<Vec<_>>() {
+                self.ask_once(Ask::Stamp(id), vec![Key::Account(own), timestamp::entry_of(own)], step);
             }
         }
         for (root, stamp) in &self.stamps.open {

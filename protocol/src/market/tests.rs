@@ -14,4 +14,5 @@ mod seen;
 mod settling;
 mod stamps;
 mod twin;
+mod unreadable;
 mod wallet;

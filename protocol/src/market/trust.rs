@@ -65,7 +65,7 @@ impl Market {
         let keys = vec![Key::Account(own), Key::Account(issuer), Key::Trustline(own, asset.clone())];
         let until = now.plus(LOOK_LIFE);
         self.trusts.insert(id, PendingTrust { asset, issuer, limit, dry_run, id: purpose, reserves: None, until });
-        step.then(Effect::Read { ask: Ask::Trust(id), keys });
+        self.ask_once(Ask::Trust(id), keys, step);
     }
 
     /// What the ledger says about account, issuer and trustline was read.

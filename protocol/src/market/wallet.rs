@@ -205,11 +205,13 @@ impl Market {
         let seen: Vec<AccountState> = accounts.cloned().collect();
         let own = self.setup.keys.account_id();
         let found = seen.iter().find(|state| Some(state.id) == own).cloned();
-        if self.account != found {
-            step.then(Effect::News(News::Wallet));
+        if own.is_some_and(|own| asked.contains(&own)) {
+            if self.account != found {
+                step.then(Effect::News(News::Wallet));
+            }
+            self.account = found;
+            self.account_read = true;
         }
-        self.account = found;
-        self.account_read |= own.is_some_and(|own| asked.contains(&own));
         if let Some(queue) = &mut self.queue {
             let seen = queue.accounts_seen(&asked, &seen, at);
             self.absorb(seen, now, rng, step);
@@ -468,7 +470,7 @@ impl Market {
         let until = now.plus(PAYMENT_LIFE);
         self.payments
             .insert(id, PendingPayment { to, asset, amount, memo, dry_run, id: purpose, wanted: false, until });
-        step.then(Effect::Read { ask: self.gated(Ask::Payment(id), amount), keys });
+        self.ask_once(self.gated(Ask::Payment(id), amount), keys, step);
     }
 
     /// What a payment's pre-checks look at was read.

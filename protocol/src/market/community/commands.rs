@@ -300,7 +300,7 @@ impl Market {
                     keys.extend([&terms.clawable, &terms.plain].map(|asset| Key::Trustline(own, asset.clone())));
                 }
                 self.communities.pending.insert(id, pending);
-                step.then(Effect::Read { ask: Ask::Help(id), keys });
+                self.ask_once(Ask::Help(id), keys, step);
             }
         }
     }

@@ -193,7 +193,7 @@ impl Market {
             Ok(Some(keys)) => {
                 let account = asking.join.account;
                 self.communities.asking.insert(account, asking);
-                step.then(Effect::Read { ask: Ask::Joiner(account), keys });
+                self.ask_once(Ask::Joiner(account), keys, step);
             }
             Ok(None) => self.answer_join(&asking, None, step),
             Err(no) => self.answer_join(&asking, Some(no), step),

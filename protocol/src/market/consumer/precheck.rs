@@ -104,7 +104,7 @@ impl Market {
         let until = now.plus(PRECHECK_LIFE);
         let (nonce, cost, choice) = ([0; 32], None, EscrowChoice::default());
         self.binds.insert(id, PendingBind { wish, nonce, cost, choice, until });
-        step.then(Effect::Read { ask, keys });
+        self.ask_once(ask, keys, step);
     }
 
     /// What the pre-checks look at is here: they run in their order, the ping last.

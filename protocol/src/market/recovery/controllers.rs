@@ -143,12 +143,14 @@ impl Market {
     pub(in crate::market) fn found_controller_read(
         &mut self,
         (sequence, at): (i64, LedgerPoint),
+        asked: &[Key],
         entries: &[Entry],
         now: Now,
         rng: &mut dyn CryptoRng,
         step: &mut Step<Effect>,
     ) {
-        let Some(mut found) = self.recovery.controllers.get(&sequence).cloned() else { return };
+        let found = self.recovery.controllers.get(&sequence).cloned();
+        let Some(mut found) = found.filter(|found| asked.contains(&Key::Account(found.account))) else { return };
         let before = found.clone();
         match account_in(entries, found.account) {
             None => {
