@@ -273,10 +273,13 @@ impl Market {
                 let network = market.setup.network;
                 let taking = found.as_ref().zip(trade.escrow_terms()).and_then(|(envelope, terms)| {
                     let taking = terms.taking(balance, envelope, &network).ok().flatten()?;
+                    let transaction = SignedTransaction::read_included(envelope, &network).ok();
                     // A provider names to the other side what it made itself.
                     if trade.state.side == Side::Consumer {
-                        let transaction = SignedTransaction::read_included(envelope, &network).ok();
-                        trade.state.closing = transaction.map(|t| t.hash());
+                        trade.state.closing = transaction.as_ref().map(SignedTransaction::hash);
+                    }
+                    if let Some(transaction) = transaction {
+                        market.settled_unseen(trade, &transaction);
                     }
                     Some(taking)
                 });
@@ -292,6 +295,15 @@ impl Market {
                 }
             });
             self.drive(request, now, rng, step);
+        }
+    }
+
+    /// A settlement of an award is found that this node may have made and didn't see included: its arbiters hear of it.
+    fn settled_unseen(&self, trade: &mut Trade, transaction: &SignedTransaction) {
+        let own = self.queue.as_ref().is_some_and(|queue| queue.accounts().contains(&transaction.source()));
+        let awarded = |record: &&mut DisputeRecord| record.settles().is_some_and(|settles| settles.awarded);
+        if let Some(record) = trade.state.dispute.as_mut().filter(awarded).filter(|_| own) {
+            record.heard.settlement = Some(transaction.hash());
         }
     }
 

@@ -99,8 +99,8 @@ pub struct Escrow {
     pub locked: Sum,
     /// Who has the money.
     pub holder: Holder,
-    /// Whether it was taken at T or later.
-    pub late: bool,
+    /// When it was taken, where that was at T or later.
+    pub late_at: Option<Timestamp>,
     /// Whether its arbiters were paid.
     pub awarded: bool,
     /// Whether it may be claimed, and its controller be moved, by whom it was agreed and when.
@@ -384,8 +384,8 @@ impl Accounts {
     }
 
     fn locked_for(&mut self, binding: BindingId, funder: AccountId, id: BalanceId, locked: Sum, controller: AccountId) {
-        let (holder, late, awarded, sound) = (Holder::Ledger, false, false, false);
-        self.escrows.insert(id, Escrow { binding, funder, controller, locked, holder, late, awarded, sound });
+        let (holder, late_at, awarded, sound) = (Holder::Ledger, None, false, false);
+        self.escrows.insert(id, Escrow { binding, funder, controller, locked, holder, late_at, awarded, sound });
     }
 
     fn claims(&mut self, by: AccountId, id: BalanceId, closed: Timestamp, course: &mut Course) -> Result<(), String> {
@@ -401,7 +401,7 @@ impl Accounts {
         let escrow = self.escrows.get_mut(&id).ok_or("a balance was claimed that nobody locked")?;
         let deal = &self.deals[&escrow.binding];
         let early = deal.refund_at.is_some_and(|t| closed < t);
-        escrow.late = !early;
+        escrow.late_at = (!early).then_some(closed);
         let arbitrated = !deal.arbiters.is_empty();
         escrow.holder = if early && arbitrated && by == escrow.controller {
             course.settled = Some(id);

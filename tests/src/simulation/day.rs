@@ -16,7 +16,6 @@ use tradepost_protocol::binding::phase::Side;
 use tradepost_protocol::binding::session::Session;
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::escrow::EscrowKind;
-use tradepost_protocol::escrow::outcome::EscrowState;
 use tradepost_protocol::market::command::{Command, EscrowWish, OfferingDraft};
 use tradepost_protocol::market::event::ServiceEvent;
 use tradepost_protocol::message::BalanceId;
@@ -41,6 +40,8 @@ const CROOK: usize = 2;
 const CROOKED_ARBITER: usize = 6;
 /// In one world of so many the issuer may take back what it issues.
 const CLAWABLE_IN: u64 = 4;
+/// So often those who don't know who took an escrow are started again.
+const STARTS: usize = 8;
 /// One of their answers in so many is the crook's.
 const LIES_IN: u64 = 24;
 /// Offerings of each of those.
@@ -175,18 +176,23 @@ impl Day {
         self.judge.close_books(&self.world)
     }
 
-    /// Whoever doesn't know who took an escrow asks endpoints that remember, once it is started again.
+    /// Whoever doesn't know who took an escrow asks endpoints that remember, once it is started again; a crash may come
+    /// between.
     fn start_again_who_does_not_know(&mut self) -> Result<(), String> {
         self.world.remember_history();
-        for name in NODES {
-            let down = self.between(200, 1_000);
-            if self.world.market(name).trades().any(|trade| *trade.escrow() == EscrowState::Unknown) {
+        for _ in 0..STARTS {
+            let unsure = self.judge.who_does_not_know(&self.world);
+            if unsure.is_empty() {
+                break;
+            }
+            for name in unsure {
+                let down = self.between(200, 1_000);
                 self.world.kill_for(name, down);
             }
-        }
-        self.pass(Duration::from_secs(5))?;
-        while self.judge.what_is_open(&self.world).is_some() {
-            self.pass(GLANCE)?;
+            self.pass(Duration::from_secs(5))?;
+            while self.judge.what_is_open(&self.world).is_some() {
+                self.pass(GLANCE)?;
+            }
         }
         Ok(())
     }
@@ -294,7 +300,9 @@ impl Day {
             97 => self.somebody_decides(node),
             99 if self.clawable && self.pick(3) > 0 => self.issuer_claws_back(),
             99 => {
-                let forgotten = self.between(10_000, 60_000);
+                // Now and then for longer than a node looks for who took an escrow.
+                let (least, most) = if self.pick(3) == 0 { (150_000, 250_000) } else { (10_000, 60_000) };
+                let forgotten = self.between(least, most);
                 self.world.forget_history(forgotten);
             }
             98 => {
@@ -308,12 +316,11 @@ impl Day {
     /// The issuer takes an escrow back, as it may where its asset says so.
     fn issuer_claws_back(&mut self) {
         let at = self.world.newest_ledger().sequence;
-        let mut standing = self.judge.standing();
-        standing.retain(|target| !target.sum.asset.is_native());
+        let standing = self.judge.standing_for_issued();
         if !standing.is_empty() && at > self.clawed_at {
-            let target = &standing[self.pick(standing.len())];
+            let balance = standing[self.pick(standing.len())];
             self.clawed_at = at;
-            self.world.ledger().try_clawback(target.balance);
+            self.world.ledger().try_clawback(balance);
         }
     }
 

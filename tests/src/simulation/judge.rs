@@ -24,7 +24,7 @@ use crate::world::{Included, Moment, Sight, World};
 /// to another transaction of the account waits for that one's end.
 pub const MARGIN: Duration = Duration::from_secs(40);
 
-/// How much longer a node may look for who took an escrow that is gone, while endpoints have forgotten it.
+/// How much longer a node that is up all the while may look for who took an escrow, while endpoints have forgotten it.
 const SEARCHING: Duration = Duration::from_secs(120);
 
 /// The judge of one world.
@@ -125,6 +125,12 @@ impl Judge {
             })
         };
         all.filter_map(target).collect()
+    }
+
+    /// The balances of escrows for issued assets that stand, whoever funded them.
+    pub fn standing_for_issued(&self) -> Vec<BalanceId> {
+        let issued = self.accounts.standing().filter(|(_, escrow)| !escrow.locked.asset.is_native());
+        issued.map(|(balance, _)| balance).collect()
     }
 
     /// Balances that were claimed.
@@ -300,8 +306,9 @@ impl Judge {
         }
         for name in self.honest().filter(|name| world.up_for(name) > MARGIN) {
             for trade in world.market(name).trades().filter(|t| !t.phase().is_final()) {
-                let searching = if trade.is_gone() { SEARCHING } else { Duration::ZERO };
-                if closed > due(trade).plus(MARGIN + searching) && !self.waits_for_the_other(trade) {
+                let patience = if trade.is_gone() { MARGIN + SEARCHING } else { MARGIN };
+                let overdue = closed > due(trade).plus(patience) && world.up_for(name) > patience;
+                if overdue && !self.waits_for_the_other(trade, closed) {
                     let (request, phase) = (trade.request_id(), trade.phase());
                     return Err(format!("{name} is left {phase} with {request}, due at {}", due(trade)));
                 }
@@ -310,12 +317,14 @@ impl Judge {
         Ok(())
     }
 
-    /// From T on whoever isn't the escrow's by then can do nothing about one that the other side doesn't take; that one is
-    /// judged by itself, and at the day's end nothing stands.
-    fn waits_for_the_other(&self, trade: &Trade) -> bool {
+    /// From T on whoever isn't the escrow's by then can do nothing about one that the other side doesn't take, and sees it
+    /// only afterwards; that one is judged by itself, and at the day's end nothing stands.
+    fn waits_for_the_other(&self, trade: &Trade, closed: Timestamp) -> bool {
         let Some(binding) = trade.binding().filter(|_| trade.phase() == Phase::Timeout) else { return false };
-        let stands = self.accounts.escrow_of(&binding).is_some_and(|e| e.holder == Holder::Ledger);
-        let Some(deal) = self.accounts.deals.get(&binding).filter(|_| stands) else { return false };
+        let lately = |e: &Escrow| e.late_at.is_some_and(|taken| closed < taken.plus(MARGIN));
+        let waits = |e: &Escrow| e.holder == Holder::Ledger || lately(e);
+        let waits = self.accounts.escrow_of(&binding).is_some_and(waits);
+        let Some(deal) = self.accounts.deals.get(&binding).filter(|_| waits) else { return false };
         let own = match trade.state.side {
             Side::Provider => deal.recipient,
             Side::Consumer => deal.consumer,
@@ -361,6 +370,13 @@ impl Judge {
         (!open.is_empty()).then(|| open.join("; "))
     }
 
+    /// Nodes that are up and don't know who took an escrow that there was.
+    pub fn who_does_not_know(&self, world: &World) -> Vec<&'static str> {
+        let taken = |t: &Trade| t.binding().is_some_and(|binding| self.accounts.escrow_of(&binding).is_some());
+        let unsure = |name: &&str| world.market(name).trades().any(|t| *t.escrow() == EscrowState::Unknown && taken(t));
+        self.honest().filter(|name| world.is_up(name)).filter(unsure).collect()
+    }
+
     fn is_arbiter(&self, account: &AccountId, binding: &BindingId) -> bool {
         self.accounts.deals.get(binding).is_some_and(|deal| deal.arbiters.iter().any(|(a, _)| a == account))
     }
@@ -371,7 +387,7 @@ impl Judge {
         let deal = &self.accounts.deals[&escrow.binding];
         let (recipient, consumer) = match escrow.holder {
             Holder::Ledger | Holder::Issuer => return Ok(()),
-            _ if escrow.late => return Ok(()),
+            _ if escrow.late_at.is_some() => return Ok(()),
             Holder::Recipient | Holder::Consumer | Holder::Both { .. } => shares(escrow, deal),
         };
         let right = if escrow.awarded {
@@ -419,7 +435,7 @@ impl Judge {
                     // it back, or endpoints have forgotten it, it stays so (docs/decisions/0007).
                     EscrowState::Paid => match trade.state.side {
                         Side::Provider => holder == Some(Holder::Recipient),
-                        Side::Consumer if arbitrated && !escrow.is_some_and(|e| e.late) => {
+                        Side::Consumer if arbitrated && escrow.is_none_or(|e| e.late_at.is_none()) => {
                             holder == Some(Holder::Recipient)
                         }
                         Side::Consumer => matches!(holder, Some(Holder::Recipient | Holder::Consumer)),

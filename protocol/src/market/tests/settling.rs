@@ -598,6 +598,29 @@ fn an_arbiter_that_was_gone_while_the_others_decided_hears_afterwards_where_its_
 }
 
 #[test]
+fn an_arbiter_is_told_of_its_fee_though_whoever_settled_did_not_see_that_at_first() {
+    let (mut pair, request) = bound(3, false, [End::ConsumerGone, End::ConsumerGone]);
+    run_to(&mut pair, "dispute_by", 2);
+    pair.run(1);
+    pair.kill(ARBITER + 2);
+    pair.kill(CONSUMER);
+    pair.ledger.oldest = pair.ledger.point().sequence + 9;
+    award(&mut pair, ARBITER, 7);
+    award(&mut pair, ARBITER + 1, 7);
+    pair.run(6);
+    assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Locked, "no server tells what became of it");
+    assert!(!pair.trade(PROVIDER, request).owes_arbiters());
+    pair.ledger.oldest = 1;
+    pair.run(20);
+    assert!(matches!(pair.trade(PROVIDER, request).escrow(), EscrowState::Split { .. }));
+    assert!(pair.trade(PROVIDER, request).owes_arbiters());
+    pair.restart(ARBITER + 2);
+    pair.run(40);
+    assert_eq!(pair.ledger.balances.len(), 4 + 1, "it has claimed it: the bonds are left, and the consumer's share");
+    assert!(!pair.trade(PROVIDER, request).owes_arbiters());
+}
+
+#[test]
 fn a_share_that_the_other_sides_settlement_left_is_claimed() {
     let (mut pair, request) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
     run_to(&mut pair, "dispute_by", 2);
