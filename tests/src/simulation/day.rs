@@ -299,17 +299,28 @@ impl Day {
             85..97 => self.cheat(),
             97 => self.somebody_decides(node),
             99 if self.clawable && self.pick(3) > 0 => self.issuer_claws_back(),
-            99 => {
-                // Now and then for longer than a node looks for who took an escrow.
-                let (least, most) = if self.pick(3) == 0 { (150_000, 250_000) } else { (10_000, 60_000) };
-                let forgotten = self.between(least, most);
-                self.world.forget_history(forgotten);
-            }
+            99 => self.servers_forget(),
             98 => {
                 let halt = self.between(1_500, 8_000);
                 self.world.halt_ledger(halt);
             }
             _ => {}
+        }
+    }
+
+    /// No server remembers; now and then for longer than a node looks for who took an escrow, and then an arbiter and a
+    /// trader, who could tell each other, don't hear anybody.
+    fn servers_forget(&mut self) {
+        if self.pick(3) > 0 {
+            let forgotten = self.between(10_000, 60_000);
+            return self.world.forget_history(forgotten);
+        }
+        let forgotten = self.between(150_000, 250_000);
+        self.world.forget_history(forgotten);
+        let (arbiter, trader) = (TRADERS + self.pick(NODES.len() - TRADERS), self.pick(TRADERS));
+        for (node, cut_off) in [(arbiter, forgotten), (trader, self.between(20_000, 60_000))] {
+            self.world.set_connected(NODES[node], false);
+            self.put_off(cut_off, Later::Connect(node));
         }
     }
 

@@ -32,8 +32,8 @@ const UNREACHABLE: &[(&str, &str, &str)] = &[
 const FUNDED_FIRST: &str = "a node looks at no balance whose funding it didn't sign or wasn't handed, and from then on the \
     escrow is intended; once that funding is dead, the binding is over, or a new one is signed first";
 
-/// Moves that can be taken and that no sweep is bound to show yet: they need endpoints that forget for long, and nodes that are
-/// away meanwhile.
+/// Moves that can be taken and that only a long sweep is bound to show: they need servers that forget for long while nodes
+/// are away, or an issuer that takes back what was refused or searched for.
 const RARE: &[(&str, &str)] = &[
     ("escrow intended", "escrow split"),
     ("escrow intended", "escrow unknown"),

@@ -35,6 +35,7 @@ impl Day {
     /// Somebody cheats.
     pub(super) fn cheat(&mut self) {
         match self.pick(10) {
+            _ if !self.who_miss(CROOK).is_empty() => self.cheat_with_a_frame(),
             0..5 => self.cheat_with_a_frame(),
             5..8 => self.cheat_with_a_trick(),
             _ => self.cheat_with_a_funding(),
@@ -48,7 +49,8 @@ impl Day {
             return;
         }
         let Some(facts) = self.facts_for(crook) else { return };
-        let ends = facts.serves && self.pick(3) == 0;
+        let often = if self.who_miss(crook).is_empty() { 3 } else { 2 };
+        let ends = facts.serves && self.pick(often) == 0;
         let kind = if ends { Kind::Delivered } else { Kind::ALL[self.pick(Kind::ALL.len())] };
         let Some(frame) = facts.forge(kind, &mut self.dice) else { return };
         self.note_word(crook, &facts, &frame);
