@@ -169,6 +169,8 @@ pub struct Volatile {
     pub claims_failed: u32,
     /// When the next one may be made.
     pub claim_at: Now,
+    /// Whether the ledger has to show the escrow first: what became of the last one is lost from history.
+    pub look_first: bool,
     /// When the ledger is searched again for the transaction that took the escrow.
     pub search_at: Now,
     /// How often they were searched.
@@ -285,6 +287,11 @@ impl Trade {
     pub fn claim_failed(&mut self, now: Now, pause: Duration) {
         self.volatile.claims_failed = self.volatile.claims_failed.saturating_add(1);
         self.volatile.claim_at = now.plus(pause * (1 << self.volatile.claims_failed.min(MAX_PAUSE_DOUBLINGS)));
+    }
+
+    /// Whether a transaction that takes the escrow may be made.
+    pub fn may_claim(&self, now: Now) -> bool {
+        now >= self.volatile.claim_at && !self.volatile.look_first
     }
 
     /// The other side has acknowledged what it was told last. Where something newer has come up meanwhile, it is still

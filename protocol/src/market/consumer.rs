@@ -95,7 +95,7 @@ impl Market {
         let there = matches!(trade.escrow(), EscrowState::Locked | EscrowState::Refused(_));
         let beneficiary = trade.escrow_terms().map(|terms| terms.beneficiary());
         let ours = beneficiary.is_some() && beneficiary == self.setup.keys.account_id();
-        there && ours && !trade.is_gone() && trade.state.timed_out && now >= trade.volatile.claim_at
+        there && ours && !trade.is_gone() && trade.state.timed_out && trade.may_claim(now)
     }
 
     /// Answers the command that began a binding, once.

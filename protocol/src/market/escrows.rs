@@ -160,6 +160,7 @@ impl Market {
                     (Some(state), Some(terms)) => {
                         let accepted = market.setup.policy.assets.contains(terms.asset());
                         trade.state.clawback |= state.clawback_enabled;
+                        trade.volatile.look_first &= !market.queue.as_ref().is_some_and(|queue| queue.is_shown_by(at));
                         Observation::Present(at, terms.verify(state, entries, accepted, &market.setup.network))
                     }
                     // It is there, and whether it is as agreed can't be told without its terms.
@@ -409,7 +410,11 @@ impl Market {
                 }
                 IntentOutcome::Dead if funds => Some(Observation::FundingDead),
                 IntentOutcome::Unknown if funds => since.map(Observation::FundingUnknown),
-                IntentOutcome::Dead | IntentOutcome::Unknown => None,
+                IntentOutcome::Unknown => {
+                    trade.volatile.look_first = true;
+                    None
+                }
+                IntentOutcome::Dead => None,
             };
             let dead = observation == Some(Observation::FundingDead);
             let change = observation.and_then(|o| trade.observe(o));

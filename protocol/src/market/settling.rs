@@ -109,7 +109,7 @@ impl Market {
         let stands = !trade.is_gone() && !trade.state.timed_out;
         let gains = !division(&terms, &settles)?.of(trade.state.side).is_zero();
         let open = self.is_unsigned(Purpose::Settle { binding: trade.binding()? });
-        (in_time && stands && gains && open && now >= trade.volatile.claim_at).then_some((terms, settles))
+        (in_time && stands && gains && open && trade.may_claim(now)).then_some((terms, settles))
     }
 
     /// Whom a side's version pays directly: its own payee, and the account through which the whole sum of an asset goes.

@@ -675,6 +675,25 @@ fn whoever_cannot_find_out_who_has_it_says_so_and_takes_nothing() {
 }
 
 #[test]
+fn what_may_have_been_claimed_already_is_claimed_again_only_where_the_ledger_shows_it() {
+    let (mut pair, request) = bound(1, true, [End::ProviderGone, End::ProviderGone]);
+    pair.kill(CONSUMER);
+    run_to(&mut pair, "T", 1);
+    while pair.ledger.pending.is_empty() {
+        pair.run(1);
+    }
+    // It dies while its claim is on the way, and is back when no server remembers that.
+    pair.kill(PROVIDER);
+    pair.run(5);
+    pair.ledger.oldest = pair.ledger.point().sequence;
+    pair.restart(PROVIDER);
+    pair.run(10);
+    let failed = pair.ledger.included.iter().filter(|(_, _, success, _)| !success).count();
+    assert_eq!(failed, 0, "no fee was paid for what it had already");
+    assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Refunded);
+}
+
+#[test]
 fn a_share_that_a_server_shows_which_is_behind_is_not_claimed_again() {
     let (mut pair, request) = bound(1, false, [End::UnitsUsed, End::UnitsUsed]);
     pair.run(6);
