@@ -544,7 +544,8 @@ impl Market {
         let collectable = terms.terms.refund_at().map(|t| t.minus(self.setup.margins.claim_margin));
         let in_time = collectable.is_some_and(|until| now.timestamp() < until);
         let mine = self.setup.keys.account_id() == Some(terms.recipient);
-        if *trade.escrow() != EscrowState::Locked || !in_time || !mine || !trade.may_claim(now) {
+        let stands = *trade.escrow() == EscrowState::Locked && !trade.is_gone();
+        if !stands || !in_time || !mine || !trade.may_claim(now) {
             return;
         }
         if self.can_be_paid(trade, payees, now, step) {

@@ -87,6 +87,22 @@ fn a_funding_that_reaches_a_provider_after_its_end_and_the_ledger_all_the_same_g
 }
 
 #[test]
+fn what_is_gone_and_may_have_been_clawed_back_is_not_claimed_again() {
+    let (mut pair, request) = Pair::active(draft(), 3);
+    let (balance, binding) = {
+        let trade = pair.nodes[PROVIDER].market.trades.get_mut(&request).unwrap();
+        trade.state.clawback = true;
+        (trade.state.balance.unwrap(), trade.binding().unwrap())
+    };
+    pair.ledger.balances.remove(&balance);
+    pair.event(PROVIDER, Event::Service { binding, event: ServiceEvent::Stopped("it fell over".into()) });
+    pair.run(10);
+    assert!(pair.trade(PROVIDER, request).is_gone());
+    let failed = pair.ledger.included.iter().filter(|(_, _, success, _)| !success).count();
+    assert_eq!(failed, 1, "since the first failure it has seen that it is gone");
+}
+
+#[test]
 fn a_consumer_that_slept_does_not_blame_a_provider_that_is_there() {
     let (mut pair, request) = Pair::active(draft(), 3);
     pair.nodes[CONSUMER].up = false;
