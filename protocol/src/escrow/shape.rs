@@ -147,7 +147,8 @@ impl EscrowMismatch {
     pub const fn holds(&self, agreed: Stroops) -> Option<Stroops> {
         match self {
             Self::Amount { found, .. } => Some(*found),
-            Self::Sponsor { .. } => Some(agreed),
+            // The controller is looked at last, when the balance is as agreed.
+            Self::Sponsor { .. } | Self::Controller(_) => Some(agreed),
             _ => None,
         }
     }

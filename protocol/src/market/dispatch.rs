@@ -51,7 +51,7 @@ impl Market {
             Ask::Case(binding) => self.case_read(binding, &entries, now, step),
             Ask::Leftovers(binding) => self.leftovers_read((binding, at), asked, &entries, now, rng, step),
             Ask::Payees(binding) => {
-                self.payees_read(binding, asked, &entries, step);
+                self.payees_read(binding, asked, &entries, now, step);
                 if let Some(request) = self.by_binding.get(&binding).copied() {
                     self.drive(request, now, rng, step);
                     self.tend_queue(now, rng, step);
@@ -77,7 +77,8 @@ impl Market {
         match ask {
             Ask::Escrows if agreed => self.delivery_waits(&why, step),
             Ask::Account | Ask::Bonds(_) | Ask::Consumers(_) | Ask::Escrows | Ask::Found | Ask::Agreed(_) => {}
-            Ask::Leftovers(_) | Ask::Payees(_) | Ask::FoundController(_) => {}
+            Ask::Leftovers(_) | Ask::FoundController(_) => {}
+            Ask::Payees(binding) => self.payees_unreadable(&binding, now),
             Ask::Holdings(_) => {}
             Ask::Joiner(account) => self.joiner_unreadable(account, step),
             Ask::Help(id) => self.help_unreadable(id, why, step),

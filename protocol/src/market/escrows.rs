@@ -160,7 +160,7 @@ impl Market {
                     (Some(state), Some(terms)) => {
                         let accepted = market.setup.policy.assets.contains(terms.asset());
                         trade.state.clawback |= state.clawback_enabled;
-                        trade.volatile.look_first &= !market.queue.as_ref().is_some_and(|queue| queue.is_shown_by(at));
+                        trade.volatile.look_first &= !market.knows_all_of(at);
                         Observation::Present(at, terms.verify(state, entries, accepted, &market.setup.network))
                     }
                     // It is there, and whether it is as agreed can't be told without its terms.
@@ -171,6 +171,9 @@ impl Market {
                     // Whoever was off all the while can't tell an escrow that never was from one that is over.
                     _ => match Self::unseen_funding(trade, at) {
                         Some(hash) => return step.then(Effect::AskStatus { hash }),
+                        // What was read before the ledger that shows this account's number as used says nothing of what
+                        // that number brought.
+                        None if Self::funds_itself(trade) && !market.knows_all_of(at) => return,
                         None => Observation::Absent(at),
                     },
                 };
@@ -183,6 +186,16 @@ impl Market {
             });
             self.drive(request, now, rng, step);
         }
+    }
+
+    /// Whether this side's funding may come any moment.
+    fn funds_itself(trade: &Trade) -> bool {
+        trade.state.side == Side::Consumer && *trade.escrow() == EscrowState::Intended
+    }
+
+    /// Whether a ledger shows all that is known of this account's transactions.
+    pub(super) fn knows_all_of(&self, at: LedgerPoint) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.is_shown_by(at))
     }
 
     /// The funding that a provider was handed, where a ledger past `fund_by` shows no balance and none ever did.

@@ -10,6 +10,7 @@ use crate::binding::frames::Note;
 use crate::binding::phase::Side;
 use crate::binding::trade::Trade;
 use crate::escrow::controller::Unlock;
+use crate::escrow::outcome::EscrowWatch;
 use crate::intent::{IntentOutcome, Purpose};
 use crate::market::event::{Ask, Effect};
 use crate::market::moves::Move;
@@ -70,6 +71,14 @@ impl Market {
         step.then(Effect::Read { ask: Ask::Leftovers(binding), keys });
     }
 
+    /// Whether a ledger shows what the taking of an escrow left: it is no older than the first one without the escrow, or T has
+    /// passed in it, from which on nothing can be settled.
+    fn is_after_the_taking(trade: &Trade, at: LedgerPoint) -> bool {
+        let gone = trade.state.escrow.as_ref().and_then(EscrowWatch::taken_between);
+        gone.is_some_and(|(_, gone)| at.sequence >= gone.sequence)
+            || trade.escrow_terms().is_some_and(|terms| at.close_time >= terms.deadline())
+    }
+
     /// Whether this side's account funded the controller, and has it back by now.
     fn has_back(&self, trade: &Trade) -> bool {
         let funded = trade.terms().map(|agreed| agreed.consumer);
@@ -90,7 +99,8 @@ impl Market {
             return self.fees_read(binding, at, asked, entries, now, rng, step);
         };
         self.with_trade(request, step, |market, trade, step| {
-            market.offered_read(trade, asked, entries);
+            let settled = Self::is_after_the_taking(trade, at);
+            market.offered_read(trade, asked, entries, settled);
             if let Some(owed) = trade.state.owed.filter(|owed| asked.contains(&Key::Balance(*owed))) {
                 let there = entries.iter().find_map(|e| match e {
                     Entry::Balance(balance) if balance.id == owed => Some(balance),
@@ -98,7 +108,7 @@ impl Market {
                 });
                 match there {
                     // What a server that is behind shows may be claimed already.
-                    Some(_) if !market.queue.as_ref().is_some_and(|queue| queue.is_shown_by(at)) => {}
+                    Some(_) if !market.knows_all_of(at) => {}
                     Some(balance) => {
                         let payee = market.setup.keys.account_id().map(|own| (own, balance.amount));
                         let why = payee.and_then(|payee| payees::why_not(payee, &balance.asset, asked, entries));
@@ -108,7 +118,7 @@ impl Market {
                             market.want(Purpose::Receive { binding });
                         }
                     }
-                    None if market.is_unsigned(Purpose::Receive { binding }) => {
+                    None if settled && market.is_unsigned(Purpose::Receive { binding }) => {
                         trade.state.owed = None;
                         market.left.remove(&binding);
                     }

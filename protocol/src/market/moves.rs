@@ -5,7 +5,7 @@ use crate::escrow::controller;
 use crate::escrow::outcome::EscrowState;
 use crate::escrow::terms::EscrowTerms;
 use crate::intent::Purpose;
-use crate::market::Market;
+use crate::market::{Market, payees};
 use crate::message::BindingId;
 use crate::stellar::reserve::LedgerParams;
 use crate::stellar::transaction::Bounds;
@@ -71,8 +71,10 @@ impl Market {
                 Some(Move::of(timed.give_back_operations(balance), Bounds::until(until)))
             }
             (Purpose::GiveBack { .. }, EscrowTerms::Arbitrated(_), E::Locked | E::Refused(_), balance) => {
+                // No more than is in it: the rest would be this account's own.
+                let shown = payees::shown(trade)?;
                 let Move { mut operations, bounds, .. } = at_timeout(balance);
-                operations.push(operation::pay(terms.consumer(), terms.asset(), terms.amount()));
+                operations.push(operation::pay(terms.consumer(), terms.asset(), shown));
                 Some(Move::of(operations, bounds))
             }
             (Purpose::Collect { .. }, EscrowTerms::Arbitrated(_), E::Locked | E::Refused(_), balance)

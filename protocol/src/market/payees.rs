@@ -60,13 +60,20 @@ pub(super) fn why_not(
     }
 }
 
-/// What an escrow holds, as far as the ledger showed it.
-pub(super) fn held(trade: &Trade) -> Stroops {
-    let agreed = trade.escrow_terms().map_or(Stroops::ZERO, |terms| terms.amount());
+/// What an escrow holds of the asset that was agreed, as far as the ledger showed it; `None` where that isn't known, and
+/// nobody pays anything for it.
+pub(super) fn shown(trade: &Trade) -> Option<Stroops> {
+    let agreed = trade.escrow_terms().map(|terms| terms.amount())?;
     match trade.escrow() {
-        EscrowState::Refused(mismatch) => mismatch.holds(agreed).unwrap_or(agreed),
-        _ => agreed,
+        EscrowState::Locked => Some(agreed),
+        EscrowState::Refused(mismatch) => mismatch.holds(agreed),
+        _ => None,
     }
+}
+
+/// What whoever claims an escrow must be able to take in: where it isn't known what that holds, as much as was agreed.
+pub(super) fn held(trade: &Trade) -> Stroops {
+    shown(trade).or(trade.escrow_terms().map(|terms| terms.amount())).unwrap_or_default()
 }
 
 /// Says what is in the way of a binding's money, or no longer says it.
@@ -105,12 +112,22 @@ impl Market {
         self.payees.remove(&binding);
     }
 
+    /// Nobody answered what was asked of them: it is asked again soon, and not only when a pause for those is over that can't
+    /// be paid.
+    pub(super) fn payees_unreadable(&mut self, binding: &BindingId, now: Now) {
+        let next_at = now.plus(self.setup.margins.poll_every);
+        if let Some(looked) = self.payees.get_mut(binding) {
+            (looked.looks, looked.next_at) = (0, next_at);
+        }
+    }
+
     /// Those were read whom a binding's next transaction pays.
     pub(super) fn payees_read(
         &mut self,
         binding: BindingId,
         asked: &[Key],
         entries: &[Entry],
+        now: Now,
         step: &mut Step<Effect>,
     ) {
         let Some(request) = self.by_binding.get(&binding).copied() else { return };
@@ -119,6 +136,7 @@ impl Market {
             let keys: Vec<Key> = looked.who.iter().filter_map(|(account, _)| key_of(*account, terms.asset())).collect();
             // An answer to another question, or one that can't be read: it is asked again.
             if keys.iter().any(|key| !asked.contains(key)) {
+                (looked.looks, looked.next_at) = (0, now.plus(market.setup.margins.poll_every));
                 return;
             }
             let why = looked.who.iter().find_map(|payee| why_not(*payee, terms.asset(), asked, entries));

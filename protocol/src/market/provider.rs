@@ -536,7 +536,8 @@ impl Market {
         let payees: Vec<_> = payees.into_iter().flatten().map(|account| (account, held)).collect();
         let purpose = if earned { Purpose::Collect { binding } } else { Purpose::GiveBack { binding } };
         if terms.terms.arbitrated().is_some() {
-            if self.is_due_by_timeout(trade, now) && self.can_be_paid(trade, payees, now, step) {
+            let known = earned || payees::shown(trade).is_some();
+            if known && self.is_due_by_timeout(trade, now) && self.can_be_paid(trade, payees, now, step) {
                 self.want(purpose);
             }
             return;

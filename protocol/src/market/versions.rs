@@ -54,11 +54,11 @@ impl Market {
         offered.filter_map(|offered| self.share_of(trade, offered)).map(|paid| Key::Balance(paid.balance)).collect()
     }
 
-    /// Those were looked at: the one that is there took the escrow, and this side's share is what it left. Where all were and
-    /// none is, there is nothing more to find.
-    pub(super) fn offered_read(&self, trade: &mut Trade, asked: &[Key], entries: &[Entry]) {
+    /// Those were looked at: the one that is there took the escrow, and this side's share is what it left. Where all were, at a
+    /// ledger that shows what was settled, and none is, there is nothing more to find.
+    pub(super) fn offered_read(&self, trade: &mut Trade, asked: &[Key], entries: &[Entry], settled: bool) {
         let offered: Vec<Offered> = trade.state.dispute.iter().flat_map(|record| record.offered().to_vec()).collect();
-        let mut all_asked = true;
+        let mut all_asked = settled;
         for version in offered {
             let Some(paid) = self.share_of(trade, &version) else { continue };
             all_asked &= asked.contains(&Key::Balance(paid.balance));

@@ -5,7 +5,7 @@ use rand_core::CryptoRng;
 use super::{Case, CaseFile, index};
 use crate::account::{AccountId, ServingKey};
 use crate::binding::agreement;
-use crate::binding::dispute::Settles;
+use crate::binding::dispute::{self, Settles};
 use crate::binding::frames::{Closing, Cosign, Cosigned};
 use crate::binding::phase::Side;
 use crate::escrow::arbitrated::ArbitratedTerms;
@@ -16,6 +16,7 @@ use crate::kind::Kind;
 use crate::market::Market;
 use crate::market::event::{Ask, Effect};
 use crate::market::leftovers::pause_after;
+use crate::market::settling::division;
 use crate::market::trades::CLOSING_TOLD_FOR;
 use crate::message::{BalanceId, BindingId, Packed, TxHash};
 use crate::refusal::{Reason, Refusal};
@@ -79,7 +80,13 @@ impl Market {
         let before = case.file.clone();
         let signed = self.sign_award(&mut case, &cosign, now);
         if let (Ok(_), Some(side)) = (&signed, case.side_of(cosign.key)) {
-            case.keep_version(packed, side);
+            // Where it leaves the other party nothing, that one has nothing to look for.
+            let settles = Settles { split: cosign.split, awarded: cosign.awarded };
+            let terms = agreement::escrow_terms(&case.agreement);
+            let division = terms.as_ref().and_then(|terms| division(terms.arbitrated()?, &settles));
+            if division.is_some_and(|division| !division.of(dispute::other(side)).is_zero()) {
+                case.keep_version(packed, side);
+            }
         }
         self.keep_if_changed(case, &before, step);
         let key = self.setup.keys.serving.as_ref().ok_or_else(unknown)?;
@@ -220,7 +227,7 @@ impl Market {
             // Versions for two cases may have had the same sequence number, and so the same balance: it is claimed once.
             Some(fee) if self.left.iter().any(|(other, taken)| *other != binding && *taken == fee) => {}
             // What a server that is behind shows may be claimed already.
-            Some(_) if !self.queue.as_ref().is_some_and(|queue| queue.is_shown_by(at)) => {}
+            Some(_) if !self.knows_all_of(at) => {}
             Some(fee) => {
                 self.left.insert(binding, fee);
                 self.want(purpose);

@@ -5,6 +5,7 @@ use super::engagement::{ARBITER, account, market, trust};
 use super::pair::{CONSUMER, PROVIDER, Pair, net};
 use crate::account::{AccountId, ServingKey};
 use crate::amount::Stroops;
+use crate::asset::Asset;
 use crate::binding::dispute::{Settles, Split};
 use crate::binding::frames::{Ack, Closing, Cosign, Cosigned, NotNow, Note, Rejected, from_stream, to_stream};
 use crate::binding::phase::Phase;
@@ -249,6 +250,33 @@ fn an_escrow_that_is_not_as_agreed_goes_back_whole_as_soon_as_both_are_there() {
     let after = pair.ledger.accounts[&account(&pair, CONSUMER)].balance;
     let fee = Stroops::new(i64::from(settlement(&pair).fee())).unwrap();
     assert_eq!(before.plus(less).and_then(|sum| sum.minus(fee)), Some(after), "every stroop that it held");
+}
+
+#[test]
+fn a_provider_gives_back_no_more_than_an_escrow_holds_that_is_its_own_by_timeout() {
+    let one = Stroops::new(1).unwrap();
+    let other = Asset::Issued { code: "WORTHLESS".parse().unwrap(), issuer: AccountId::from_bytes([9; 32]) };
+    for (amount, asset) in [(one, Asset::Native), (AMOUNT, other)] {
+        let (mut pair, offering) = market(1);
+        trust(&mut pair, &[ARBITER], 1);
+        let wish = EscrowWish { kind: Some(EscrowKind::Arbitrated), pay_unless_disputed: true };
+        pair.command(CONSUMER, Command::Bind { offering, units: 10, wish, dry_run: false });
+        while pair.ledger.pending.is_empty() {
+            pair.run(1);
+        }
+        pair.ledger.close(pair.now.timestamp());
+        pair.kill(CONSUMER);
+        let balance = pair.only(PROVIDER).state.balance.unwrap();
+        let locked = pair.ledger.balances.get_mut(&balance).unwrap();
+        (locked.amount, locked.asset) = (amount, asset.clone());
+        let own = account(&pair, PROVIDER);
+        let before = pair.ledger.accounts[&own].balance;
+        run_to(&mut pair, "T", 0);
+        pair.run(8);
+        let lost = before.minus(pair.ledger.accounts[&own].balance).unwrap_or_default();
+        assert!(lost < Stroops::new(10_000).unwrap(), "{lost:?} is more than fees for {amount:?} of {asset:?}");
+        assert_eq!(pair.ledger.balances.contains_key(&balance), !asset.is_native());
+    }
 }
 
 #[test]
