@@ -51,7 +51,7 @@ const ENDOWMENT: u32 = 1_000;
 /// Between two looks of the judge.
 const GLANCE: Duration = Duration::from_millis(250);
 /// On a day that takes longer than this, something hangs.
-const LONGEST: Duration = Duration::from_secs(4_000);
+const LONGEST: Duration = Duration::from_secs(3_000);
 
 /// An offering that is out.
 #[derive(Debug, Clone, Copy)]
