@@ -216,12 +216,7 @@ impl Market {
                     // From here on, absence is what it is after presence.
                     TxStatus::Success { at, .. } => trade.observe(Observation::FundingIncluded(*at)),
                     TxStatus::Failed { .. } => trade.observe(Observation::FundingDead),
-                    TxStatus::NotFound { latest, oldest } if Self::unseen_funding(trade, *latest).is_some() => {
-                        let since = market.ledger_of_agreement(trade, *latest);
-                        if *oldest > since.saturating_add(1) {
-                            // It may have come and gone since.
-                            trade.observe(Observation::FundingUnknown(since));
-                        }
+                    TxStatus::NotFound { latest, .. } if Self::unseen_funding(trade, *latest).is_some() => {
                         trade.observe(Observation::Absent(*latest))
                     }
                     TxStatus::NotFound { .. } => None,
@@ -229,13 +224,6 @@ impl Market {
                 market.escrow_changed(trade, change, now, step);
             });
         }
-    }
-
-    /// A ledger that closed no later than a binding was agreed on: there is one a second at the most.
-    fn ledger_of_agreement(&self, trade: &Trade, latest: LedgerPoint) -> u32 {
-        let fund_by = trade.terms().map(|agreed| agreed.terms.fund_by()).unwrap_or_default();
-        let ago = latest.close_time.since(fund_by.minus(self.setup.margins.fund_window)).as_secs();
-        latest.sequence.saturating_sub(u32::try_from(ago).unwrap_or(u32::MAX))
     }
 
     fn escrow_changed(&mut self, trade: &mut Trade, change: Option<Change>, now: Now, step: &mut Step<Effect>) {

@@ -49,25 +49,6 @@ fn a_funding_that_history_lost_is_unknown_and_not_called_unfunded() {
 }
 
 #[test]
-fn a_provider_that_was_off_from_a_funding_to_its_end_does_not_call_it_unfunded_where_history_lost_it() {
-    let (mut pair, offering) = Pair::offering(1, draft());
-    pair.bind(CONSUMER, offering, 3);
-    assert_eq!(pair.ledger.pending.len(), 1, "it is on its way");
-    pair.kill(PROVIDER);
-    pair.run(150);
-    assert_eq!(pair.only(CONSUMER).escrow(), &EscrowState::Refunded);
-    pair.ledger.oldest = pair.ledger.point().sequence + 1;
-    pair.restart(PROVIDER);
-    pair.run(200);
-    assert_eq!(pair.only(PROVIDER).escrow(), &EscrowState::Unknown);
-    pair.ledger.oldest = 1;
-    pair.kill(PROVIDER);
-    pair.restart(PROVIDER);
-    pair.run(2);
-    assert_eq!(pair.only(PROVIDER).escrow(), &EscrowState::Refunded, "another server remembers");
-}
-
-#[test]
 fn a_bind_whose_request_is_taken_back_is_answered() {
     let (mut pair, offering) = Pair::offering(1, draft());
     pair.lose.push((CONSUMER, Kind::BindingRequest));
