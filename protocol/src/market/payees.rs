@@ -136,8 +136,7 @@ impl Market {
             let keys: Vec<Key> = looked.who.iter().filter_map(|(account, _)| key_of(*account, terms.asset())).collect();
             // An answer to another question, or one that can't be read: it is asked again.
             if keys.iter().any(|key| !asked.contains(key)) {
-                (looked.looks, looked.next_at) = (0, now.plus(market.setup.margins.poll_every));
-                return;
+                return market.payees_unreadable(&binding, now);
             }
             let why = looked.who.iter().find_map(|payee| why_not(*payee, terms.asset(), asked, entries));
             looked.payable = why.is_none();

@@ -21,7 +21,7 @@ use crate::market::trades::CLOSING_TOLD_FOR;
 use crate::message::{BalanceId, BindingId, Packed, TxHash};
 use crate::refusal::{Reason, Refusal};
 use crate::stellar::LedgerPoint;
-use crate::stellar::entry::Entry;
+use crate::stellar::entry::{BalanceState, Entry};
 use crate::stellar::ledger_key::Key;
 use crate::step::Step;
 use crate::time::Now;
@@ -219,7 +219,13 @@ impl Market {
         let Some(case) = self.cases.get(&binding) else { return };
         let asked = |id: &BalanceId| asked.contains(&Key::Balance(*id));
         let fees = case.file.fees().filter(asked);
-        let there = fees.clone().find(|fee| entries.iter().any(|e| matches!(e, Entry::Balance(b) if b.id == *fee)));
+        // A number that a version named may have served another transaction, whose balance is somebody else's.
+        let own = self.setup.keys.account_id();
+        let is_own = |balance: &BalanceState| balance.claimants.iter().any(|claimant| Some(claimant.account) == own);
+        let is_there = |fee: &BalanceId| {
+            entries.iter().any(|entry| matches!(entry, Entry::Balance(b) if b.id == *fee && is_own(b)))
+        };
+        let there = fees.clone().find(is_there);
         let all_asked = fees.count() == case.file.fees().count();
         let over = at.close_time >= case.timeout_at();
         let purpose = Purpose::Receive { binding };

@@ -182,6 +182,18 @@ fn a_settlement_waits_without_a_fee_while_its_payee_may_not_hold_the_asset_and_s
 }
 
 #[test]
+fn a_payee_that_could_not_be_read_is_looked_at_again_as_soon_as_it_can() {
+    let (mut pair, request, asset) = held(EscrowKind::Arbitrated, End::UnitsUsed, LINE_AUTHORIZED);
+    let recipient = account(&pair, RECIPIENT);
+    pair.unreadable.push((PROVIDER, Key::Trustline(recipient, asset)));
+    pair.run(9);
+    assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Locked);
+    pair.unreadable.clear();
+    pair.run(5);
+    assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Paid, "no pause of those that can't be paid");
+}
+
+#[test]
 fn a_claim_that_failed_is_made_again_only_once_its_reason_has_gone() {
     let cases = [(EscrowKind::Arbitrated, End::UnitsUsed), (EscrowKind::Timed, End::ConsumerGone)];
     for (kind, end) in cases {

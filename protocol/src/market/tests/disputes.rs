@@ -48,6 +48,18 @@ fn settles(pair: &Pair, node: usize) -> Option<Settles> {
     pair.only(node).state.dispute.as_ref().unwrap().settles()
 }
 
+/// A market with one arbiter, and a binding whose funding is on its way to the ledger.
+pub(super) fn funding(pay_unless_disputed: bool) -> Pair {
+    let (mut pair, offering) = market(1);
+    trust(&mut pair, &[ARBITER], 1);
+    let wish = EscrowWish { kind: Some(EscrowKind::Arbitrated), pay_unless_disputed };
+    pair.command(CONSUMER, Command::Bind { offering, units: 10, wish, dry_run: false });
+    while pair.ledger.pending.is_empty() {
+        pair.run(1);
+    }
+    pair
+}
+
 /// Runs to a deadline of the binding's by its name, less so many seconds.
 pub(super) fn run_to(pair: &mut Pair, name: &str, before: u64) {
     let named = pair.only(PROVIDER).terms().unwrap().terms.named();

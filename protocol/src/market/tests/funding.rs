@@ -12,7 +12,10 @@ use crate::binding::session::End;
 use crate::escrow::outcome::EscrowState;
 use crate::kind::Kind;
 use crate::market::command::{Answer, Command, CommandError, EscrowWish, OfferingDraft};
+use crate::market::event::{Ask, Event};
+use crate::stellar::LedgerPoint;
 use crate::stellar::entry::{BalanceClaimant, BalanceState};
+use crate::stellar::ledger_key::Key;
 use crate::stellar::predicate::Predicate;
 
 #[test]
@@ -46,6 +49,30 @@ fn a_funding_that_history_lost_is_unknown_and_not_called_unfunded() {
     pair.restart(CONSUMER);
     pair.run(2);
     assert_eq!(pair.only(CONSUMER).escrow(), &EscrowState::Paid, "another server remembers");
+}
+
+#[test]
+fn what_was_read_before_a_lost_funding_says_nothing_of_it() {
+    let (mut pair, offering) = Pair::offering(1, draft());
+    pair.bind(CONSUMER, offering, 3);
+    let request = pair.only(CONSUMER).request_id();
+    let balance = pair.trade(CONSUMER, request).state.balance.unwrap();
+    let before = pair.ledger.point();
+    pair.kill(CONSUMER);
+    pair.run(2);
+    pair.ledger.oldest = pair.ledger.point().sequence + 1;
+    pair.unreadable.push((CONSUMER, Key::Balance(balance)));
+    pair.restart(CONSUMER);
+    pair.run(2);
+    let watch = pair.trade(CONSUMER, request).state.escrow.clone().unwrap();
+    assert!(watch.last_seen().is_some(), "its funding is lost from history");
+    let at = LedgerPoint { sequence: before.sequence + 1, ..before };
+    let asked = vec![Key::Balance(balance)];
+    drop(pair.step(CONSUMER, Event::Entries { ask: Ask::Escrows, at, asked, entries: vec![] }));
+    assert!(!pair.trade(CONSUMER, request).is_gone());
+    pair.unreadable.clear();
+    pair.run(1);
+    assert_eq!(pair.trade(CONSUMER, request).escrow(), &EscrowState::Locked, "it stands");
 }
 
 #[test]

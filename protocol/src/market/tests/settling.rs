@@ -1,7 +1,7 @@
 //! Settlements: who signs what, what gets lost, what comes in between, and what is left behind.
 
-use super::disputes::{award, bound, run_to};
-use super::engagement::{ARBITER, account, market, trust};
+use super::disputes::{award, bound, funding, run_to};
+use super::engagement::{ARBITER, account};
 use super::pair::{CONSUMER, PROVIDER, Pair, net};
 use crate::account::{AccountId, ServingKey};
 use crate::amount::Stroops;
@@ -10,19 +10,19 @@ use crate::binding::dispute::{Settles, Split};
 use crate::binding::frames::{Ack, Closing, Cosign, Cosigned, NotNow, Note, Rejected, from_stream, to_stream};
 use crate::binding::phase::Phase;
 use crate::binding::session::End;
-use crate::escrow::EscrowKind;
-use crate::escrow::outcome::EscrowState;
+use crate::escrow::outcome::{EscrowState, EscrowWatch};
 use crate::intent::Purpose;
 use crate::kind::Kind;
 use crate::market::Market;
-use crate::market::command::{Answer, Command, CommandError, EscrowWish};
+use crate::market::command::{Answer, Command, CommandError};
 use crate::market::event::{Ask, Call, Effect, Event, Token};
 use crate::market::leftovers::SPOILT;
 use crate::message::{Payload, Signed, TxHash};
 use crate::stellar::LedgerPoint;
-use crate::stellar::entry::Entry;
+use crate::stellar::entry::{BalanceClaimant, BalanceState, Entry};
 use crate::stellar::envelope::SignedTransaction;
 use crate::stellar::ledger_key::Key;
+use crate::stellar::predicate::Predicate;
 use crate::step::Step;
 
 const AMOUNT: Stroops = Stroops::whole(10);
@@ -223,13 +223,7 @@ fn an_answer_to_an_earlier_round_does_not_end_the_next_one() {
 
 #[test]
 fn an_escrow_that_is_not_as_agreed_goes_back_whole_as_soon_as_both_are_there() {
-    let (mut pair, offering) = market(1);
-    trust(&mut pair, &[ARBITER], 1);
-    let wish = EscrowWish { kind: Some(EscrowKind::Arbitrated), pay_unless_disputed: false };
-    pair.command(CONSUMER, Command::Bind { offering, units: 10, wish, dry_run: false });
-    while pair.ledger.pending.is_empty() {
-        pair.run(1);
-    }
+    let mut pair = funding(false);
     pair.ledger.close(pair.now.timestamp());
     let request = pair.only(CONSUMER).request_id();
     let balance = pair.trade(CONSUMER, request).state.balance.unwrap();
@@ -257,13 +251,7 @@ fn a_provider_gives_back_no_more_than_an_escrow_holds_that_is_its_own_by_timeout
     let one = Stroops::new(1).unwrap();
     let other = Asset::Issued { code: "WORTHLESS".parse().unwrap(), issuer: AccountId::from_bytes([9; 32]) };
     for (amount, asset) in [(one, Asset::Native), (AMOUNT, other)] {
-        let (mut pair, offering) = market(1);
-        trust(&mut pair, &[ARBITER], 1);
-        let wish = EscrowWish { kind: Some(EscrowKind::Arbitrated), pay_unless_disputed: true };
-        pair.command(CONSUMER, Command::Bind { offering, units: 10, wish, dry_run: false });
-        while pair.ledger.pending.is_empty() {
-            pair.run(1);
-        }
+        let mut pair = funding(true);
         pair.ledger.close(pair.now.timestamp());
         pair.kill(CONSUMER);
         let balance = pair.only(PROVIDER).state.balance.unwrap();
@@ -719,6 +707,66 @@ fn what_may_have_been_claimed_already_is_claimed_again_only_where_the_ledger_sho
     let failed = pair.ledger.included.iter().filter(|(_, _, success, _)| !success).count();
     assert_eq!(failed, 0, "no fee was paid for what it had already");
     assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Refunded);
+}
+
+#[test]
+fn a_share_is_given_up_only_at_a_ledger_that_shows_what_the_taking_left() {
+    let (mut pair, request) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
+    run_to(&mut pair, "dispute_by", 2);
+    pair.kill(CONSUMER);
+    award(&mut pair, ARBITER, 7);
+    pair.run(6);
+    pair.unreadable.extend(pair.ledger.balances.keys().map(|id| (CONSUMER, Key::Balance(*id))));
+    pair.restart(CONSUMER);
+    pair.run(2);
+    let trade = pair.trade(CONSUMER, request);
+    let (binding, share) = (trade.binding().unwrap(), trade.state.owed.expect("its share is found"));
+    let (_, gone) = trade.state.escrow.as_ref().and_then(EscrowWatch::taken_between).unwrap();
+    let behind = LedgerPoint { sequence: gone.sequence - 1, ..gone };
+    for (at, owed) in [(behind, Some(share)), (gone, None)] {
+        let asked = vec![Key::Balance(share)];
+        drop(pair.step(CONSUMER, Event::Entries { ask: Ask::Leftovers(binding), at, asked, entries: vec![] }));
+        assert_eq!(pair.trade(CONSUMER, request).state.owed, owed);
+    }
+}
+
+#[test]
+fn an_arbiter_claims_its_own_fee_and_pays_nothing_for_what_only_bears_a_number_that_was_named() {
+    let (mut pair, _) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
+    pair.lose.push((PROVIDER, Kind::Cosign));
+    run_to(&mut pair, "dispute_by", 2);
+    assert!(opened::<NotNow>(&cosign(&mut pair, ARBITER, split(7), true)).is_some(), "it knows of a version");
+    let looks = pair.step(ARBITER, Event::Tick).into_parts().1;
+    let fee = looks.iter().find_map(|effect| match effect {
+        Effect::Read { ask: Ask::Leftovers(_), keys } => keys.first().cloned(),
+        _ => None,
+    });
+    let Some(Key::Balance(id)) = fee else { panic!("it looks for no fee: {looks:?}") };
+    // The number that it named brought a balance of the consumer's.
+    let other = account(&pair, CONSUMER);
+    let claimants = vec![BalanceClaimant { account: other, predicate: Predicate::Always }];
+    let (asset, amount, sponsor) = (Asset::Native, Stroops::whole(1), Some(other));
+    pair.ledger.balances.insert(id, BalanceState { id, asset, amount, claimants, clawback_enabled: false, sponsor });
+    pair.lose.clear();
+    let before = pair.ledger.accounts[&account(&pair, ARBITER)].balance;
+    award(&mut pair, ARBITER, 7);
+    pair.run(12);
+    let failed = pair.ledger.included.iter().filter(|(_, _, success, _)| !success).count();
+    assert_eq!(failed, 0, "no fee is paid for what it can't claim");
+    assert!(pair.ledger.accounts[&account(&pair, ARBITER)].balance > before, "its own fee is claimed");
+}
+
+#[test]
+fn an_arbiter_passes_no_version_on_to_a_party_that_gets_nothing_by_it() {
+    let (mut pair, request) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
+    run_to(&mut pair, "dispute_by", 2);
+    pair.kill(CONSUMER);
+    award(&mut pair, ARBITER, 10);
+    pair.run(6);
+    assert_eq!(pair.trade(PROVIDER, request).escrow(), &EscrowState::Paid);
+    pair.restart(CONSUMER);
+    pair.run(20);
+    assert!(!pair.nodes[ARBITER].sent.contains(&Kind::Cosign), "{:?}", pair.nodes[ARBITER].sent);
 }
 
 #[test]

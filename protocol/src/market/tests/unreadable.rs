@@ -1,14 +1,13 @@
 //! What stands on the ledger and can't be read as a thing that this program knows: nothing follows from it, neither that it is
 //! there nor that it isn't.
 
-use super::disputes::{bound, run_to};
-use super::engagement::{ARBITER, account, market, trust};
+use super::disputes::{bound, funding, run_to};
+use super::engagement::{ARBITER, account};
 use super::pair::{CONSUMER, PROVIDER, Pair, draft};
 use crate::amount::Stroops;
 use crate::asset::Asset;
 use crate::binding::precheck::PrecheckFailure;
 use crate::binding::session::End;
-use crate::escrow::EscrowKind;
 use crate::escrow::outcome::EscrowState;
 use crate::market::command::{Command, CommandError, EscrowWish};
 use crate::stellar::ledger_key::Key;
@@ -74,13 +73,7 @@ fn an_arbiter_that_cannot_read_the_money_of_a_case_takes_it_once_it_can() {
 
 #[test]
 fn an_escrow_whose_controller_cannot_be_read_is_not_refused_and_starts_once_it_can() {
-    let (mut pair, offering) = market(1);
-    trust(&mut pair, &[ARBITER], 1);
-    let wish = EscrowWish { kind: Some(EscrowKind::Arbitrated), pay_unless_disputed: false };
-    pair.command(CONSUMER, Command::Bind { offering, units: 10, wish, dry_run: false });
-    while pair.ledger.pending.is_empty() {
-        pair.run(1);
-    }
+    let mut pair = funding(false);
     let request = pair.only(PROVIDER).request_id();
     let controller = pair.trade(PROVIDER, request).state.controller.unwrap().account;
     pair.unreadable.push((PROVIDER, Key::Account(controller)));

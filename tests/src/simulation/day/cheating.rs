@@ -48,8 +48,9 @@ impl Day {
         if !self.world.is_up(NODES[crook]) {
             return;
         }
-        let Some(facts) = self.facts_for(crook) else { return };
-        let often = if self.who_miss(crook).is_empty() { 3 } else { 2 };
+        let missed_by = self.who_miss(crook);
+        let Some(facts) = self.facts_for(crook, &missed_by) else { return };
+        let often = if missed_by.is_empty() { 3 } else { 2 };
         let ends = facts.serves && self.pick(often) == 0;
         let kind = if ends { Kind::Delivered } else { Kind::ALL[self.pick(Kind::ALL.len())] };
         let Some(frame) = facts.forge(kind, &mut self.dice) else { return };
@@ -66,10 +67,9 @@ impl Day {
     }
 
     /// Mostly about a trade or a case of its own.
-    fn facts_for(&mut self, crook: usize) -> Option<Facts> {
+    fn facts_for(&mut self, crook: usize, missed_by: &BTreeSet<BindingId>) -> Option<Facts> {
         let name = NODES[crook];
-        let away = self.who_miss(crook);
-        if let Some(trade) = self.trade_of(crook, |t| t.binding().is_some_and(|b| away.contains(&b))) {
+        if let Some(trade) = self.trade_of(crook, |t| t.binding().is_some_and(|b| missed_by.contains(&b))) {
             return self.world.facts_of(name, name, &trade);
         }
         if let Some(trade) = self.trade_of(crook, |_| true).filter(|_| self.pick(4) > 0) {
