@@ -73,6 +73,12 @@ pub struct TradeState {
     pub owed: Option<BalanceId>,
     /// Whether the ledger showed that the asset's issuer may claw the escrow back.
     pub clawback: bool,
+    /// The ledger after which its escrow may have been funded, where this side knew one as it agreed.
+    pub agreed_at: Option<u32>,
+    /// How often ledgers were searched for the transaction that took the escrow: no restart begins that again.
+    pub searches: u32,
+    /// When they are searched again.
+    pub search_at: Now,
 }
 
 /// The controller of a binding's escrow, as its funding makes it.
@@ -171,10 +177,6 @@ pub struct Volatile {
     pub claim_at: Now,
     /// Whether the ledger has to show the escrow first: what became of the last one is lost from history.
     pub look_first: bool,
-    /// When the ledger is searched again for the transaction that took the escrow.
-    pub search_at: Now,
-    /// How often they were searched.
-    pub searches: u32,
     /// When signatures for a settlement are asked for again.
     pub settle_at: Now,
     /// How often they were asked for in vain.
@@ -258,6 +260,9 @@ impl Trade {
             controller: None,
             owed: None,
             clawback: false,
+            agreed_at: None,
+            searches: 0,
+            search_at: Now::default(),
         };
         Self { request, agreement: None, state, volatile: Volatile { heard_at: now, ..Volatile::default() } }
     }
@@ -561,7 +566,7 @@ mod tests {
         assert_eq!(hex::encode(hash), GOLDEN);
     }
 
-    const GOLDEN: &str = "3e41775ac3c67d45bf1f7c5cba2963ab8f59ee64ad4882763853a79829953fa1";
+    const GOLDEN: &str = "0a0be7ff43fd0521be886bcadb0fd600f7c3da2034f8986ad76de3684e33e474";
 
     #[test]
     fn a_place_is_held_from_the_agreement_to_the_end_of_the_session() {

@@ -300,6 +300,7 @@ impl Market {
         let answer = frames::to_stream(signed.packed());
         let mut trade = Trade::new(Side::Provider, request, peer, now);
         trade.agree(signed);
+        trade.state.agreed_at = self.point.map(|point| point.sequence);
         match reply {
             Reply::To(token) => step.then(Effect::Respond { token, bytes: answer }),
             Reply::Bring => self.bring_agreement(&mut trade, now, step),

@@ -216,8 +216,13 @@ impl Market {
                     // From here on, absence is what it is after presence.
                     TxStatus::Success { at, .. } => trade.observe(Observation::FundingIncluded(*at)),
                     TxStatus::Failed { .. } => trade.observe(Observation::FundingDead),
-                    TxStatus::NotFound { latest, .. } if Self::unseen_funding(trade, *latest).is_some() => {
-                        trade.observe(Observation::Absent(*latest))
+                    TxStatus::NotFound { latest, oldest } if Self::unseen_funding(trade, *latest).is_some() => {
+                        // Where history doesn't reach back to the agreement, it may have been there and be over.
+                        let lost = trade.state.agreed_at.filter(|at| *oldest > at.saturating_add(1));
+                        trade.observe(match lost {
+                            Some(at) => Observation::FundingUnknown(at.min(latest.sequence.saturating_sub(1))),
+                            None => Observation::Absent(*latest),
+                        })
                     }
                     TxStatus::NotFound { .. } => None,
                 };
@@ -242,14 +247,13 @@ impl Market {
                 // Time doesn't tell who took it. What is known of one's own transactions decides, else the ledgers in between;
                 // what they don't explain is shown as unknown, never guessed.
                 let own = self.taken_by_own(trade);
-                let due = now >= trade.volatile.search_at && !self.closing_is_open(trade);
+                let due = now >= trade.state.search_at && !self.closing_is_open(trade);
                 if let Some(taking) = own {
                     self.took(trade, &taking);
                 } else if let Some(balance) = trade.state.balance.filter(|_| due) {
-                    let doublings = trade.volatile.searches.min(MAX_SEARCHES);
-                    trade.volatile.search_at =
-                        now.plus(self.setup.margins.poll_every * SEARCHED_EVERY * (1 << doublings));
-                    trade.volatile.searches = trade.volatile.searches.saturating_add(1);
+                    let doublings = trade.state.searches.min(MAX_SEARCHES);
+                    trade.state.search_at = now.plus(self.setup.margins.poll_every * SEARCHED_EVERY * (1 << doublings));
+                    trade.state.searches = trade.state.searches.saturating_add(1);
                     step.then(Effect::Search { balance, after: last_seen.sequence, until: first_absent.sequence });
                 }
             }
@@ -302,7 +306,7 @@ impl Market {
                         trade.state.closing_seen = true;
                         market.took(trade, &taking);
                     }
-                    None if conclusive || trade.volatile.searches > MAX_SEARCHES => {
+                    None if conclusive || trade.state.searches > MAX_SEARCHES => {
                         drop(trade.observe(Observation::NotFound))
                     }
                     None => {}

@@ -21,6 +21,8 @@ use tradepost_tests::world::Mutant;
 /// Worlds without `--seeds`.
 const SEEDS: u64 = 1_000;
 const FLAGS: &str = "--seeds, --first, --from, --bindings, --stride, --mutant and --trace";
+/// How many of the moves that were taken least often are named.
+const RAREST: usize = 12;
 /// Below so many worlds nobody expects enough of everything.
 const FEW: u64 = 100;
 
@@ -76,6 +78,9 @@ fn run() -> Result<String, String> {
         .map_err(|violation| format!("{violation}\nviolations 1, the rest wasn't looked at"))?;
     for missing in tally.transitions.missing() {
         println!("not taken: {missing}");
+    }
+    for rare in tally.transitions.rarest(RAREST) {
+        println!("seldom taken: {rare}");
     }
     for missing in tally.cheats.missing() {
         println!("not tried: {missing}");

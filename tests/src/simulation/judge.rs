@@ -349,15 +349,9 @@ impl Judge {
                 let (side, request, escrow) = (t.state.side.as_str(), t.request_id(), t.escrow());
                 format!("{name} has {side} {request} in {}, escrow {escrow:?}", t.phase())
             }));
-            // An arbiter that never took a case doesn't learn where its fee is; nor does a provider where its share is that was
-            // off from the funding to the award and found that servers had forgotten both.
-            let unfunded = |binding: &BindingId| {
-                let mut trades = world.market(name).trades();
-                trades.any(|t| t.binding() == Some(*binding) && matches!(t.escrow(), EscrowState::None))
-            };
+            // An arbiter that never took a case doesn't learn where its fee is.
             let has_case = |binding: &BindingId| world.market(name).case(binding).is_some();
-            let knows =
-                |binding: &BindingId| !unfunded(binding) && (!self.is_arbiter(account, binding) || has_case(binding));
+            let knows = |binding: &BindingId| !self.is_arbiter(account, binding) || has_case(binding);
             let its = |s: &&Share| s.payee == *account && knows(&s.binding);
             let shares = self.accounts.shares().filter(its);
             open.extend(shares.map(|share| format!("{name} doesn't claim {} of {}", share.sum, share.binding)));

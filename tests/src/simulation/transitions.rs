@@ -51,7 +51,8 @@ const RARE: &[(&str, &str)] = &[
 #[derive(Debug, Clone)]
 pub struct Transitions {
     next: BTreeMap<String, BTreeSet<String>>,
-    taken: BTreeSet<(String, String)>,
+    /// How often each was taken.
+    taken: BTreeMap<(String, String), u64>,
 }
 
 impl Default for Transitions {
@@ -73,7 +74,7 @@ impl Default for Transitions {
         for (from, all) in ESCROW {
             all.iter().for_each(|to| add(format!("escrow {from}"), format!("escrow {to}")));
         }
-        Self { next, taken: BTreeSet::new() }
+        Self { next, taken: BTreeMap::new() }
     }
 }
 
@@ -94,7 +95,7 @@ impl Transitions {
                 continue;
             }
             if self.next.get(&from).is_some_and(|all| all.contains(&to)) {
-                self.taken.insert((from, to));
+                *self.taken.entry((from, to)).or_default() += 1;
             } else if !self.leads(&from, &to) {
                 return Err(format!("{from} became {to}, which no table allows"));
             }
@@ -115,12 +116,14 @@ impl Transitions {
 
     /// Adds what another world took.
     pub fn add(&mut self, other: &Self) {
-        self.taken.extend(other.taken.iter().cloned());
+        for (pair, times) in &other.taken {
+            *self.taken.entry(pair.clone()).or_default() += times;
+        }
     }
 
     /// How many were taken of those that can be.
     pub fn taken(&self) -> usize {
-        self.reachable().filter(|pair| self.taken.contains(pair)).count()
+        self.reachable().filter(|pair| self.taken.contains_key(pair)).count()
     }
 
     /// How many the tables have that can be taken.
@@ -130,8 +133,15 @@ impl Transitions {
 
     /// Those that nobody took and that can be taken.
     pub fn missing(&self) -> Vec<String> {
-        let missing = self.reachable().filter(|pair| !self.taken.contains(pair));
+        let missing = self.reachable().filter(|pair| !self.taken.contains_key(pair));
         missing.map(|(from, to)| format!("{from} → {to}")).collect()
+    }
+
+    /// The moves that were taken least often, and how often.
+    pub fn rarest(&self, count: usize) -> Vec<String> {
+        let mut taken: Vec<_> = self.taken.iter().collect();
+        taken.sort_by_key(|(_, times)| **times);
+        taken.into_iter().take(count).map(|((from, to), times)| format!("{from} → {to}: {times}")).collect()
     }
 
     /// Those of them that every long sweep takes.
@@ -142,7 +152,7 @@ impl Transitions {
 
     /// Those that were taken though the list says that they can't be.
     pub fn impossible(&self) -> Vec<String> {
-        let taken = self.taken.iter().filter(|(from, to)| is_unreachable(from, to));
+        let taken = self.taken.keys().filter(|(from, to)| is_unreachable(from, to));
         taken.map(|(from, to)| format!("{from} → {to}")).collect()
     }
 

@@ -51,6 +51,52 @@ fn a_funding_that_history_lost_is_unknown_and_not_called_unfunded() {
     assert_eq!(pair.only(CONSUMER).escrow(), &EscrowState::Paid, "another server remembers");
 }
 
+/// A provider that is killed with the funding in its hands, and is back when no server remembers what became of it.
+fn off_while_it_was_funded(reaches: bool) -> Pair {
+    let (mut pair, offering) = Pair::offering(1, draft());
+    pair.bind(CONSUMER, offering, 3);
+    assert_eq!(pair.ledger.pending.len(), 1, "it is on its way");
+    let began = pair.ledger.point().sequence;
+    pair.kill(PROVIDER);
+    while pair.only(CONSUMER).escrow() != &EscrowState::Refunded {
+        pair.run(5);
+    }
+    pair.ledger.included.clear();
+    pair.ledger.oldest = if reaches { began } else { began + 2 };
+    pair.restart(PROVIDER);
+    pair
+}
+
+#[test]
+fn a_provider_that_was_off_while_it_was_funded_calls_nothing_unfunded_where_history_does_not_reach_back() {
+    let mut pair = off_while_it_was_funded(false);
+    pair.run(20);
+    assert_eq!(pair.only(PROVIDER).escrow(), &EscrowState::Intended, "another server may know");
+    pair.run(200);
+    assert_eq!(pair.only(PROVIDER).escrow(), &EscrowState::Unknown);
+    assert_eq!(pair.only(PROVIDER).phase(), Phase::Closed);
+}
+
+#[test]
+fn a_provider_calls_unfunded_what_is_in_none_of_the_ledgers_since_it_agreed() {
+    let mut pair = off_while_it_was_funded(true);
+    pair.run(2);
+    assert_eq!(pair.only(PROVIDER).escrow(), &EscrowState::None);
+    assert_eq!(pair.only(PROVIDER).phase(), Phase::Void);
+}
+
+#[test]
+fn a_search_goes_on_after_a_restart_where_it_was() {
+    let mut pair = off_while_it_was_funded(false);
+    for _ in 0..40 {
+        pair.run(6);
+        pair.kill(PROVIDER);
+        pair.restart(PROVIDER);
+    }
+    pair.run(1);
+    assert_eq!(pair.only(PROVIDER).escrow(), &EscrowState::Unknown);
+}
+
 #[test]
 fn what_was_read_before_a_lost_funding_says_nothing_of_it() {
     let (mut pair, offering) = Pair::offering(1, draft());
