@@ -209,6 +209,7 @@ fn sample(kind: Kind, by: [u8; 32]) -> Vec<u8> {
             binding,
             split: split(),
             awarded: true,
+            balance: BalanceId::from_bytes([4; 32]),
             account: AccountId::of(&signer()),
             sequence: 7,
         }),

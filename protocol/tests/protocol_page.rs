@@ -347,7 +347,7 @@ fn the_table_of_every_frame_names_its_fields_in_the_order_of_their_encoding() {
     fields(&Released { key, binding, split }, &mut seen);
     fields(&Rejected { key, binding, note: note.clone() }, &mut seen);
     let (account, sequence) = (AccountId::from_bytes([8; 32]), 1);
-    fields(&Cosign { key, binding, split, awarded: true, account, sequence }, &mut seen);
+    fields(&Cosign { key, binding, split, awarded: true, balance, account, sequence }, &mut seen);
     fields(&Cosigned { key, binding, account, sequence, signature: [9; 64] }, &mut seen);
     fields(&Dispute { key, binding, at, claim: split, balance, agreement: vec![1] }, &mut seen);
     fields(&Evidence { key, binding, number: 1, sealed: SealedEvidence::new(vec![1]).unwrap() }, &mut seen);

@@ -195,6 +195,7 @@ pub struct DisputeRecord {
     state: DisputeState,
     released: [Option<Split>; 2],
     opening: Option<Opening>,
+    answer: Option<Opening>,
     awards: Awards,
     decided: Option<Split>,
     kept: Vec<Vec<u8>>,
@@ -256,6 +257,7 @@ impl DisputeRecord {
             state: DisputeState::None,
             released: [None; 2],
             opening: None,
+            answer: None,
             awards: Awards::default(),
             decided: None,
             kept: Vec::new(),
@@ -296,6 +298,19 @@ impl DisputeRecord {
             self.opening.get_or_insert(opening);
         }
         opened
+    }
+
+    /// This side asks the arbiters, too, where the other one says that it does: only they know whether it did, and about which
+    /// balance.
+    pub fn answer(&mut self, answer: Opening) {
+        if self.opening.is_some_and(|opening| opening.by != answer.by) && answer.claim.divides(self.amount) {
+            self.answer.get_or_insert(answer);
+        }
+    }
+
+    /// With what a side asks the arbiters, first or second.
+    pub fn asked_by(&self, side: Side) -> Option<&Opening> {
+        self.opening.iter().chain(&self.answer).find(|opening| opening.by == side)
     }
 
     /// An arbiter of the binding decided; whether that is news. A majority for one division is an award, and stands; where

@@ -326,8 +326,9 @@ mod tests {
         assert_eq!(rest(&Released { key, binding, split }), format!("{twos}{divided}"));
         assert_eq!(rest(&Rejected { key, binding, note: Note::new("no") }), format!("{twos}026e6f"));
         let (account, sequence) = (AccountId::from_bytes([3; 32]), 300);
-        let cosign = Cosign { key, binding, split, awarded: true, account, sequence };
-        assert_eq!(rest(&cosign), format!("{twos}{divided}01{threes}fb5802"));
+        let balance = BalanceId::from_bytes([7; 32]);
+        let cosign = Cosign { key, binding, split, awarded: true, balance, account, sequence };
+        assert_eq!(rest(&cosign), format!("{twos}{divided}01{}{threes}fb5802", "07".repeat(32)));
         let cosigned = Cosigned { key, binding, account, sequence, signature: [9; 64] };
         assert_eq!(rest(&cosigned), format!("{twos}{threes}fb5802{}", "09".repeat(64)));
         let balance = BalanceId::from_bytes([3; 32]);

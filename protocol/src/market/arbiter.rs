@@ -3,10 +3,13 @@
 //! A case is taken only where the money that it is about is on the ledger, so filling an inbox costs as much as it locks.
 
 mod fees;
+mod places;
 
 use bincode::{Decode, Encode};
 
-use crate::account::{AccountId, PeerId, ServingKey};
+use places::Place;
+
+use crate::account::{PeerId, ServingKey};
 use crate::amount::Stroops;
 use crate::binding::agreement::{self, AgreedArbiter, Agreement};
 use crate::binding::awards::{Awards, MAX_DIVISIONS};
@@ -14,14 +17,13 @@ use crate::binding::dispute::{self, Decision, Split};
 use crate::binding::evidence::{self, Chain, Evidence as Item, EvidenceError};
 use crate::binding::frames::{self, Ack, Award, Dispute, Evidence, NotNow, Note, Rejected};
 use crate::binding::phase::Side;
-use crate::escrow::arbitrated::ArbitratedTerms;
 use crate::frame;
 use crate::kind::Kind;
 use crate::limits::{FRAME_TIMEOUT, MAX_EVIDENCE_ITEMS};
 use crate::market::command::{Answer, CommandError, CommandId};
 use crate::market::disputes::DisputeWord;
 use crate::market::event::{Ask, Effect, Token};
-use crate::market::{Market, RestoreError, escrows};
+use crate::market::{Market, RestoreError};
 use crate::message::{BalanceId, BindingId, MessageId, Packed, Signed, TxHash};
 use crate::network_id::NetworkId;
 use crate::refusal::{Reason, Refusal};
@@ -50,9 +52,8 @@ struct CaseFile {
     opened_by: Side,
     taken_at: Timestamp,
     claims: [Option<Split>; 2],
-    balance: BalanceId,
-    /// The account that may claim it before T.
-    controller: AccountId,
+    /// The balance that each side named and the ledger showed to be the binding's.
+    places: [Option<Place>; 2],
     chains: [Chain; 2],
     award: Option<Given>,
     /// The first award of each division that it gave: each is part of what may make a majority, so everybody hears of it.
@@ -125,9 +126,10 @@ impl Case {
         self.file.taken_at
     }
 
-    /// Where the money is.
-    pub const fn balance(&self) -> BalanceId {
-        self.file.balance
+    /// Where the money is, by what the sides say that need a signature. More than one, where they don't say the same: what an
+    /// award divides is then what each side has settled of its own.
+    pub fn balances(&self) -> impl Iterator<Item = BalanceId> + '_ {
+        self.file.places().map(|place| place.balance)
     }
 
     /// What a party asks for, where it said so.
@@ -294,15 +296,10 @@ impl Market {
     pub(super) fn case_read(&mut self, binding: BindingId, entries: &[Entry], now: Now, step: &mut Step<Effect>) {
         let Some(Looking { token, dispute, frame, agreement, by, .. }) = self.looking.remove(&binding) else { return };
         let terms = agreement.body();
-        let controller = entries.iter().find_map(|entry| match entry {
-            Entry::Balance(state) => {
-                let right = state.id == dispute.balance && state.asset == terms.asset && state.amount == terms.amount;
-                let right = right && escrows::commits_to(state, binding);
-                ArbitratedTerms::controller_of(state).filter(|_| right)
-            }
-            _ => None,
-        });
-        let answer = if let Some(controller) = controller {
+        let place = Place::of(terms, binding, dispute.balance, entries);
+        let answer = if place.is_some() {
+            let mut places = [None; 2];
+            places[index(by)] = place;
             let mut claims = [None; 2];
             claims[index(by)] = Some(dispute.claim);
             let file = CaseFile {
@@ -310,8 +307,7 @@ impl Market {
                 opened_by: by,
                 taken_at: now.timestamp(),
                 claims,
-                balance: dispute.balance,
-                controller,
+                places,
                 chains: [Chain::default(); 2],
                 award: None,
                 first: Vec::new(),

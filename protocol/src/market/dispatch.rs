@@ -49,6 +49,7 @@ impl Market {
             // One that is wrapped twice is nobody's question.
             Ask::Agreed(_) => {}
             Ask::Case(binding) => self.case_read(binding, &entries, now, step),
+            Ask::Place(binding, side) => self.place_read((binding, side), asked, &entries, step),
             Ask::Leftovers(binding) => self.leftovers_read((binding, at), asked, &entries, now, rng, step),
             Ask::Payees(binding) => {
                 self.payees_read(binding, asked, &entries, now, step);
@@ -77,7 +78,7 @@ impl Market {
         match ask {
             Ask::Escrows if agreed => self.delivery_waits(&why, step),
             Ask::Account | Ask::Bonds(_) | Ask::Consumers(_) | Ask::Escrows | Ask::Found | Ask::Agreed(_) => {}
-            Ask::Leftovers(_) | Ask::FoundController(_) => {}
+            Ask::Leftovers(_) | Ask::FoundController(_) | Ask::Place(..) => {}
             Ask::Payees(binding) => self.payees_unreadable(&binding, now),
             Ask::Holdings(_) => {}
             Ask::Joiner(account) => self.joiner_unreadable(account, step),

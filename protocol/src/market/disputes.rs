@@ -26,6 +26,10 @@ use crate::time::Now;
 /// The pause before a word is repeated that wasn't answered grows to the heartbeat's interval times two to this.
 const MAX_PAUSE_DOUBLINGS: u32 = 5;
 
+/// What a party's owner reads where the other side asks the arbiters about another balance.
+const OTHER_BALANCE: &str = "the other side named another balance to the arbiters than this binding's; they sign for the one \
+    that this node names";
+
 /// One word on its way to one addressee; the next one waits for it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Outgoing {
@@ -194,6 +198,7 @@ impl Market {
         };
         let own = trade.state.side;
         let opened_here = record.opening().is_some_and(|opening| opening.by == own);
+        let asked_here = record.asked_by(own).is_some();
         let mut words = Vec::new();
         match record.released(own) {
             Some(split) if record.heard.released != Some(split) => {
@@ -208,7 +213,7 @@ impl Market {
             return words;
         }
         for (arbiter, heard) in agreement.arbiters.iter().zip(&record.heard.arbiters) {
-            let word = if opened_here && !heard.opening {
+            let word = if asked_here && !heard.opening {
                 DisputeWord::Opening
             } else if heard.evidence < record.shown.next {
                 DisputeWord::Evidence(heard.evidence)
@@ -288,7 +293,7 @@ impl Market {
         match word {
             DisputeWord::Released(split) => self.frame(Released { key, binding, split }, &own),
             DisputeWord::Opening => {
-                let Opening { at, claim, .. } = *trade.state.dispute.as_ref()?.opening()?;
+                let Opening { at, claim, .. } = *trade.state.dispute.as_ref()?.asked_by(side)?;
                 let (balance, agreement) = (trade.state.balance?, agreement.packed().bytes().to_vec());
                 self.frame(Dispute { key, binding, at, claim, balance, agreement }, &own)
             }
@@ -394,7 +399,7 @@ impl Market {
     ) -> Result<Vec<u8>, Refusal> {
         let request = self.trade_of(dispute.binding, dispute.key)?;
         let answer = self.with_trade(request, step, |market, trade, step| {
-            let deadlines = trade.terms()?.terms.arbitrated().copied()?;
+            let (deadlines, amount) = (trade.terms()?.terms.arbitrated().copied()?, trade.terms()?.amount);
             let by = dispute::other(trade.state.side);
             let record = trade.state.dispute.as_mut()?;
             let opening = Opening { by, at: dispute.at, claim: dispute.claim };
@@ -403,6 +408,16 @@ impl Market {
             let taken = known || (in_time && record.open(opening));
             if !taken {
                 return market.not_now(trade);
+            }
+            if now.timestamp() < deadlines.dispute_by() {
+                let (by, at) = (trade.state.side, now.timestamp());
+                let claim = market.claims(trade).unwrap_or(Split::all_to(by, amount));
+                if let Some(record) = &mut trade.state.dispute {
+                    record.answer(Opening { by, at, claim });
+                }
+            }
+            if trade.state.balance != Some(dispute.balance) {
+                trade.state.note = Some(frames::Note::new(OTHER_BALANCE));
             }
             market.show_what_is_known(trade, now, step);
             market.ack(trade, Kind::Dispute)
@@ -573,5 +588,6 @@ fn what_is_known(trade: &Trade) -> String {
             )
         }
     };
-    format!("By the {side}'s node: {ended}; {since}; {used}{note}.")
+    let balance = trade.state.balance.map_or_else(|| "none".to_owned(), |balance| balance.to_string());
+    format!("By the {side}'s node: {ended}; {since}; {used}; the escrow is balance {balance}{note}.")
 }

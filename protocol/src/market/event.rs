@@ -3,6 +3,7 @@
 use crate::account::{AccountId, PeerId, ServingKey};
 use crate::amount::Stroops;
 use crate::asset::Asset;
+use crate::binding::phase::Side;
 use crate::book::{BondWanted, ConsumerWanted};
 use crate::community::act::ActId;
 use crate::intent::queue::{SubmitAnswer, TxStatus};
@@ -54,6 +55,8 @@ pub enum Ask {
     FoundController(i64),
     /// The money that a dispute is about, which this node is to decide.
     Case(BindingId),
+    /// A balance that a side of a case, which this node is to decide, names.
+    Place(BindingId, Side),
     /// What a binding has left for this account.
     Leftovers(BindingId),
     /// Those whom a binding's next transaction pays directly.
@@ -86,7 +89,7 @@ impl Ask {
     pub const fn is_asked_once(&self) -> bool {
         match self {
             Self::Precheck(_) | Self::Payment(_) | Self::Trust(_) | Self::Stamp(_) => true,
-            Self::Walk { .. } | Self::Case(_) | Self::Help(_) | Self::Joiner(_) => true,
+            Self::Walk { .. } | Self::Case(_) | Self::Place(..) | Self::Help(_) | Self::Joiner(_) => true,
             Self::Account | Self::Bonds(_) | Self::Escrows | Self::Request(_) | Self::Consumers(_) => false,
             Self::Found | Self::FoundController(_) | Self::Leftovers(_) | Self::Payees(_) | Self::Holdings(_) => false,
             Self::Agreed(_) => false,

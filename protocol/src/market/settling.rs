@@ -17,6 +17,7 @@ use crate::escrow::arbitrated::ArbitratedTerms;
 use crate::escrow::outcome::EscrowState;
 use crate::escrow::settlement::{Division, Settlement, SettlementError, Submitter};
 use crate::intent::Purpose;
+use crate::kind::Kind;
 use crate::limits::FRAME_TIMEOUT;
 use crate::market::event::{Call, Effect};
 use crate::market::{Market, payees};
@@ -186,7 +187,7 @@ impl Market {
         let paid = division(terms, &settles).is_some_and(|division| !division.of(dispute::other(side)).is_zero());
         let told = Self::other_key(trade).filter(|_| awarded && paid).map(|to| (to, trade.state.peer.clone()));
         for (to, peer) in whom.into_iter().chain(told) {
-            let cosign = Cosign { key: ServingKey::of(&key), binding, split, awarded, account, sequence };
+            let cosign = Cosign { key: ServingKey::of(&key), binding, split, awarded, balance, account, sequence };
             if let Some(bytes) = self.frame(cosign, &key) {
                 step.then(Effect::Send { peer, call: Call::Cosign { binding, to, sequence }, bytes });
             }
@@ -322,6 +323,14 @@ impl Market {
         let request = self.trade_of(cosign.binding, cosign.key)?;
         let answer = self.with_trade(request, step, |market, trade, _| {
             let key = market.own_key(trade)?;
+            if trade.state.balance != Some(cosign.balance) {
+                if cosign.awarded {
+                    // What an arbiter passes on is heard, and leaves nothing here.
+                    return market.ack(trade, Kind::Cosign);
+                }
+                let note = Note::new("the binding's money is in another balance than the one that is named");
+                return market.frame(Rejected { key: ServingKey::of(&key), binding: cosign.binding, note }, &key);
+            }
             if cosign.awarded
                 && let Some(answer) = market.version_offered(trade, &cosign)
             {

@@ -9,6 +9,7 @@ mod funding;
 mod intake;
 mod ledger;
 mod pair;
+mod places;
 mod published;
 mod seen;
 mod settling;

@@ -158,8 +158,8 @@ impl Facts {
             Kind::Rejected => self.signed(Rejected { key, binding, note }, own),
             Kind::Cosign => {
                 let (account, sequence) = (self.someone(dice), dice.next_u64() as i64 >> 8);
-                let (split, awarded) = (self.split(dice), pick(dice, 2) == 0);
-                self.signed(Cosign { key, binding, split, awarded, account, sequence }, own)
+                let (split, awarded, balance) = (self.split(dice), pick(dice, 2) == 0, self.balance);
+                self.signed(Cosign { key, binding, split, awarded, balance, account, sequence }, own)
             }
             Kind::Cosigned => {
                 let (account, sequence) = (self.someone(dice), dice.next_u64() as i64 >> 8);

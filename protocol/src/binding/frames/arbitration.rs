@@ -37,6 +37,8 @@ frames! {
         split: Split,
         /// Whether the arbiters decided so, and are paid for it.
         awarded: bool,
+        /// Where the money is.
+        balance: BalanceId,
         /// The account that submits it.
         account: AccountId,
         /// The sequence number that it uses.

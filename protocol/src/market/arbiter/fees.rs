@@ -2,6 +2,7 @@
 
 use rand_core::CryptoRng;
 
+use super::places::Place;
 use super::{Case, CaseFile, index};
 use crate::account::{AccountId, ServingKey};
 use crate::binding::agreement;
@@ -78,7 +79,7 @@ impl Market {
         let binding = cosign.binding;
         let mut case = self.cases.remove(&binding).ok_or_else(unknown)?;
         let before = case.file.clone();
-        let signed = self.sign_award(&mut case, &cosign, now);
+        let signed = self.sign_award(&mut case, &cosign, now, step);
         if let (Ok(_), Some(side)) = (&signed, case.side_of(cosign.key)) {
             // Where it leaves the other party nothing, that one has nothing to look for.
             let settles = Settles { split: cosign.split, awarded: cosign.awarded };
@@ -99,16 +100,26 @@ impl Market {
         answer.ok_or_else(unknown)
     }
 
-    fn sign_award(&self, case: &mut Case, cosign: &Cosign, now: Now) -> Result<Cosigned, Unsigned> {
+    fn sign_award(
+        &mut self,
+        case: &mut Case,
+        cosign: &Cosign,
+        now: Now,
+        step: &mut Step<Effect>,
+    ) -> Result<Cosigned, Unsigned> {
         let side = case.side_of(cosign.key).ok_or(Unsigned::Stranger)?;
         if now.timestamp() >= case.timeout_at() {
             return Err(Unsigned::NotNow("T has passed: the escrow is the timeout beneficiary's"));
         }
+        let Some(place) = case.file.place(cosign.balance) else {
+            self.look_at_place(cosign.binding, side, cosign.balance, step);
+            return Err(Unsigned::NotNow("the arbiter looks at the balance that is named: ask again"));
+        };
+        let place = (place.controller, place.balance);
         let key = self.setup.keys.serving.as_ref().ok_or(Unsigned::Stranger)?;
         let Some(EscrowTerms::Arbitrated(terms)) = agreement::escrow_terms(&case.agreement) else {
             return Err(Unsigned::Refused("the binding's escrow has no arbiters".into()));
         };
-        let place = (case.file.controller, case.file.balance);
         let cosigned = self.cosigned(&terms, place, side, cosign, key).map_err(Unsigned::Refused)?;
         // The others may sign it all the same, and pay this arbiter's fee by it.
         if let Some(fee) = self.fee_by(&terms, place, side, cosign)
@@ -187,8 +198,10 @@ impl Market {
         for binding in concerned {
             let Some(mut case) = self.cases.remove(&binding) else { continue };
             let (before, own) = (case.file.clone(), self.setup.keys.account_id());
-            let taking = agreement::escrow_terms(&case.agreement)
-                .and_then(|terms| terms.taking(case.file.balance, envelope, &self.setup.network).ok().flatten());
+            let taking = agreement::escrow_terms(&case.agreement).and_then(|terms| {
+                let of = |place: Place| terms.taking(place.balance, envelope, &self.setup.network).ok().flatten();
+                case.file.places().find_map(of)
+            });
             let paid = taking.iter().flat_map(|taking| &taking.paid).find(|(account, _)| Some(*account) == own);
             let over = now.timestamp() >= case.timeout_at().plus(CLOSING_TOLD_FOR);
             let by = if case.file.settlements[0] == Some(hash) { Side::Provider } else { Side::Consumer };

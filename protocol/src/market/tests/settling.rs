@@ -17,7 +17,7 @@ use crate::market::Market;
 use crate::market::command::{Answer, Command, CommandError};
 use crate::market::event::{Ask, Call, Effect, Event, Token};
 use crate::market::leftovers::SPOILT;
-use crate::message::{Payload, Signed, TxHash};
+use crate::message::{BalanceId, Payload, Signed, TxHash};
 use crate::stellar::LedgerPoint;
 use crate::stellar::entry::{BalanceClaimant, BalanceState, Entry};
 use crate::stellar::envelope::SignedTransaction;
@@ -48,11 +48,17 @@ fn opened<T: Payload>(bytes: &[u8]) -> Option<T> {
     from_stream(&net(), bytes).ok()?.open::<T>(&net()).ok().map(Signed::into_body)
 }
 
+/// Where the provider's money is.
+fn balance(pair: &Pair) -> BalanceId {
+    pair.only(PROVIDER).state.balance.unwrap()
+}
+
 /// The provider asks for a signature under a division.
 fn cosign(pair: &mut Pair, to: usize, split: Split, awarded: bool) -> Vec<u8> {
     let key = pair.nodes[PROVIDER].setup.keys.serving.clone().unwrap();
     let (binding, account) = (pair.only(PROVIDER).binding().unwrap(), account(pair, PROVIDER));
-    let body = Cosign { key: ServingKey::of(&key), binding, split, awarded, account, sequence: 99 };
+    let balance = balance(pair);
+    let body = Cosign { key: ServingKey::of(&key), binding, split, awarded, balance, account, sequence: 99 };
     answer(pair, to, PROVIDER, body, &key)
 }
 
@@ -100,7 +106,8 @@ fn a_stranger_gets_no_signature() {
     let stranger = ed25519_dalek::SigningKey::from_bytes(&[77; 32]);
     let binding = pair.only(PROVIDER).binding().unwrap();
     let (key, account) = (ServingKey::of(&stranger), AccountId::of(&stranger));
-    let body = Cosign { key, binding, split: split(10), awarded: false, account, sequence: 9 };
+    let (split, balance) = (split(10), balance(&pair));
+    let body = Cosign { key, binding, split, awarded: false, balance, account, sequence: 9 };
     assert!(answer(&mut pair, CONSUMER, PROVIDER, body, &stranger).is_empty());
 }
 
@@ -126,7 +133,8 @@ fn what_a_stranger_or_nobody_new_says_of_a_case_costs_an_arbiter_no_write() {
     let stranger = ed25519_dalek::SigningKey::from_bytes(&[77; 32]);
     let (key, account) = (ServingKey::of(&stranger), AccountId::of(&stranger));
     let before = pair.writes(ARBITER);
-    let body = Cosign { key, binding, split: split(10), awarded: true, account, sequence: 9 };
+    let (split, balance) = (split(10), balance(&pair));
+    let body = Cosign { key, binding, split, awarded: true, balance, account, sequence: 9 };
     assert!(answer(&mut pair, ARBITER, PROVIDER, body, &stranger).is_empty());
     let body = Closing { key, binding, transaction: TxHash::from_bytes([1; 32]) };
     assert!(answer(&mut pair, ARBITER, PROVIDER, body, &stranger).is_empty());
@@ -182,8 +190,16 @@ fn an_arbiter_signs_what_it_awarded_in_every_version_and_looks_for_the_newest() 
     assert!(opened::<NotNow>(&cosign(&mut pair, ARBITER, split(7), false)).is_some(), "it never signs for nothing");
     let key = pair.nodes[PROVIDER].setup.keys.serving.clone().unwrap();
     let (binding, account) = (pair.only(PROVIDER).binding().unwrap(), account(&pair, PROVIDER));
-    let version =
-        |sequence| Cosign { key: ServingKey::of(&key), binding, split: split(7), awarded: true, account, sequence };
+    let (seven, balance) = (split(7), balance(&pair));
+    let version = |sequence| Cosign {
+        key: ServingKey::of(&key),
+        binding,
+        split: seven,
+        awarded: true,
+        balance,
+        account,
+        sequence,
+    };
     for sequence in 1..=32 {
         let answer = answer(&mut pair, ARBITER, PROVIDER, version(sequence), &key);
         assert!(opened::<Cosigned>(&answer).is_some(), "{sequence}");
@@ -348,8 +364,9 @@ fn what_the_other_side_says_of_its_settlements_is_bounded_and_believed_only_by_t
     run_to(&mut pair, "dispute_by", 2);
     let key = pair.nodes[PROVIDER].setup.keys.serving.clone().unwrap();
     let (binding, account) = (pair.only(PROVIDER).binding().unwrap(), account(&pair, PROVIDER));
+    let balance = balance(&pair);
     let offer = |pair: &mut Pair, split, sequence| {
-        let body = Cosign { key: ServingKey::of(&key), binding, split, awarded: true, account, sequence };
+        let body = Cosign { key: ServingKey::of(&key), binding, split, awarded: true, balance, account, sequence };
         answer(pair, CONSUMER, PROVIDER, body, &key)
     };
     for sequence in 0..100 {
