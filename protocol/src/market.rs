@@ -228,6 +228,8 @@ pub struct Market {
     /// Whether the ledger was asked for the account since the start.
     pub(crate) account_read: bool,
     pub(crate) point: Option<LedgerPoint>,
+    /// When the newest ledger was heard of.
+    closed_at: Now,
     pub(crate) params: Option<LedgerParams>,
     pub(crate) paid_of_late: Option<Stroops>,
     pub(crate) clock_skew: Option<i64>,
@@ -385,6 +387,10 @@ impl Market {
             return;
         }
         let before = self.point.replace(point);
+        self.closed_at = now;
+        if before.is_some_and(|before| point.close_time.since(before.close_time) > self.setup.margins.grace) {
+            self.look_again(now);
+        }
         self.read_accounts(step);
         self.watch_escrows(before, point, step);
         self.watch_found(now, step);
@@ -477,6 +483,7 @@ impl Market {
         for trade in self.trades.values_mut() {
             trade.volatile.heard_at = now;
         }
+        self.look_again(now);
     }
 
     /// Keeps when this node was last running, so that a restart knows how long it was gone.

@@ -406,6 +406,20 @@ impl DisputeRecord {
         provider.filter(|split| consumer == Some(*split)).map(|split| Settles { split, awarded: false })
     }
 
+    /// Why a provider owes nothing more for it, for people: money goes back to the consumer by an award, by what both agree on, or
+    /// as soon as the consumer takes what the provider signed for.
+    pub fn why_it_goes_back(&self) -> Option<&'static str> {
+        let gives = |split: &Split| !split.to_consumer.is_zero();
+        match self.settles().filter(|settles| gives(&settles.split)) {
+            Some(Settles { awarded: true, .. }) => Some("the arbiters awarded money of this binding to the consumer"),
+            Some(_) => Some("both sides signed for giving money of this binding back to the consumer"),
+            None if self.released(Side::Provider).as_ref().is_some_and(gives) => {
+                Some("the provider signed for giving money of this binding back to the consumer")
+            }
+            None => None,
+        }
+    }
+
     /// Whether this side signs for a division without arbiters: it gave its word, or it claims no more.
     pub fn concedes(&self, own: Side, split: Split, claims: Option<Split>) -> bool {
         let enough = claims.is_some_and(|claim| split.share(own) >= claim.share(own));

@@ -13,7 +13,7 @@ pub enum End {
     DeliverBy,
     /// The consumer ended it.
     UnboundByConsumer,
-    /// The provider ended it, or its service stopped by itself.
+    /// The provider ended it, its service stopped by itself, or its escrow is over without paying it in full.
     UnboundByProvider,
     /// The consumer gave no sign of life for the grace time.
     ConsumerGone,

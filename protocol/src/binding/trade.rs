@@ -177,6 +177,10 @@ pub struct Volatile {
     pub claim_at: Now,
     /// Whether the ledger has to show the escrow first: what became of the last one is lost from history.
     pub look_first: bool,
+    /// Until when the ledger has to show the escrow first, where this node was away: from then on it goes without.
+    pub unseen_until: Now,
+    /// When a ledger last showed the escrow.
+    pub seen_at: Now,
     /// When signatures for a settlement are asked for again.
     pub settle_at: Now,
     /// How often they were asked for in vain.
@@ -296,7 +300,30 @@ impl Trade {
 
     /// Whether a transaction that takes the escrow may be made.
     pub fn may_claim(&self, now: Now) -> bool {
-        now >= self.volatile.claim_at && !self.volatile.look_first
+        now >= self.volatile.claim_at && !self.volatile.look_first && now >= self.volatile.unseen_until
+    }
+
+    /// Whoever was away doesn't know whether the escrow that was there still is: a ledger has to show it before it is claimed, or
+    /// this time be up, for what nobody can read must not stay unclaimed.
+    pub fn look_again(&mut self, until: Now) {
+        if matches!(self.escrow(), EscrowState::Locked | EscrowState::Refused(_)) {
+            self.volatile.unseen_until = until;
+        }
+    }
+
+    /// A ledger has shown the escrow; `fully` where it also shows all that this account's transactions did.
+    pub fn seen_standing(&mut self, now: Now, fully: bool) {
+        self.volatile.seen_at = now;
+        if fully {
+            self.volatile.look_first = false;
+            self.volatile.unseen_until = Now::default();
+        }
+    }
+
+    /// Why its service isn't given any more though its session may still run, for people.
+    pub fn why_served_no_more(&self) -> Option<&'static str> {
+        let goes_back = || self.state.dispute.as_ref().and_then(DisputeRecord::why_it_goes_back);
+        self.escrow().why_unpaid().or_else(goes_back)
     }
 
     /// The other side has acknowledged what it was told last. Where something newer has come up meanwhile, it is still

@@ -47,6 +47,17 @@ impl EscrowState {
     pub const fn is_over(&self) -> bool {
         matches!(self, Self::Paid | Self::Refunded | Self::Unknown | Self::Split { .. } | Self::ClawedBack)
     }
+
+    /// Why nothing more is owed for it, for people: it is over, and the recipient doesn't have all of it.
+    pub const fn why_unpaid(&self) -> Option<&'static str> {
+        match self {
+            Self::Refunded => Some("the escrow went back to the consumer, and the service ends with it"),
+            Self::Split { .. } => Some("the escrow was divided between the sides, and the service ends with it"),
+            Self::ClawedBack => Some("the asset's issuer clawed the escrow back"),
+            Self::Unknown => Some("the escrow is gone, nobody can tell to whom, and the service ends with it"),
+            Self::Free | Self::None | Self::Intended | Self::Locked | Self::Refused(_) | Self::Paid => None,
+        }
+    }
 }
 
 /// Who got an escrow's money.

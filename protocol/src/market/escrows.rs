@@ -110,11 +110,14 @@ impl Market {
         }
     }
 
-    /// Whether an escrow may change any moment: it isn't there yet, its service doesn't run, somebody takes it, or its deadline
-    /// is near.
+    /// Whether an escrow may change any moment: it isn't there yet, its service doesn't run, somebody takes it, arbiters were asked
+    /// about it or it is said who gets it, or its deadline is near.
     fn expects_change(&self, trade: &Trade, point: LedgerPoint) -> bool {
-        let quiet =
-            *trade.escrow() == EscrowState::Locked && trade.state.session.runs() && !self.closing_is_open(trade);
+        let argued = |record: &DisputeRecord| record.opening().is_some() || record.settles().is_some();
+        let quiet = *trade.escrow() == EscrowState::Locked
+            && trade.state.session.runs()
+            && !self.closing_is_open(trade)
+            && !trade.state.dispute.as_ref().is_some_and(argued);
         let deadline = trade.escrow_terms().map(|terms| terms.deadline()).unwrap_or_default();
         !quiet || point.close_time.plus(self.setup.margins.claim_margin * NEAR) >= deadline
     }
@@ -160,7 +163,7 @@ impl Market {
                     (Some(state), Some(terms)) => {
                         let accepted = market.setup.policy.assets.contains(terms.asset());
                         trade.state.clawback |= state.clawback_enabled;
-                        trade.volatile.look_first &= !market.knows_all_of(at);
+                        trade.seen_standing(now, market.knows_all_of(at));
                         Observation::Present(at, terms.verify(state, entries, accepted, &market.setup.network))
                     }
                     // It is there, and whether it is as agreed can't be told without its terms.
@@ -185,6 +188,17 @@ impl Market {
                 }
             });
             self.drive(request, now, rng, step);
+        }
+    }
+
+    /// This node was away: what it stored of escrows says nothing of what became of them since.
+    pub(super) fn look_again(&mut self, now: Now) {
+        let (until, margin) = (now.plus(self.setup.margins.grace), self.setup.margins.claim_margin);
+        for trade in self.trades.values_mut() {
+            // What is claimed before T must not come too late for it.
+            let deadline = trade.escrow_terms().map(|terms| terms.deadline()).filter(|t| now.timestamp() < *t);
+            let last = deadline.map_or(until, |deadline| Now::from(deadline.minus(margin * 2)));
+            trade.look_again(until.min(last));
         }
     }
 

@@ -267,6 +267,7 @@ impl Loader {
             account: None,
             account_read: false,
             point: None,
+            closed_at: Now::default(),
             params: None,
             paid_of_late: None,
             clock_skew: None,
@@ -289,6 +290,7 @@ impl Loader {
         for trade in self.trades {
             market.insert_trade(trade);
         }
+        market.look_again(now);
         market.recognise_presence(now);
         if !market.is_recovering() {
             market.end_what_was_missed(now, &mut step);

@@ -433,8 +433,7 @@ impl Market {
             let why = mismatch.to_string();
             self.move_session(trade, SessionEvent::ServiceFailed, &why, step);
         }
-        if *trade.escrow() == EscrowState::ClawedBack {
-            let why = "the asset's issuer clawed the escrow back";
+        if let Some(why) = trade.escrow().why_unpaid() {
             self.move_session(trade, SessionEvent::ProviderUnbinds, why, step);
         }
         if now.timestamp() >= terms.start_by() {
@@ -606,8 +605,8 @@ impl Market {
         }
     }
 
-    /// A consumer's call wants in: its token must be the binding's, and a unit must be left. The unit is counted
-    /// before the call goes on, and given back by [`Market::call_done`] where the service failed.
+    /// A consumer's call wants in: its token must be the binding's, a unit must be left, and no money be on its way back. The
+    /// unit is counted before the call goes on, and given back by [`Market::call_done`] where the service failed.
     pub(super) fn admit_call(&mut self, id: CommandId, binding: BindingId, token: &[u8; 32], step: &mut Step<Effect>) {
         let refused = |why: &str| Err(CommandError::NotNow(why.to_owned()));
         let request = self.by_binding.get(&binding).copied();
@@ -621,6 +620,9 @@ impl Market {
                 }
                 if !matches!(trade.state.session, Session::Active | Session::Away) {
                     return refused(&format!("the binding is {}, its service doesn't run", trade.phase()));
+                }
+                if let Some(why) = trade.why_served_no_more() {
+                    return refused(why);
                 }
                 let Some(agreed) = trade.terms() else { return Err(unknown_binding(binding)) };
                 if agreed.unit == Unit::Call {

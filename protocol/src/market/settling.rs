@@ -91,12 +91,13 @@ impl Market {
         let Some((terms, settles)) = self.settlement_due(trade, now) else { return self.stop_settling(binding) };
         if let Some(settling) = self.settling.get(&binding) {
             if settling.settles == settles && now < settling.until {
-                return;
+                return self.settle_if_signed(trade, binding, now, step);
             }
             self.pause_settling(trade, binding, now);
         }
         if now >= trade.volatile.settle_at
             && self.is_our_turn(trade, &settles, now)
+            && self.is_still_there(trade, &settles, now)
             && self.can_be_paid(trade, self.paid_directly(&terms, &settles, trade.state.side), now, step)
         {
             self.ask_to_cosign(trade, binding, (&terms, settles), now, step);
@@ -139,10 +140,28 @@ impl Market {
 
     /// Where both sides gain, the one that gains more goes first; the other one follows where that didn't help.
     fn is_our_turn(&self, trade: &mut Trade, settles: &Settles, now: Now) -> bool {
+        Self::goes_first(trade, settles) || self.is_anybodys_turn(trade, now)
+    }
+
+    fn goes_first(trade: &Trade, settles: &Settles) -> bool {
         let own = trade.state.side;
         let (ours, theirs) = (settles.split.share(own), settles.split.share(dispute::other(own)));
-        let since = *trade.volatile.settles_since.get_or_insert(now);
-        ours > theirs || (ours == theirs && own == Side::Provider) || now >= since.plus(self.setup.margins.grace)
+        ours > theirs || (ours == theirs && own == Side::Provider)
+    }
+
+    fn is_anybodys_turn(&self, trade: &mut Trade, now: Now) -> bool {
+        now >= trade.volatile.settles_since.get_or_insert(now).plus(self.setup.margins.grace)
+    }
+
+    /// Once the other side may have settled, the newest ledger has to show the escrow, or nobody have answered for so long that
+    /// it goes without: what is gone already only costs a fee.
+    fn is_still_there(&self, trade: &mut Trade, settles: &Settles, now: Now) -> bool {
+        let both = !settles.split.to_provider.is_zero() && !settles.split.to_consumer.is_zero();
+        if !both || (Self::goes_first(trade, settles) && !self.is_anybodys_turn(trade, now)) {
+            return true;
+        }
+        let seen_at = trade.volatile.seen_at;
+        seen_at >= self.closed_at || now >= seen_at.plus(self.setup.margins.grace)
     }
 
     fn ask_to_cosign(
@@ -292,13 +311,18 @@ impl Market {
 
     /// Signs and submits once enough others have signed; pauses where nobody is left who might.
     fn settle_if_signed(&mut self, trade: &mut Trade, binding: BindingId, now: Now, step: &mut Step<Effect>) {
-        let (Some(settling), Some(queue)) = (self.settling.get(&binding), &mut self.queue) else { return };
+        let Some(settling) = self.settling.get(&binding) else { return };
         if !settling.settlement.is_enough(&settling.signed) {
             if settling.asked.is_empty() {
                 self.pause_settling(trade, binding, now);
             }
             return;
         }
+        let settles = settling.settles;
+        if !self.is_still_there(trade, &settles, now) {
+            return;
+        }
+        let (Some(settling), Some(queue)) = (self.settling.get(&binding), &mut self.queue) else { return };
         let purpose = Purpose::Settle { binding };
         match queue.settle(purpose, &settling.settlement, &settling.signed, now) {
             Ok(signed) => {

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod assets;
+mod away;
 mod community;
 mod disputes;
 mod endings;

@@ -18,7 +18,7 @@ use crate::message::{MessageId, Signed};
 const AMOUNT: Stroops = Stroops::whole(10);
 
 /// A binding of ten calls for ten coins under one arbiter, whose service runs.
-fn active(pay_unless_disputed: bool) -> (Pair, MessageId) {
+pub(super) fn active(pay_unless_disputed: bool) -> (Pair, MessageId) {
     let (mut pair, offering) = market(1);
     trust(&mut pair, &[ARBITER], 1);
     let wish = EscrowWish { kind: Some(EscrowKind::Arbitrated), pay_unless_disputed };
