@@ -3,7 +3,7 @@
 use core::fmt;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -96,6 +96,28 @@ impl Database {
         }
         self.synced_blobs = present;
         if new { sync_parent(&dir.join("blob")) } else { Ok(()) }
+    }
+}
+
+/// Waits, when it is dropped, until a sled that was closed before has let go of its file: its own threads do so late, and write
+/// into its directory until then.
+#[derive(Debug)]
+pub(crate) struct LetGo(File);
+
+impl LetGo {
+    /// Of the sled in a directory.
+    pub(crate) fn of(dir: &Path) -> Result<Self, StoreError> {
+        let path = dir.join("db");
+        File::open(&path).map(Self).map_err(StoreError::io("opening", &path))
+    }
+}
+
+impl Drop for LetGo {
+    fn drop(&mut self) {
+        let began = Instant::now();
+        while matches!(self.0.try_lock(), Err(TryLockError::WouldBlock)) && began.elapsed() < CLOSING_TIME {
+            thread::sleep(CLOSING_POLL);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use tradepost_protocol::network_id::NetworkId;
 use tradepost_protocol::step::{Batch, Commit, Space};
 
 use crate::contents::{Contents, Entry};
+use crate::database::LetGo;
 use crate::error::StoreError;
 use crate::keyspace::check_bounds;
 use crate::recovery;
@@ -32,6 +33,8 @@ struct Shared {
     /// `None` once the store closes, which ends the writer.
     inbox: Option<SyncSender<Waiting>>,
     writer: Option<JoinHandle<()>>,
+    /// Whoever closes the last clone may move or remove its files.
+    _database: LetGo,
     /// Held until the writer has ended.
     _lock: File,
 }
@@ -48,13 +51,15 @@ impl Store {
 
     fn open_compacting(dir: &Path, network: NetworkId, compact_bytes: u64) -> Result<Self, StoreError> {
         let (writer, lock) = recovery::open(dir, network, compact_bytes)?;
+        let database = LetGo::of(&dir.join("sled"))?;
         let (view, counters) = (Arc::clone(&writer.view), Arc::clone(&writer.counters));
         let (inbox, waiting) = sync_channel(QUEUE_BATCHES);
         let writer = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(&waiting))
             .map_err(StoreError::io("starting the writer for", dir))?;
-        let shared = Shared { view, counters, inbox: Some(inbox), writer: Some(writer), _lock: lock };
+        let (inbox, writer) = (Some(inbox), Some(writer));
+        let shared = Shared { view, counters, inbox, writer, _database: database, _lock: lock };
         Ok(Self { shared: Arc::new(shared) })
     }
 

@@ -41,6 +41,12 @@ impl Home {
         self.dir().join("sled")
     }
 
+    /// Loses the database, also one that a refused start has opened just now.
+    fn lose_database(&self) {
+        drop(LetGo::of(&self.sled()));
+        fs::remove_dir_all(self.sled()).unwrap();
+    }
+
     fn open(&self) -> Store {
         Store::open(self.dir(), &network()).unwrap()
     }
@@ -133,8 +139,20 @@ proptest! {
         prop_assert_eq!(&all(&killed), &expected, "after kill -9");
         drop(store);
         prop_assert_eq!(&all(&open()), &expected, "after a restart");
-        fs::remove_dir_all(home.sled()).unwrap();
+        home.lose_database();
         prop_assert_eq!(money(&all(&open())), money(&expected), "from the journal alone");
+    }
+}
+
+#[test]
+fn a_store_that_is_closed_has_let_go_of_its_files() {
+    let home = Home::new();
+    for i in 0..20 {
+        let store = home.open();
+        store.commit(put(Space::Binding, &i.to_string(), "state")).unwrap();
+        drop(store);
+        let file = fs::File::open(home.sled().join("db")).unwrap();
+        file.try_lock().unwrap();
     }
 }
 

@@ -35,7 +35,7 @@ impl ThreeRecords {
     fn with_journal(&self, journal: &[u8], keep_sled: bool) -> Home {
         let home = self.early.copy();
         if !keep_sled {
-            fs::remove_dir_all(home.sled()).unwrap();
+            home.lose_database();
         }
         fs::write(home.journal(), journal).unwrap();
         home
@@ -56,7 +56,7 @@ fn a_journal_cut_at_any_byte_of_its_last_record_keeps_all_before_it() {
         assert_eq!(bindings(&store), expected, "cut at {cut}");
         store.commit(put(Space::Binding, "d", "after")).unwrap();
         drop(store);
-        fs::remove_dir_all(home.sled()).unwrap();
+        home.lose_database();
         let store = home.open();
         assert_eq!(bindings(&store), [expected, &["d"]].concat(), "what was appended after a cut at {cut} is whole");
     }
@@ -115,9 +115,9 @@ fn a_missing_journal_beside_a_database_is_an_error_and_no_new_one_is_made() {
 fn another_networks_store_is_refused_with_both_named() {
     let other = NetworkId::of_passphrase("another ledger");
     let three = ThreeRecords::new();
-    for lost in [None, Some(three.home.sled())] {
-        if let Some(lost) = lost {
-            fs::remove_dir_all(lost).unwrap();
+    for lost in [false, true] {
+        if lost {
+            three.home.lose_database();
         }
         let refusal = Store::open(three.home.dir(), &other).unwrap_err().to_string();
         assert!(refusal.contains(&other.to_string()) && refusal.contains(&network().to_string()), "{refusal}");
@@ -169,7 +169,7 @@ fn a_database_cut_short_loses_no_money() {
         OpenOptions::new().write(true).open(cut.sled().join("db")).unwrap().set_len(length).unwrap();
         if let Err(error) = Store::open(cut.dir(), &network()) {
             assert!(matches!(error, StoreError::DatabaseDamaged { .. }), "{error}");
-            fs::remove_dir_all(cut.sled()).unwrap();
+            cut.lose_database();
         }
         assert_eq!(money(&all(&cut.open())), expected, "cut to {part}/8");
     }
@@ -238,6 +238,6 @@ fn a_journal_is_rewritten_once_it_has_grown() {
     assert!(store.activity().compactions > 2, "{:?}", store.activity());
     drop(store);
     assert!(fs::metadata(home.journal()).unwrap().len() < 20_000);
-    fs::remove_dir_all(home.sled()).unwrap();
+    home.lose_database();
     assert_eq!(all(&home.open()), expected);
 }
