@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -147,13 +149,21 @@ proptest! {
 #[test]
 fn a_store_that_is_closed_has_let_go_of_its_files() {
     let home = Home::new();
-    for i in 0..20 {
-        let store = home.open();
-        store.commit(put(Space::Binding, &i.to_string(), "state")).unwrap();
-        drop(store);
-        let file = fs::File::open(home.sled().join("db")).unwrap();
-        file.try_lock().unwrap();
-    }
+    let store = home.open();
+    // As sled's own threads do now and then.
+    let (held, ended) = (Arc::clone(&store.shared.view), Arc::new(AtomicBool::new(false)));
+    let late = thread::spawn({
+        let ended = Arc::clone(&ended);
+        move || {
+            thread::sleep(Duration::from_millis(100));
+            ended.store(true, Ordering::SeqCst);
+            drop(held);
+        }
+    });
+    drop(store);
+    assert!(ended.load(Ordering::SeqCst));
+    late.join().unwrap();
+    fs::File::open(home.sled().join("db")).unwrap().try_lock().unwrap();
 }
 
 #[test]
