@@ -118,7 +118,10 @@ fn given(view: &BindingView, to_provider: Option<Stroops>) -> String {
         ),
         _ => format!("the whole {all} to the {other}. That is settled at once, and no arbiter is paid"),
     };
-    format!("Sign for a division of {id}'s escrow:\n  {what}.")
+    let gives = to_provider.is_none_or(|share| view.amount.is_some_and(|amount| share < amount));
+    let ends = !view.is_consumers() && view.ended.is_none() && gives;
+    let ends = if ends { " Its service takes no call from now on, and ends with the escrow." } else { "" };
+    format!("Sign for a division of {id}'s escrow:\n  {what}.{ends}")
 }
 
 /// Reads one binding.
@@ -337,5 +340,11 @@ pub(super) mod tests {
         let view = samples::arbitrated_binding();
         assert!(given(&view, None).contains("the whole 20 HEXA to the provider"));
         assert!(given(&view, Some(Stroops::whole(15))).contains("15 HEXA of 20 HEXA to the provider"));
+        let sold = BindingView { side: "provider".into(), ended: None, ..samples::arbitrated_binding() };
+        for (share, ends) in [(None, true), (Some(15), true), (Some(20), false)] {
+            let text = given(&sold, share.map(Stroops::whole));
+            assert_eq!(text.contains("takes no call from now on"), ends, "{text}");
+        }
+        assert!(!given(&view, None).contains("takes no call"));
     }
 }
