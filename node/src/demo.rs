@@ -12,6 +12,7 @@ pub mod disputes;
 pub mod help_exchange;
 mod narrator;
 pub mod process;
+mod purpose;
 pub mod report;
 mod script;
 pub mod service;

@@ -15,8 +15,12 @@ use tradepost_protocol::message::{BalanceId, TxHash};
 use tradepost_protocol::stellar::entry::Entry;
 use tradepost_protocol::stellar::ledger_key::Key;
 
+use super::purpose::Purposes;
+
 /// Most entries of one read that is true of one ledger (the RPC's bound).
 const MAX_KEYS: usize = 200;
+/// How the purpose of a transaction begins that failed.
+pub(super) const FAILED: &str = "failed: ";
 /// Base reserves of an account without anything.
 const ACCOUNT_RESERVES: i128 = 2;
 
@@ -110,6 +114,8 @@ pub struct Books {
     parties: Vec<Party>,
     balances: Vec<Balance>,
     transactions: Vec<(TxHash, String)>,
+    /// The escrows of trades, by the trade's name.
+    escrows: BTreeMap<BalanceId, String>,
     /// Transactions that were found in ledgers, whoever made them and whatever they came to.
     found: Vec<TxHash>,
     /// The first ledger whose transactions aren't gathered yet.
@@ -191,6 +197,11 @@ impl Books {
         self.balances.push(Balance { what: what.into(), id, expected: Stroops::ZERO });
     }
 
+    /// What the transactions are called that are found about an escrow.
+    pub fn escrow(&mut self, trade: &str, id: BalanceId) {
+        self.escrows.insert(id, format!("\"{trade}\""));
+    }
+
     fn effects(&mut self, name: &str) -> &mut Effects {
         let index = self.parties.iter().position(|party| party.name == name);
         &mut self.parties[index.expect("the script names parties that it entered")].effects
@@ -208,10 +219,13 @@ impl Books {
             charges.push(Charge::of(&found));
             transactions.push((*hash, purpose.clone(), found));
         }
+        let parties = self.parties.iter().map(|party| (party.account, party.name.clone())).collect();
+        let mut purposes = Purposes::new(self.escrows.clone(), parties);
         for hash in &self.found {
-            let (found, purpose) = whatever_it_came_to(ledger, *hash).await?;
+            let (found, failed) = whatever_it_came_to(ledger, *hash).await?;
+            let purpose = purposes.of(&found.envelope);
             charges.push(Charge::of(&found));
-            transactions.push((*hash, purpose, found));
+            transactions.push((*hash, if failed { format!("{FAILED}{purpose}") } else { purpose }, found));
         }
         let accounts = self.parties.iter().map(|party| Key::Account(party.account));
         let keys: Vec<Key> = accounts.chain(self.balances.iter().map(|balance| Key::Balance(balance.id))).collect();
@@ -246,6 +260,7 @@ impl Books {
                 fee_found: Signed(i128::from(found.result.fee_charged)),
             });
         }
+        shown.sort_by_key(|row| row.ledger);
         let parties = self.parties.iter().map(|party| party.finding(read, &fees)).collect::<Result<Vec<_>, _>>()?;
         let mut balances: Vec<_> = self.balances.iter().map(|balance| balance.finding(read)).collect();
         let all_fees: i128 = fees.values().sum();
@@ -335,29 +350,14 @@ async fn success(ledger: &impl Ledger, hash: TxHash, purpose: &str) -> Result<Fo
     }
 }
 
-/// A transaction of a ledger with what it does; one that failed has cost its fee all the same.
-async fn whatever_it_came_to(ledger: &impl Ledger, hash: TxHash) -> Result<(Found, String), BooksError> {
+/// A transaction of a ledger, and whether it failed: that has cost its fee all the same.
+async fn whatever_it_came_to(ledger: &impl Ledger, hash: TxHash) -> Result<(Found, bool), BooksError> {
     let missing = || BooksError::NotASuccess { hash, purpose: "found in a ledger".to_owned(), state: "it isn't found" };
     match ledger.status(hash).await? {
-        TxStatus::Success(found) => Ok((*found.clone(), purpose_of(&found.envelope))),
-        TxStatus::Failed(found) => Ok((*found.clone(), format!("failed: {}", purpose_of(&found.envelope)))),
+        TxStatus::Success(found) => Ok((*found, false)),
+        TxStatus::Failed(found) => Ok((*found, true)),
         TxStatus::NotFound { .. } => Err(missing()),
     }
-}
-
-/// What a transaction does, by its operations.
-fn purpose_of(envelope: &TransactionEnvelope) -> String {
-    let operations = match envelope {
-        TransactionEnvelope::TxV0(v0) => &v0.tx.operations,
-        TransactionEnvelope::Tx(v1) => &v1.tx.operations,
-        TransactionEnvelope::TxFeeBump(bump) => {
-            let stellar_xdr::FeeBumpTransactionInnerTx::Tx(inner) = &bump.tx.inner_tx;
-            &inner.tx.operations
-        }
-    };
-    let mut names: Vec<&str> = operations.iter().map(|operation| operation.body.name()).collect();
-    names.dedup();
-    names.join(", ")
 }
 
 fn entry<'a>(read: &'a KeysRead, key: &Key) -> Option<&'a Entry> {

@@ -14,6 +14,7 @@ use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::{Price, Stroops, Unit};
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::dispute::Split;
+use tradepost_protocol::binding::phase::Side;
 use tradepost_protocol::bond;
 use tradepost_protocol::document::{Arbitration, Windows};
 use tradepost_protocol::escrow::EscrowKind;
@@ -25,7 +26,7 @@ use super::actor::Actor;
 use super::books::{Books, Findings};
 use super::cluster::{Cluster, Setup};
 use super::narrator::Narrator;
-use super::report::TradeReport;
+use super::report::{Shares, TradeReport};
 use super::script::{self, BOOTSTRAP, FRIENDBOT, LEDGERS, MESSAGES};
 use crate::api::request::{NewAward, NewBinding, NewDispute, NewEvidence, NewOffering, ServedBy};
 use crate::api::view::{
@@ -45,6 +46,12 @@ const CONSUMER: &str = "consumer";
 /// Buys one, and falls silent.
 const GHOST: &str = "ghost";
 
+/// The trades' names, as the table above has them.
+const IDLE: &str = "idle";
+const SILENT: &str = "ghost";
+const SPLIT: &str = "split";
+const ASLEEP: &str = "asleep";
+
 /// A call of whatever is sold.
 const CALL: &str = "/add";
 /// Price of a call.
@@ -55,6 +62,8 @@ const UNITS: u64 = 4;
 const AMOUNT: Stroops = Stroops::whole(20);
 /// What an arbiter gets for an award.
 const FEE: Stroops = Stroops::whole(1);
+/// What the buyer whose escrow is divided leaves the provider.
+const CONCEDED: Stroops = Stroops::whole(10);
 /// The provider's share of the escrow that is divided.
 const DIVIDED: Stroops = Stroops::whole(15);
 /// How many bindings an offering holds at once.
@@ -108,8 +117,8 @@ impl<'a> Disputes<'a> {
         stage.fund().await?;
         let offered = stage.publish(arbiters).await?;
         let bound = stage.bind_all(&offered).await?;
-        stage.call(&stage.ghost, &bound.ghost, 2).await?;
-        stage.call(&stage.consumer, &bound.split, 3).await?;
+        stage.call(&stage.ghost, (SILENT, &bound.ghost), 2).await?;
+        stage.call(&stage.consumer, (SPLIT, &bound.split), 3).await?;
         self.cluster.node_mut(GHOST)?.kill();
         stage.say(GHOST, "has got what it wanted, and isn't heard of again (SIGKILL)");
         let (idle, ghost, split, asleep) = tokio::try_join!(
@@ -119,12 +128,24 @@ impl<'a> Disputes<'a> {
             stage.silent_arbiter(&bound.asleep)
         )?;
         self.cluster.run(GHOST).await?;
-        stage.say(GHOST, "runs again after all: its node takes back the reserve that its escrow had locked");
-        stage.note_outcomes()?;
+        stage.say(GHOST, "runs again after all, for the reserve that its escrow had locked is its own again from T on");
+        let [idle_got, ghost_got, split_got] = [Stroops::ZERO, AMOUNT, DIVIDED].map(awarded);
+        let trades = [
+            (IDLE, IDLER, 0, idle, idle_got?),
+            (SILENT, ADDER, 2, ghost, ghost_got?),
+            (SPLIT, ADDER, 3, split, split_got?),
+            (ASLEEP, IDLER, 0, asleep, Shares::between(Split::all_to(Side::Consumer, AMOUNT))),
+        ];
+        let mut reports = Vec::new();
+        for (name, provider, calls, view, shares) in &trades {
+            reports.push(stage.report((name, provider), *calls, view, *shares)?);
+            stage.note_outcome(if *name == SILENT { GHOST } else { CONSUMER }, provider, name, view, shares);
+        }
         let findings = stage.settled_books(&ledger).await?;
-        let trades = [(IDLER, 0, idle), (ADDER, 2, ghost), (ADDER, 3, split), (IDLER, 0, asleep)];
-        let reports = trades.iter().map(|(provider, calls, view)| stage.report(provider, *calls, view));
-        Ok((findings, reports.collect::<Result<_, _>>()?))
+        if findings.off_by_stroops.0 == 0 {
+            stage.say("all", "every share, fee and reserve is where it belongs");
+        }
+        Ok((findings, reports))
     }
 
     /// The bootstrap node and the arbiters first, for the others' configurations name them.
@@ -210,13 +231,19 @@ impl Stage<'_> {
         self.note_bond(ARBITER, ARBITER, &awake, deciding);
         self.note_bond(SLEEPER, SLEEPER, &asleep, deciding);
         self.say(ARBITER, &format!("offers to decide disputes for {} XLM an award", FEE.coins()));
+        self.say(SLEEPER, "offers the same, at the same price");
         let idle = publish(&self.idler, &sold_offering(IDLER, arbiters.awake)).await?;
         let slept = publish(&self.idler, &sold_offering(IDLER, arbiters.asleep)).await?;
         let added = publish(&self.adder, &sold_offering(ADDER, arbiters.awake)).await?;
         self.note_bond(IDLER, "idler, first", &idle, sold);
         self.note_bond(IDLER, "idler, second", &slept, sold);
         self.note_bond(ADDER, ADDER, &added, sold);
-        self.say("both", &format!("providers sell calls at {} XLM under `arbitrated`", PRICE.coins()));
+        let price = PRICE.coins();
+        self.say(
+            IDLER,
+            &format!("sells calls at {price} XLM under `arbitrated`, by two offerings: one lists the arbiter, one the sleeper"),
+        );
+        self.say(ADDER, &format!("sells calls at {price} XLM under `arbitrated`; its offering lists the arbiter"));
         let wanted = [&awake, &asleep, &idle, &slept, &added].map(|published| published.series);
         for buyer in [&self.consumer, &self.ghost] {
             let live = |list: &OfferingList| {
@@ -243,7 +270,11 @@ impl Stage<'_> {
             split: self.bind(&self.consumer, offered.split).await?,
             asleep: self.bind(&self.consumer, offered.asleep).await?,
         };
-        self.say("all", &format!("four packages of {UNITS} calls are bound, {} XLM locked for each", AMOUNT.coins()));
+        self.say("all", &format!("four packages of {UNITS} calls are bound, {} XLM locked for each:", AMOUNT.coins()));
+        self.say("", "\"idle\", of the consumer with the idler; if they don't agree, the arbiter decides");
+        self.say("", "\"ghost\", of the ghost with the adder; if they don't agree, the arbiter decides");
+        self.say("", "\"split\", of the consumer with the adder; if they don't agree, the arbiter decides");
+        self.say("", "\"asleep\", of the consumer with the idler; if they don't agree, the sleeper decides");
         Ok(bound)
     }
 
@@ -257,7 +288,7 @@ impl Stage<'_> {
     }
 
     /// So many calls that are answered.
-    async fn call(&self, buyer: &Actor, binding: &str, calls: u64) -> Result<(), DemoError> {
+    async fn call(&self, buyer: &Actor, (trade, binding): (&str, &str), calls: u64) -> Result<(), DemoError> {
         let (asked, expected) = (json!({"a": 10, "b": 32}), json!({"sum": 42}));
         for _ in 0..calls {
             let answer: Value = buyer.call(binding, CALL, &asked).await?;
@@ -265,24 +296,33 @@ impl Stage<'_> {
                 return Err(buyer.error(format!("{CALL} answered {answer}, expected {expected}")).into());
             }
         }
-        self.say(buyer.name(), &format!("POST {CALL} {asked} -> {expected}, {calls} times"));
+        self.say(buyer.name(), &format!("\"{trade}\": POST {CALL} {asked} -> {expected}, {calls} of {UNITS} times"));
         Ok(())
     }
 
     /// A provider that is there and does nothing gets nothing.
     async fn nothing_for_nothing(&self, binding: &str) -> Result<BindingView, DemoError> {
+        self.gets_no_answer((IDLE, binding)).await?;
+        self.open((IDLE, binding), ARBITER, None, "Not one call was answered.").await?;
+        self.award((IDLE, binding), Stroops::ZERO, "Nothing was delivered.").await?;
+        let view = self.ends(&self.consumer, binding, "refunded").await?;
+        self.say(IDLER, &format!("\"idle\": {}", view.note.as_deref().unwrap_or_default()));
+        let (back, fee) = (awarded(Stroops::ZERO)?.consumer.coins(), FEE.coins());
+        self.say(
+            CONSUMER,
+            &format!("\"idle\": has {back} XLM back, the arbiter has its {fee} XLM, and the idler gets nothing"),
+        );
+        Ok(view)
+    }
+
+    /// A call to the idler, whose service is there and doesn't answer.
+    async fn gets_no_answer(&self, (trade, binding): (&str, &str)) -> Result<(), DemoError> {
         if self.consumer.call::<Value>(binding, CALL, &json!({"a": 1, "b": 1})).await.is_ok() {
             return Err(self.idler.error("it answered, though it is idle").into());
         }
-        self.say(CONSUMER, "gets no answer from the idler, whose node is there and waits for its money");
-        self.open(&self.consumer, binding, None, "Not one call was answered.").await?;
-        self.award(binding, Stroops::ZERO, "Nothing was delivered.").await?;
-        let view = self.ends(&self.consumer, binding, "refunded").await?;
-        self.say(
-            CONSUMER,
-            &format!("has its money back, less the arbiter's {} XLM; the idler gets nothing", FEE.coins()),
-        );
-        Ok(view)
+        let what = "gets no answer from the idler, whose node is there and waits for its money";
+        self.say(CONSUMER, &format!("\"{trade}\": {what}"));
+        Ok(())
     }
 
     /// A buyer that falls silent after delivery loses: the provider's node asks the arbiters by itself.
@@ -294,45 +334,65 @@ impl Stage<'_> {
                 .error(format!("the provider's node should have asked with evidence: {case:?}"))
                 .into());
         }
-        self.say(ADDER, "misses its buyer; near dispute_by its node asks the arbiters by itself, with what it saw");
-        self.award(binding, AMOUNT, "The provider's log shows what it served; the buyer says nothing.").await?;
+        self.say(
+            ADDER,
+            "\"ghost\": misses its buyer; near dispute_by its node asks the arbiter by itself, with what it saw",
+        );
+        self.award((SILENT, binding), AMOUNT, "The provider's node shows what it saw; the buyer says nothing.").await?;
         let view = self.ends(&self.adder, binding, "paid").await?;
-        self.say(ADDER, &format!("is paid, less the arbiter's {} XLM", FEE.coins()));
+        let (paid, fee) = (awarded(AMOUNT)?.provider.coins(), FEE.coins());
+        self.say(ADDER, &format!("\"ghost\": is paid {paid} XLM, and the arbiter has its {fee} XLM"));
         Ok(view)
     }
 
     /// Three of four calls were answered: 15 to 5.
     async fn divided(&self, binding: &str) -> Result<BindingView, DemoError> {
-        self.open(&self.consumer, binding, Some(Stroops::whole(10)), "The fourth call is missing.").await?;
+        self.open((SPLIT, binding), ARBITER, Some(CONCEDED), "The fourth call is missing.").await?;
         let shown = NewEvidence { text: "Three of four calls were answered.".to_owned(), files: Vec::new() };
         let path = format!("/v1/disputes/{binding}");
         let known = |view: &DisputeDetails| view.dispute.opened_by.is_some().then_some(());
         self.adder.until("it hears of the dispute", MESSAGES, &path, known).await?;
         let _: Shown = self.adder.post(&format!("{path}/evidence"), &shown).await?;
-        self.award(binding, DIVIDED, "Three of four.").await?;
-        self.ends(&self.adder, binding, "split").await?;
+        self.say(ADDER, &format!("\"split\": shows the arbiter: {}", shown.text));
+        self.award((SPLIT, binding), DIVIDED, "Three of four.").await?;
+        let ended = self.ends(&self.adder, binding, "split").await?;
+        self.say(ADDER, &format!("\"split\": {}", ended.note.unwrap_or_default()));
         let view = self.ends(&self.consumer, binding, "split").await?;
-        let left = Split::of(AMOUNT, DIVIDED).and_then(|split| split.after(FEE));
-        let left = left.ok_or_else(|| DemoError::Script("the fee takes up all".to_owned()))?;
-        let (provider, consumer) = (left.to_provider.coins(), left.to_consumer.coins());
-        self.say(ARBITER, &format!("divided 15 to 5: {provider} XLM for the adder, {consumer} XLM for the consumer"));
+        let Shares { provider, consumer, arbiter } = awarded(DIVIDED)?;
+        let (provider, consumer, fee) = (provider.coins(), consumer.coins(), arbiter.coins());
+        self.say(
+            "all",
+            &format!("\"split\": {provider} XLM for the adder, {consumer} for the consumer, and {fee} for the arbiter"),
+        );
         Ok(view)
     }
 
     /// An arbiter that stays silent: from T on the money is the consumer's.
     async fn silent_arbiter(&self, binding: &str) -> Result<BindingView, DemoError> {
-        self.open(&self.consumer, binding, None, "Not one call was answered.").await?;
+        self.gets_no_answer((ASLEEP, binding)).await?;
+        self.open((ASLEEP, binding), SLEEPER, None, "Not one call was answered here, either.").await?;
         self.case(&self.sleeper, binding).await?;
-        self.say(SLEEPER, "has the case in its inbox, and says nothing");
+        self.say(SLEEPER, "\"asleep\": has the case in its inbox, and says nothing");
         let view = self.ends(&self.consumer, binding, "refunded").await?;
-        self.say(CONSUMER, "takes all of it back from T on: silence means the consumer, and no fee is paid");
+        let all = AMOUNT.coins();
+        self.say(
+            CONSUMER,
+            &format!("\"asleep\": has taken all {all} XLM back at T: silence means the consumer, and no fee is paid"),
+        );
         Ok(view)
     }
 
-    async fn open(&self, by: &Actor, binding: &str, to_provider: Option<Stroops>, text: &str) -> Result<(), DemoError> {
+    async fn open(
+        &self,
+        (trade, binding): (&str, &str),
+        whom: &str,
+        to_provider: Option<Stroops>,
+        text: &str,
+    ) -> Result<(), DemoError> {
         let new = NewDispute { to_provider, text: text.to_owned() };
-        let _: Done = by.post(&format!("/v1/disputes/{binding}/open"), &new).await?;
-        self.say(by.name(), &format!("asks the arbiter: {text}"));
+        let _: Done = self.consumer.post(&format!("/v1/disputes/{binding}/open"), &new).await?;
+        let wanted = AMOUNT.minus(to_provider.unwrap_or_default()).unwrap_or_default().coins();
+        self.say(CONSUMER, &format!("\"{trade}\": asks the {whom} for {wanted} of {} XLM: {text}", AMOUNT.coins()));
         Ok(())
     }
 
@@ -345,18 +405,24 @@ impl Stage<'_> {
         Ok(arbiter.get(&format!("/v1/disputes/{binding}")).await?)
     }
 
-    async fn award(&self, binding: &str, to_provider: Stroops, why: &str) -> Result<(), DemoError> {
+    async fn award(&self, (trade, binding): (&str, &str), to_provider: Stroops, why: &str) -> Result<(), DemoError> {
         self.case(&self.arbiter, binding).await?;
         let new = NewAward { to_provider, note: why.to_owned() };
         let _: Done = self.arbiter.post(&format!("/v1/disputes/{binding}/award"), &new).await?;
-        let all = AMOUNT.coins();
-        self.say(ARBITER, &format!("awards {} of {all} XLM to the provider: {why}", to_provider.coins()));
+        let to_consumer = AMOUNT.minus(to_provider).unwrap_or_default();
+        let division = match (to_provider.is_zero(), to_consumer.is_zero()) {
+            (true, _) => format!("all {} XLM to the consumer", AMOUNT.coins()),
+            (_, true) => format!("all {} XLM to the provider", AMOUNT.coins()),
+            _ => format!("{} XLM to the provider and {} to the consumer", to_provider.coins(), to_consumer.coins()),
+        };
+        self.say(ARBITER, &format!("\"{trade}\": awards {division}, less its fee: {why}"));
         Ok(())
     }
 
     /// Waits until a side sees the binding settled, and how.
     async fn ends(&self, side: &Actor, binding: &str, expected: &str) -> Result<BindingView, DemoError> {
-        let over = |view: &BindingView| view.is_final.then(|| view.clone());
+        // Who ended the session may have to be told first.
+        let over = |view: &BindingView| (view.is_final && view.ended.is_some()).then(|| view.clone());
         let view = side.until("it is settled", TO_THE_END, &format!("/v1/bindings/{binding}"), over).await?;
         match view.escrow.as_ref().map(|escrow| escrow.state.as_str()) {
             Some(state) if state == expected => Ok(view),
@@ -364,17 +430,13 @@ impl Stage<'_> {
         }
     }
 
-    /// What the four outcomes do to everyone's money.
-    fn note_outcomes(&mut self) -> Result<(), DemoError> {
-        let none = || DemoError::Script("the fee takes up all".to_owned());
-        let after = |to_provider| Split::of(AMOUNT, to_provider).and_then(|split| split.after(FEE)).ok_or_else(none);
-        let (ghost, split) = (after(AMOUNT)?, after(DIVIDED)?);
-        self.books.paid(CONSUMER, ARBITER, FEE);
-        self.books.paid(GHOST, ADDER, ghost.to_provider);
-        self.books.paid(GHOST, ARBITER, FEE);
-        self.books.paid(CONSUMER, ADDER, split.to_provider);
-        self.books.paid(CONSUMER, ARBITER, FEE);
-        Ok(())
+    /// What an outcome does to everyone's money.
+    fn note_outcome(&mut self, buyer: &str, provider: &str, trade: &str, view: &BindingView, shares: &Shares) {
+        self.books.paid(buyer, provider, shares.provider);
+        self.books.paid(buyer, ARBITER, shares.arbiter);
+        if let Some(balance) = view.escrow.as_ref().and_then(|escrow| escrow.balance) {
+            self.books.escrow(trade, balance);
+        }
     }
 
     /// The books, once everything is where it belongs: shares and fees claimed, controllers back and merged.
@@ -390,9 +452,22 @@ impl Stage<'_> {
         }
     }
 
-    fn report(&self, provider: &str, calls: u64, view: &BindingView) -> Result<TradeReport, DemoError> {
-        TradeReport::of(provider, calls, view).ok_or_else(|| self.consumer.error(format!("{view:?}")).into())
+    fn report(
+        &self,
+        names: (&str, &str),
+        calls: u64,
+        view: &BindingView,
+        shares: Shares,
+    ) -> Result<TradeReport, DemoError> {
+        TradeReport::of(names, calls, view, shares).ok_or_else(|| self.consumer.error(format!("{view:?}")).into())
     }
+}
+
+/// Who gets what by an award, the arbiter's fee taken off.
+fn awarded(to_provider: Stroops) -> Result<Shares, DemoError> {
+    let left = Split::of(AMOUNT, to_provider).and_then(|split| split.after(FEE));
+    let left = left.ok_or_else(|| DemoError::Script("the fee takes up all".to_owned()))?;
+    Ok(Shares { arbiter: FEE, ..Shares::between(left) })
 }
 
 async fn publish(by: &Actor, new: &NewOffering) -> Result<Published, DemoError> {

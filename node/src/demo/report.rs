@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::binding::dispute::Split;
 use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::message::{BindingId, SeriesId};
 
-use super::books::{Findings, Signed};
+use super::books::{FAILED, Findings, Signed};
 use super::cluster::{Cluster, ClusterError};
 use crate::api::view::BindingView;
 use crate::terminal::Table;
@@ -33,6 +34,8 @@ pub struct Report {
 /// One trade.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TradeReport {
+    /// What the demo calls it.
+    pub name: String,
     /// The provider's node.
     pub provider: String,
     /// The binding.
@@ -41,7 +44,7 @@ pub struct TradeReport {
     pub series: SeriesId,
     /// How many calls were bound.
     pub units: u64,
-    /// How many of them were made.
+    /// How many of them were made and answered.
     pub calls: u64,
     /// The whole price, in stroops.
     pub amount: Stroops,
@@ -53,13 +56,35 @@ pub struct TradeReport {
     pub ended: String,
     /// paid, refunded or split.
     pub outcome: String,
+    /// Who got how much of the price.
+    pub shares: Shares,
+}
+
+/// Who got how much of a price, in stroops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shares {
+    /// The provider.
+    pub provider: Stroops,
+    /// The consumer.
+    pub consumer: Stroops,
+    /// The arbiter.
+    pub arbiter: Stroops,
+}
+
+impl Shares {
+    /// Divided without any arbiter.
+    pub(super) const fn between(split: Split) -> Self {
+        let Split { to_provider: provider, to_consumer: consumer } = split;
+        Self { provider, consumer, arbiter: Stroops::ZERO }
+    }
 }
 
 impl TradeReport {
     /// What became of a binding with this provider; `None` where it never had money in it.
-    pub(super) fn of(provider: &str, calls: u64, view: &BindingView) -> Option<Self> {
+    pub(super) fn of((name, provider): (&str, &str), calls: u64, view: &BindingView, shares: Shares) -> Option<Self> {
         let escrow = view.escrow.as_ref()?;
         Some(Self {
+            name: name.to_owned(),
             provider: provider.to_owned(),
             binding: view.binding?,
             series: view.series,
@@ -70,6 +95,7 @@ impl TradeReport {
             protects: escrow.protects.clone(),
             ended: view.ended.clone().unwrap_or_default(),
             outcome: escrow.state.clone(),
+            shares,
         })
     }
 }
@@ -168,12 +194,29 @@ impl Report {
     }
 
     fn trades_text(&self) -> String {
-        let mut table = Table::new(&["TRADE WITH", "BINDING", "BOUND", "CALLS", "XLM", "SESSION", "ESCROW", "OUTCOME"]);
+        let header = [
+            "TRADE",
+            "WITH",
+            "BINDING",
+            "BOUND",
+            "ANSWERED",
+            "SESSION",
+            "ESCROW",
+            "XLM",
+            "OUTCOME",
+            "TO PROVIDER",
+            "TO CONSUMER",
+            "TO ARBITER",
+        ];
+        let mut table = Table::new(&header);
         for trade in &self.trades {
-            let TradeReport { provider, units, calls, ended, outcome, .. } = trade;
-            let (binding, amount) = (short(trade.binding), trade.amount.coins());
-            let (units, calls, kind) = (units.to_string(), calls.to_string(), trade.escrow.to_string());
-            table.row([provider, &binding, &units, &calls, &amount, ended, &kind, outcome]);
+            let TradeReport { name, provider, units, calls, ended, outcome, shares, .. } = trade;
+            let (binding, kind) = (short(trade.binding), trade.escrow.to_string());
+            let (units, calls) = (units.to_string(), calls.to_string());
+            let [amount, to_provider, to_consumer, to_arbiter] =
+                [trade.amount, shares.provider, shares.consumer, shares.arbiter].map(Stroops::coins);
+            let start = [name, provider, &binding, &units, &calls, ended, &kind, &amount, outcome];
+            table.row(start.into_iter().chain([&to_provider, &to_consumer, &to_arbiter]));
         }
         let protects = self.trades.first().map(|trade| format!("{}: {}\n", trade.escrow, trade.protects));
         table.render() + &protects.unwrap_or_default()
@@ -219,7 +262,9 @@ impl Report {
             let start = [row.hash.to_string(), row.purpose.clone(), row.party.clone(), row.ledger.to_string()];
             table.row(start.into_iter().chain(fees));
         }
-        table.render()
+        let failed = self.findings.transactions.iter().any(|row| row.purpose.starts_with(FAILED));
+        let why = "One that failed has moved nothing and cost its fee: the other side's was included just before it.\n";
+        table.render() + if failed { why } else { "" }
     }
 
     fn sums_text(&self) -> String {

@@ -7,6 +7,8 @@ use serde_json::{Map, Value, json};
 use tradepost_ledger::RpcLedger;
 use tradepost_protocol::amount::{Price, Stroops, Unit};
 use tradepost_protocol::asset::Asset;
+use tradepost_protocol::binding::dispute::Split;
+use tradepost_protocol::binding::phase::Side;
 use tradepost_protocol::bond;
 use tradepost_protocol::document::Windows;
 use tradepost_protocol::escrow::EscrowKind;
@@ -18,7 +20,7 @@ use super::actor::Actor;
 use super::books::Books;
 use super::cluster::{Cluster, ClusterError, Setup};
 use super::narrator::Narrator;
-use super::report::TradeReport;
+use super::report::{Shares, TradeReport};
 use crate::api::request::{NewBinding, NewOffering, NewService, ServedBy};
 use crate::api::view::{
     BindingView, Bound, Funded, OfferingList, OfferingView, OwnOfferingList, PeerList, Published, ServiceView,
@@ -409,7 +411,10 @@ impl Stage<'_> {
 
     fn report(&self, shop: &Shop, calls: u64, view: &BindingView) -> Result<TradeReport, DemoError> {
         let what = || self.consumer.error(format!("the binding with {} has no id, escrow or amount", shop.name));
-        TradeReport::of(shop.name, calls, view).ok_or_else(|| what().into())
+        let paid = view.escrow.as_ref().is_some_and(|escrow| escrow.state == "paid");
+        let shares = Split::all_to(if paid { Side::Provider } else { Side::Consumer }, shop.amount());
+        let report = TradeReport::of((shop.title, shop.name), calls, view, Shares::between(shares));
+        report.ok_or_else(|| what().into())
     }
 }
 

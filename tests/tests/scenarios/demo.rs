@@ -163,6 +163,16 @@ async fn the_demo_of_disputes_adds_up_and_pays_whom_it_should() {
     let trades = report["trades"].as_array().unwrap();
     let outcomes: Vec<&str> = trades.iter().map(|t| t["outcome"].as_str().unwrap()).collect();
     assert_eq!(outcomes, ["refunded", "paid", "split", "refunded"]);
+    for trade in trades {
+        assert_ne!(trade["ended"], "", "{trade}");
+        let shares: i128 =
+            ["provider", "consumer", "arbiter"].map(|whose| number(&trade["shares"][whose])).iter().sum();
+        assert_eq!(shares, number(&trade["amount"]), "{trade}");
+    }
+    for transaction in report["transactions"].as_array().unwrap() {
+        let purpose = transaction["purpose"].as_str().unwrap();
+        assert!(!purpose.contains("Claim") && !purpose.contains("SetOptions"), "not in words: {purpose}");
+    }
     let received = |name: &str| {
         let party = report["parties"].as_array().unwrap().iter().find(|p| p["name"] == name).unwrap();
         (number(&party["received"]), number(&party["paid"]), number(&party["difference"]))
