@@ -420,10 +420,6 @@ impl World {
         let address = self.address(name);
         self.next_number += 1;
         let id = CommandId(self.next_number);
-        if let Command::Unbind(request) = &command {
-            let request = *request;
-            self.see_that(|| Sight::UnbindTyped { node: address.0, request });
-        }
         if !matches!(command, Command::CallDone { .. }) {
             self.given.push((id, address));
         }

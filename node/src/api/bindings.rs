@@ -20,7 +20,7 @@ use super::context::Context;
 use super::problem::Problem;
 use super::reject::{Asked, Body, Named};
 use super::request::{NewBinding, NewRelease};
-use super::view::{BindingList, BindingView, Bound, CostView, Done, IssuerView};
+use super::view::{BindingList, BindingView, Bound, CostView, Done, IssuerView, SplitView};
 
 /// Where to look for bindings.
 const HINT: &str = "`tradepost binding list --all` shows this node's";
@@ -54,7 +54,11 @@ pub(super) async fn list(
 }
 
 pub(super) async fn show(State(context): State<Context>, Named(name): Named) -> Result<Json<BindingView>, Problem> {
-    let find = move |market: &Market, _| find(market, &name).map(|trade| BindingView::of(trade, market));
+    let find = move |market: &Market, now| {
+        let trade = find(market, &name)?;
+        let if_unbound = market.claims_if_unbound(trade, now).map(SplitView::from);
+        Ok::<_, Problem>(BindingView { if_unbound, ..BindingView::of(trade, market) })
+    };
     let mut view = context.ask(find).await??;
     if let Some(asset) = view.asset.as_ref().filter(|_| !view.is_final) {
         // The terms can be shown without it, when the ledger can't be read.

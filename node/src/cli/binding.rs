@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::binding::phase::Side;
 use tradepost_protocol::binding::session::End;
 use tradepost_protocol::time::Timestamp;
 
@@ -140,29 +141,58 @@ fn loss(view: &BindingView) -> String {
     let what = match (view.is_consumers(), view.phase.as_str(), money) {
         (true, "requested", _) => "The request is taken back. No money has moved.".to_owned(),
         (_, "closed" | "void", _) | (_, _, None) => "The session ends. There is no money in it.".to_owned(),
-        (true, _, Some(money)) => {
-            let package = show::units(view.units, view.unit);
-            match view.seen {
-                None => format!(
-                    "The session ends, and the provider may collect the whole {money}: it is the price of the package of \
-                     {package}. What you haven't used of it is lost."
-                ),
-                Some(seen) if seen.failed == 0 && seen.answered > 0 => format!(
-                    "The session ends, and your node signs for the provider to have the whole {money}: it is the price of \
-                     the package of {package}, and no call failed. Is something wrong with it, `tradepost dispute open` first."
-                ),
-                Some(_) => format!(
-                    "The session ends. Your node doesn't pay {money} by itself for what it didn't see: `tradepost binding \
-                     release` pays, `tradepost dispute open` asks the arbiters, silence means the {}.",
-                    view.escrow.as_ref().map_or("consumer", |escrow| escrow.beneficiary.as_str())
-                ),
-            }
-        }
+        (true, _, Some(money)) => bought(view, &money),
         (false, _, Some(money)) => {
             format!("The session ends, and the whole {money} goes back to the consumer, also what was used already.")
         }
     };
     format!("Unbind {id}{title}, {}, {}:\n  {what}", view.side, view.phase)
+}
+
+/// What a consumer gives up of a binding with so much money in it, by what its node would sign for.
+fn bought(view: &BindingView, money: &str) -> String {
+    let package = show::units(view.units, view.unit);
+    let price = format!("{money}: it is the price of the package of {package}");
+    let beneficiary = view.escrow.as_ref().map_or("consumer", |escrow| escrow.beneficiary.as_str());
+    let arbitrated = view.escrow.as_ref().is_some_and(|escrow| escrow.dispute.is_some());
+    let silence = if beneficiary == Side::Provider.as_str() {
+        "Your node asks the arbiters for the rest by itself before dispute_by, for silence means the provider."
+    } else {
+        "Silence means the consumer."
+    };
+    match view.if_unbound {
+        Some(split) if split.to_consumer.is_zero() && arbitrated => format!(
+            "The session ends, and your node signs for the provider to have the whole {price}, and nothing failed. Is \
+             something wrong with it, `tradepost dispute open` first."
+        ),
+        Some(split) if split.to_consumer.is_zero() => format!(
+            "The session ends, and the provider may collect the whole {price}. What you haven't used of it is lost."
+        ),
+        Some(split) if split.to_provider.is_zero() && !ran(view) => format!(
+            "The session ends before the service ran, so the provider hasn't earned the {money}: its node gives all of it back, \
+             unless it has started the service meanwhile. From T on the money is the {beneficiary}'s."
+        ),
+        Some(split) => {
+            let part = view
+                .asset
+                .as_ref()
+                .map_or_else(|| show::coins(split.to_provider), |asset| show::money(split.to_provider, asset));
+            format!(
+                "The session ends. Of {price}, your node would give {part} for what it saw, and signs for no more by itself. You \
+                 bought a package, so the provider may ask the arbiters for the whole of it. `tradepost binding release` pays \
+                 the whole, with --to-provider a part. {silence}"
+            )
+        }
+        None => format!(
+            "The session ends. Your node doesn't pay {money} by itself for what it didn't see: `tradepost binding release` \
+             pays, `tradepost dispute open` asks the arbiters, silence means the {beneficiary}."
+        ),
+    }
+}
+
+/// Whether the service ran, as far as this node knows.
+fn ran(view: &BindingView) -> bool {
+    !matches!(view.session.as_str(), "idle" | "starting")
 }
 
 /// Bindings, one a line.
@@ -281,6 +311,7 @@ fn deadline_lines(
 pub(super) mod tests {
     use super::*;
     use crate::api::view::samples;
+    use tradepost_protocol::binding::dispute::Split;
 
     #[test]
     fn ending_a_binding_says_who_loses_what() {
@@ -292,6 +323,41 @@ pub(super) mod tests {
         view.side = "consumer".into();
         view.phase = "requested".into();
         assert!(loss(&view).contains("No money has moved"));
+    }
+
+    #[test]
+    fn ending_a_binding_says_what_ones_node_will_sign_for() {
+        let ends = |session: &str, share: Option<u32>, pays: bool| {
+            let mut view = samples::arbitrated_binding();
+            view.session = session.into();
+            view.if_unbound =
+                share.and_then(|share| Split::of(Stroops::whole(20), Stroops::whole(share))).map(Into::into);
+            if let Some(escrow) = view.escrow.as_mut().filter(|_| !pays) {
+                escrow.beneficiary = "consumer".into();
+            }
+            loss(&view)
+        };
+        for (said, parts) in [
+            (
+                ends("active", Some(20), false),
+                ["signs for the provider to have the whole 20 HEXA", "`tradepost dispute open` first"],
+            ),
+            (ends("active", Some(3), false), ["would give 3 HEXA for what it saw", "Silence means the consumer"]),
+            (
+                ends("active", Some(3), true),
+                ["signs for no more by itself", "asks the arbiters for the rest by itself"],
+            ),
+            (ends("starting", Some(0), false), ["before the service ran", "gives all of it back"]),
+            (ends("active", None, true), ["doesn't pay 20 HEXA by itself", "silence means the provider"]),
+        ] {
+            assert!(parts.iter().all(|part| said.contains(part)), "{parts:?} in {said}");
+        }
+        let timed = BindingView {
+            session: "idle".into(),
+            if_unbound: Some(Split::all_to(Side::Consumer, Stroops::whole(5)).into()),
+            ..samples::binding()
+        };
+        assert!(loss(&timed).contains("hasn't earned the 5 XLM"), "{}", loss(&timed));
     }
 
     #[test]

@@ -169,7 +169,9 @@ impl Award {
         let Some(to_consumer) = view.amount.minus(self.to_provider) else {
             let what =
                 format!("the escrow holds {}: the provider can't get more", show::money(view.amount, &view.asset));
-            return Err(Failure::new(Exit::Usage, what));
+            return Err(
+                Failure::new(Exit::Usage, what).hint("--to-provider is at most that; the rest is the consumer's")
+            );
         };
         let split = SplitView { to_provider: self.to_provider, to_consumer };
         if !go_on(terminal.confirm(&awarding(&view, split, client.now()))?)? {

@@ -45,7 +45,8 @@ impl Seen {
     /// decides.
     ///
     /// `slack` is what the start of the service takes to be heard, in seconds: so much less than the package may be seen of
-    /// it. Of what nobody's node can count (data, jobs, items) nothing is conceded.
+    /// it, but never more than half of it. Seconds this node counts whoever uses them, and concedes no more of them than it
+    /// saw. Of what nobody's node can count (data, jobs, items) nothing is conceded.
     pub fn claim(&self, end: End, package: Package, slack: u64) -> Option<Split> {
         let Package { unit, units, amount } = package;
         let nothing = Split::all_to(Side::Consumer, amount);
@@ -59,21 +60,28 @@ impl Seen {
         }
         let (counted, covered) = match unit {
             Unit::Call => (self.answered, self.answered >= units),
-            Unit::Second => (self.seconds, self.failed == 0 && self.seconds.saturating_add(slack) >= units),
+            Unit::Second => {
+                let unheard = slack.min(units / 2);
+                let covered = self.failed == 0 && self.seconds > 0 && self.seconds.saturating_add(unheard) >= units;
+                (self.seconds, covered)
+            }
             Unit::MiB | Unit::Job | Unit::Item => return None,
         };
         if covered {
             return Some(everything);
         }
+        let price_of_counted = || {
+            let share = i128::from(amount.get()) * i128::from(counted.min(units)) / i128::from(units.max(1));
+            Split::of(amount, Stroops::new(i64::try_from(share).ok()?)?)
+        };
         match end {
             // The provider says that there is nothing left to come: then what came is all that it may keep.
-            End::UnitsUsed | End::Done => {
-                let share = i128::from(amount.get()) * i128::from(counted.min(units)) / i128::from(units.max(1));
-                Split::of(amount, Stroops::new(i64::try_from(share).ok()?)?)
-            }
-            _ if self.failed > 0 => None,
-            // A package is there to be used until its end; whether it was, an unused one doesn't show.
-            _ => (unit == Unit::Second || self.answered > 0).then_some(everything),
+            End::UnitsUsed | End::Done => price_of_counted(),
+            // Whether a package could have been used, one of which nothing came doesn't show.
+            _ if self.failed > 0 || counted == 0 => None,
+            _ if unit == Unit::Second => price_of_counted(),
+            // A package of calls is there to be used until its end, however few are made.
+            _ => Some(everything),
         }
     }
 }
@@ -112,8 +120,37 @@ mod tests {
             assert_eq!(concedes(Unit::Call, end, (0, 1, 60)), Some(0), "{end:?}");
             assert_eq!(concedes(Unit::Call, end, (0, 0, 60)), None, "{end:?}: nobody tried it");
             assert_eq!(concedes(Unit::Call, end, (1, 1, 60)), None, "{end:?}: it worked and it didn't");
-            assert_eq!(concedes(Unit::Second, end, (0, 0, 3)), Some(10), "{end:?}");
-            assert_eq!(concedes(Unit::Second, end, (1, 1, 60)), None, "{end:?}");
+        }
+    }
+
+    #[test]
+    fn of_seconds_no_more_is_conceded_than_was_seen_however_the_session_ends() {
+        for end in [End::DeliverBy, End::UnboundByConsumer] {
+            assert_eq!(concedes(Unit::Second, end, (0, 0, 0)), None, "{end:?}: nothing was seen of it");
+            assert_eq!(concedes(Unit::Second, end, (0, 0, 3)), Some(3), "{end:?}");
+            assert_eq!(concedes(Unit::Second, end, (5, 0, 3)), Some(3), "{end:?}: its unit is the second");
+            assert_eq!(concedes(Unit::Second, end, (0, 0, 8)), Some(10), "{end:?}: its start takes time to be heard");
+            assert_eq!(concedes(Unit::Second, end, (1, 1, 60)), None, "{end:?}: it worked and it didn't");
+            assert_eq!(concedes(Unit::Second, end, (0, 1, 60)), Some(0), "{end:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_start_takes_to_be_heard_is_never_most_of_a_small_package() {
+        let of_two = |end, seconds| {
+            let seen = Seen { seconds, ..Seen::default() };
+            seen.claim(end, Package { unit: Unit::Second, units: 2, amount: AMOUNT }, 30).map(|split| split.to_provider)
+        };
+        for end in [End::UnitsUsed, End::DeliverBy, End::UnboundByConsumer] {
+            assert_ne!(of_two(end, 0), Some(AMOUNT), "{end:?}: nothing was seen of it");
+            assert_eq!(of_two(end, 1), Some(AMOUNT), "{end:?}");
+        }
+    }
+
+    #[test]
+    fn what_its_consumer_ends_before_it_ran_is_not_paid() {
+        for unit in [Unit::Call, Unit::Second, Unit::MiB, Unit::Job, Unit::Item] {
+            assert_eq!(concedes(unit, End::UnboundUnstarted, (0, 0, 0)), Some(0), "{unit:?}");
         }
     }
 

@@ -23,11 +23,13 @@ pub enum End {
     StartFailed,
     /// The provider's node was stopped.
     Drained,
+    /// The consumer ended it before the service ran.
+    UnboundUnstarted,
 }
 
 impl End {
     /// Every way.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Done,
         Self::UnitsUsed,
         Self::DeliverBy,
@@ -37,14 +39,21 @@ impl End {
         Self::ProviderGone,
         Self::StartFailed,
         Self::Drained,
+        Self::UnboundUnstarted,
     ];
 
     /// Whether the provider has earned the escrow of a package by it.
     pub const fn earned(self) -> bool {
         match self {
             Self::Done | Self::UnitsUsed | Self::DeliverBy | Self::UnboundByConsumer | Self::ConsumerGone => true,
-            Self::UnboundByProvider | Self::ProviderGone | Self::StartFailed | Self::Drained => false,
+            Self::UnboundByProvider | Self::ProviderGone | Self::StartFailed => false,
+            Self::Drained | Self::UnboundUnstarted => false,
         }
+    }
+
+    /// Whether the consumer ended it by its own word.
+    pub const fn is_by_consumer(self) -> bool {
+        matches!(self, Self::UnboundByConsumer | Self::UnboundUnstarted)
     }
 
     /// The words for people and programs.
@@ -59,6 +68,7 @@ impl End {
             Self::ProviderGone => "provider gone",
             Self::StartFailed => "start failed",
             Self::Drained => "provider stopped",
+            Self::UnboundUnstarted => "unbound by the consumer before it ran",
         }
     }
 }
@@ -159,6 +169,7 @@ impl Session {
         Some(match (self, event) {
             (Self::Ended(_), _) => return None,
 
+            (Self::Idle | Self::Starting, ConsumerUnbinds) => Self::Ended(End::UnboundUnstarted),
             (_, ConsumerUnbinds) => Self::Ended(End::UnboundByConsumer),
             (_, ProviderUnbinds) => Self::Ended(End::UnboundByProvider),
             (_, Drain) => Self::Ended(End::Drained),
@@ -194,9 +205,9 @@ mod tests {
     /// Each state that isn't an end with what each event makes of it; events that change nothing are left out.
     const TABLE: &str = "\
 Idle: MayStart → Starting, ServiceFailed → StartFailed, StartByPassed → StartFailed, DeliverByPassed → StartFailed, \
-ConsumerUnbinds → UnboundByConsumer, ProviderUnbinds → UnboundByProvider, Drain → Drained
+ConsumerUnbinds → UnboundUnstarted, ProviderUnbinds → UnboundByProvider, Drain → Drained
 Starting: ServiceRuns → Active, ServiceFailed → StartFailed, ServiceStopped → StartFailed, \
-StartByPassed → StartFailed, DeliverByPassed → StartFailed, ConsumerUnbinds → UnboundByConsumer, \
+StartByPassed → StartFailed, DeliverByPassed → StartFailed, ConsumerUnbinds → UnboundUnstarted, \
 ProviderUnbinds → UnboundByProvider, Drain → Drained
 Active: ServiceFailed → UnboundByProvider, ServiceStopped → UnboundByProvider, DeliverByPassed → DeliverBy, \
 HeartbeatMissing → Away, ConsumerSilent → ConsumerGone, ProviderSilent → ProviderGone, UnitsUsed → UnitsUsed, \

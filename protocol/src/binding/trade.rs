@@ -11,7 +11,7 @@ use crate::binding::frames::{Note, Sealed};
 use crate::binding::negotiation::{Negotiation, NegotiationEvent};
 use crate::binding::phase::{Phase, Side, phase};
 use crate::binding::seen::Seen;
-use crate::binding::session::{End, Session, SessionEvent};
+use crate::binding::session::{Session, SessionEvent};
 use crate::document::BindingRequest;
 use crate::escrow::outcome::{ByTime, Change, EscrowState, EscrowWatch, Observation};
 use crate::escrow::terms::EscrowTerms;
@@ -278,9 +278,14 @@ impl Trade {
 
     /// Counts the time until now, at which the service no longer runs or whoever uses it ends it.
     pub fn seen_until(&mut self, now: Now) {
-        if let Some(since) = self.state.active_since.filter(|_| self.state.session.end().is_none()) {
-            self.state.seen.seconds = now.timestamp().since(since).as_secs();
-        }
+        self.state.seen = self.seen_at(now);
+    }
+
+    /// What was seen of the service until now, or until its session ended.
+    pub fn seen_at(&self, now: Now) -> Seen {
+        let runs_since = self.state.active_since.filter(|_| self.state.session.end().is_none());
+        let seconds = runs_since.map_or(self.state.seen.seconds, |since| now.timestamp().since(since).as_secs());
+        Seen { seconds, ..self.state.seen }
     }
 
     /// A transaction of this node's closed the escrow: the ledger has shown it, and the other side should know which.
@@ -439,8 +444,8 @@ impl Trade {
         if let Session::Ended(end) = next {
             // What the consumer concludes by itself isn't news to the provider; told so, it would take it for an unbinding.
             let has_news = match self.state.side {
-                Side::Provider => end != End::UnboundByConsumer,
-                Side::Consumer => end == End::UnboundByConsumer,
+                Side::Provider => !end.is_by_consumer(),
+                Side::Consumer => end.is_by_consumer(),
             };
             self.state.told = if has_news { Told::EndPending } else { Told::End };
         }

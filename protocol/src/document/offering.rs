@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{Arbitration, Commit, Nonce, Repository, RuleError, Rules, ServicePath};
 use crate::account::{AccountId, PeerId, ServiceKey, ServingKey, SignerKey};
-use crate::amount::{Price, Stroops};
+use crate::amount::{Price, Stroops, Unit};
 use crate::escrow::EscrowKind;
 use crate::kind::Kind;
 use crate::limits::{MAX_ESCROW_KINDS, MAX_PEER_IDS, MAX_WINDOW};
@@ -201,6 +201,14 @@ impl Offering {
     }
 
     fn check_windows(&self) -> Result<(), RuleError> {
+        let deliver = self.windows.deliver_secs;
+        if self.price.unit == Unit::Second && self.max_units > deliver {
+            let what = format_args!(
+                "must not be above windows.deliver_secs, {deliver}: what is sold by the second must fit in there; lower it, or \
+                 make deliver_secs longer"
+            );
+            return Err(RuleError::new("max_units", what));
+        }
         let within = |secs| (1..=MAX_WINDOW.as_secs()).contains(&secs);
         if !within(self.windows.deliver_secs) || !within(self.windows.collect_secs) {
             let most = MAX_WINDOW.as_secs();

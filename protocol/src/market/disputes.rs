@@ -9,7 +9,8 @@ use crate::binding::evidence::{self, Attachment, Chain};
 use crate::binding::frames::{self, Ack, Award, Closing, Dispute, Evidence, Rejected, Released, SealedEvidence};
 use crate::binding::negotiation::Negotiation;
 use crate::binding::phase::Side;
-use crate::binding::seen::Package;
+use crate::binding::seen::{Package, Seen};
+use crate::binding::session::{Session, SessionEvent};
 use crate::binding::trade::Trade;
 use crate::escrow::outcome::EscrowState;
 use crate::kind::Kind;
@@ -73,25 +74,37 @@ impl Market {
     /// What this node's side holds to be right about a binding's money: what it asked the arbiters for, once it has;
     /// before, what follows from how the session ended.
     pub fn claims(&self, trade: &Trade) -> Option<Split> {
-        let amount = trade.terms()?.amount;
+        self.holds_right(trade, trade.state.session, trade.state.seen)
+    }
+
+    /// What this node's side would hold to be right about a binding's money if its owner ended it now; `None` where its
+    /// owner decides, and where there is nothing to end.
+    pub fn claims_if_unbound(&self, trade: &Trade, now: Now) -> Option<Split> {
+        let event = match trade.state.side {
+            Side::Consumer => SessionEvent::ConsumerUnbinds,
+            Side::Provider => SessionEvent::ProviderUnbinds,
+        };
+        let ended = trade.state.session.on(event)?;
+        self.holds_right(trade, ended, trade.seen_at(now))
+    }
+
+    /// What follows from how a session ended, and from what was seen of it. Under `timed` the provider's node alone decides,
+    /// by the session.
+    fn holds_right(&self, trade: &Trade, session: Session, seen: Seen) -> Option<Split> {
+        let agreed = trade.terms()?;
         let asked = trade.state.dispute.as_ref().and_then(|record| record.opening());
         if let Some(opening) = asked.filter(|opening| opening.by == trade.state.side) {
             return Some(opening.claim);
         }
-        match trade.escrow() {
-            EscrowState::Refused(_) => Some(Split::all_to(Side::Consumer, amount)),
-            _ => match trade.state.side {
-                Side::Provider => dispute::earned(trade.state.session, amount),
-                Side::Consumer => self.conceded(trade),
-            },
+        match (trade.escrow(), trade.state.side) {
+            (EscrowState::Refused(_), _) => Some(Split::all_to(Side::Consumer, agreed.amount)),
+            (_, Side::Consumer) if trade.state.dispute.is_some() => {
+                let package = Package { unit: agreed.unit, units: agreed.units, amount: agreed.amount };
+                // That a service began is heard within two heartbeats.
+                seen.claim(session.end()?, package, self.setup.margins.heartbeat_every.as_secs() * 2)
+            }
+            _ => dispute::earned(session, agreed.amount),
         }
-    }
-
-    /// What a consumer's node holds to be right by what it saw; that a service began is heard within two heartbeats.
-    fn conceded(&self, trade: &Trade) -> Option<Split> {
-        let (end, agreed) = (trade.state.session.end()?, trade.terms()?);
-        let package = Package { unit: agreed.unit, units: agreed.units, amount: agreed.amount };
-        trade.state.seen.claim(end, package, self.setup.margins.heartbeat_every.as_secs() * 2)
     }
 
     /// Does what is due about a binding's money: concedes what isn't claimed, asks the arbiters where the timeout would
@@ -177,7 +190,10 @@ impl Market {
             return Err(CommandError::NotNow("the binding's escrow has no arbiters".into()));
         };
         if record.shown.next >= MAX_EVIDENCE_ITEMS {
-            return Err(CommandError::NotNow(format!("all {MAX_EVIDENCE_ITEMS} items of evidence are shown already")));
+            return Err(CommandError::NotNow(format!(
+                "all {MAX_EVIDENCE_ITEMS} items of evidence are shown already, and the arbiters decide by those; `tradepost \
+                 binding release` still offers the other side a division"
+            )));
         }
         let Chain { next: number, last: previous } = record.shown;
         let item = evidence::Evidence { number, previous, at: now.timestamp(), text, attachments };
@@ -477,13 +493,10 @@ impl Market {
     ) {
         let done = self.with_disputable(request, step, |market, trade, amount, step| {
             let claim = divided(amount, to_provider, trade.state.side)?;
-            let deadline = trade.terms().and_then(|a| a.terms.arbitrated()).map(|d| d.dispute_by());
-            if deadline.is_none_or(|by| now.timestamp() >= by) {
-                return Err(CommandError::NotNow("dispute_by has passed: the timeout decides now".into()));
-            }
-            if !market.open_dispute(trade, claim, now, step) {
-                let state = trade.state.dispute.as_ref().map_or("", |record| record.state().as_str());
-                return Err(CommandError::NotNow(format!("the dispute is {state} already")));
+            let in_time =
+                trade.terms().and_then(|a| a.terms.arbitrated()).is_some_and(|d| now.timestamp() < d.dispute_by());
+            if !in_time || !market.open_dispute(trade, claim, now, step) {
+                return Err(CommandError::NotNow(why_not_opened(trade)));
             }
             if !text.is_empty() {
                 market.show(trade, text, Vec::new(), now, step)?;
@@ -565,6 +578,29 @@ fn divided(amount: Stroops, to_provider: Option<Stroops>, otherwise: Side) -> Re
     let Some(share) = to_provider else { return Ok(Split::all_to(otherwise, amount)) };
     let more = || CommandError::NotNow(format!("the escrow holds {}, the provider can't get more", amount.coins()));
     Split::of(amount, share).ok_or_else(more)
+}
+
+/// Why the arbiters can't be asked, and what there is to do instead.
+fn why_not_opened(trade: &Trade) -> String {
+    let state = trade.state.dispute.as_ref().map_or(DisputeState::None, |record| record.state());
+    let by_timeout = trade.terms().and_then(|agreed| {
+        let t = agreed.terms.refund_at()?;
+        Some(format!("from T, {t}, on the money is the {}'s", Side::by_timeout(agreed.pay_unless_disputed).as_str()))
+    });
+    let by_timeout = by_timeout.unwrap_or_default();
+    match state {
+        DisputeState::None | DisputeState::Released => format!(
+            "dispute_by has passed, and nobody can ask the arbiters any more: {by_timeout}, unless both sides sign for \
+             something else before (`tradepost binding release`)"
+        ),
+        DisputeState::Opened => {
+            "the dispute is opened already: `tradepost dispute evidence` shows the arbiters more".to_owned()
+        }
+        DisputeState::Awarded => {
+            "the dispute is awarded already: the side that gains settles it, and nobody can change it".to_owned()
+        }
+        DisputeState::Lapsed => format!("the dispute has lapsed, for no award came until award_by: {by_timeout}"),
+    }
 }
 
 fn no_dispute() -> Refusal {

@@ -207,7 +207,7 @@ impl Market {
                 self.send(trade, call, StartFailed { key, binding, note }, step)
             }
             (_, Session::Ended(End::UnboundByProvider | End::Drained | End::ProviderGone), _)
-            | (_, Session::Ended(End::UnboundByConsumer), Side::Consumer) => {
+            | (_, Session::Ended(End::UnboundByConsumer | End::UnboundUnstarted), Side::Consumer) => {
                 self.send(trade, call, Unbind { key, binding, note }, step);
             }
             (_, Session::Ended(end), _) => {
@@ -412,7 +412,7 @@ impl Market {
 
     fn word_to_provider(&mut self, trade: &mut Trade, word: Word, step: &mut Step<Effect>) -> bool {
         match (word, trade.state.session) {
-            (Word::Unbind(_), Session::Ended(End::UnboundByConsumer)) => true,
+            (Word::Unbind(_), Session::Ended(end)) if end.is_by_consumer() => true,
             (Word::Unbind(unbind), Session::Idle | Session::Starting | Session::Active | Session::Away) => {
                 self.move_session(trade, SessionEvent::ConsumerUnbinds, unbind.note.as_str(), step);
                 true

@@ -447,5 +447,5 @@ fn draft_of(number: usize, (issued, arbiters): (&Asset, &[AccountId]), dice: &mu
         5 => (price(&Asset::Native, Unit::Call, 30_000_000), 2),
         _ => (Price { asset: Asset::Native, amount: Stroops::ZERO, unit: Unit::Call }, 2),
     };
-    OfferingDraft { price, max_supply, deliver, ..arbitrated_draft(arbiters.to_vec()) }
+    OfferingDraft { price, max_units: 4, max_supply, deliver, ..arbitrated_draft(arbiters.to_vec()) }
 }

@@ -44,7 +44,6 @@ pub struct Judge {
     moved: bool,
     agreed: BTreeMap<MessageId, BindingId>,
     healthy: BTreeSet<BindingId>,
-    unbound: BTreeSet<MessageId>,
     /// Bindings whose owners gave their word themselves.
     given: BTreeSet<MessageId>,
     /// What arbiters were told to award, and to whom of them.
@@ -188,20 +187,11 @@ impl Judge {
                     self.crashes.insert((node, commit, moment == Moment::AfterEffects));
                 }
                 Sight::Agreed(agreement) => self.agreed(&agreement)?,
-                Sight::UnbindTyped { node, request } => self.unbind_typed(node, request),
                 Sight::ServiceTold { node, binding, running } => self.service_told(node, binding, &running)?,
                 Sight::ServiceHealthy { binding } => drop(self.healthy.insert(binding)),
             }
         }
         Ok(())
-    }
-
-    fn unbind_typed(&mut self, node: usize, request: MessageId) {
-        let deal = self.agreed.get(&request).and_then(|binding| self.accounts.deals.get(binding));
-        // Before its agreement is known to anybody, only the consumer can have typed it.
-        if deal.is_none_or(|deal| deal.consumer == self.nodes[node].1) {
-            self.unbound.insert(request);
-        }
     }
 
     /// One agreement a request, whatever happens; a crook may sign as many as it likes.
@@ -258,7 +248,7 @@ impl Judge {
         let gained = |e: &&Escrow| matches!(e.holder, Holder::Recipient | Holder::Both { .. });
         for escrow in self.accounts.escrows().filter(gained) {
             let deal = &self.accounts.deals[&escrow.binding];
-            let earned = self.healthy.contains(&escrow.binding) || self.unbound.contains(&deal.request);
+            let earned = self.healthy.contains(&escrow.binding);
             // An arbiter may be wrong, and whoever listed it has said so; an owner may give what it needn't.
             let earned = earned || escrow.awarded || self.given.contains(&deal.request);
             // What a crook may take without having earned it, the consumer's node said by its own word.

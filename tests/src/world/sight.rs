@@ -70,13 +70,6 @@ pub enum Sight {
     },
     /// A provider answers with its signed terms, or brings them.
     Agreed(Box<Signed<Agreement>>),
-    /// Somebody ended a binding by command.
-    UnbindTyped {
-        /// At this node.
-        node: usize,
-        /// The binding's request.
-        request: MessageId,
-    },
     /// A service is told to start.
     ServiceTold {
         /// By this node.

@@ -10,7 +10,7 @@ use tradepost_protocol::escrow::outcome::EscrowState;
 use tradepost_protocol::market::Market;
 use tradepost_protocol::market::command::{Answer, Command, CommandError, EscrowWish, OfferingDraft};
 use tradepost_protocol::market::event::ServiceEvent;
-use tradepost_tests::world::{Bound, Moment, World, draft};
+use tradepost_tests::world::{Bound, Moment, Script, World, draft};
 
 const BOND: i64 = 40_000_000;
 
@@ -43,6 +43,27 @@ fn unbound_by_the_consumer_the_provider_collects() {
     assert_eq!((world.gain("provider"), world.gain("consumer")), (40_000_000 - BOND, -40_000_000));
     let again = world.command("consumer", Command::Unbind(bound.request));
     assert!(matches!(again, Err(CommandError::NotNow(_))), "{again:?}");
+}
+
+#[test]
+fn unbound_by_the_consumer_before_the_service_ran_the_money_goes_back_at_once() {
+    for arbitrated in [false, true] {
+        let (mut world, published) = if arbitrated { World::with_arbiters(62, 1) } else { World::with_offering(62) };
+        world.set_script("provider", Script::Silent);
+        let bound = match arbitrated {
+            true => world.bind_arbitrated("consumer", published.offering, 2, false),
+            false => world.bind("consumer", published.offering, 2),
+        };
+        let bound = bound.unwrap();
+        world.run_until("the start", Duration::from_secs(20), |world| {
+            world.trade("provider").state.session == Session::Starting
+        });
+        let refund_at = world.trade("consumer").terms().unwrap().terms.refund_at().unwrap();
+        world.command("consumer", Command::Unbind(bound.request)).unwrap();
+        ends(&mut world, &bound, End::UnboundUnstarted, EscrowState::Refunded);
+        assert!(world.close_time() < refund_at);
+        assert_eq!((world.gain("provider"), world.phase("provider", bound.request)), (-BOND, Phase::Closed));
+    }
 }
 
 #[test]
@@ -150,7 +171,7 @@ fn a_package_of_seconds_is_used_up_by_time() {
     world.add_node("provider", Stroops::whole(100));
     world.add_node("consumer", Stroops::whole(100));
     let price = Price { asset: Asset::Native, amount: Stroops::new(1_000_000).unwrap(), unit: Unit::Second };
-    let published = world.publish("provider", OfferingDraft { price, ..draft() });
+    let published = world.publish("provider", OfferingDraft { price, max_units: 20, ..draft() });
     world.see("consumer", published.series);
     let bound = world.bind("consumer", published.offering, 7).unwrap();
     world.wait_phase("provider", bound.request, Phase::Active);

@@ -53,6 +53,9 @@ pub struct BindingView {
     pub used: u64,
     /// What this node saw of the service itself, where it is the consumer's and arbiters may be asked: by that it pays.
     pub seen: Option<SeenView>,
+    /// What this node would hold to be right about the money if its owner ended it now: it signs by itself for what gives all
+    /// to the other side. `null` where its owner decides, where there is nothing to end, and in lists.
+    pub if_unbound: Option<SplitView>,
     /// What a unit is, once it is agreed.
     pub unit: Option<Unit>,
     /// The whole price, in stroops of `asset`; before the agreement what the consumer expects.
@@ -160,6 +163,7 @@ impl BindingView {
             units: request.units,
             used: state.used,
             seen: SeenView::of(trade),
+            if_unbound: None,
             unit: terms.map(|t| t.unit),
             amount: terms.map(|t| t.amount).or(request.budget),
             asset: terms.map(|t| t.asset.clone()),
@@ -259,10 +263,7 @@ fn next_action(trade: &Trade, claims: Option<Split>) -> &'static str {
                 "your node saw less than was agreed, and pays nothing by itself: `tradepost binding release` pays, \
                  `tradepost dispute open` asks the arbiters"
             }
-            None => {
-                "your node can't tell what was served, so you decide: `tradepost binding release` pays, `tradepost dispute \
-                 open` asks the arbiters"
-            }
+            None => undecided(favoured),
         },
         (Phase::Failed, Side::Provider) => "signs for the consumer",
         (Phase::Failed, Side::Consumer) if favoured == Side::Provider => {
@@ -272,6 +273,20 @@ fn next_action(trade: &Trade, claims: Option<Split>) -> &'static str {
         (Phase::Timeout, side) if side == favoured => "takes the money",
         (Phase::Timeout, _) => "nothing to do: the escrow is the other side's now",
         _ => phase.next_action(side),
+    }
+}
+
+/// What the owner of a consumer's node can do where that can't tell what was served, and what doing nothing means.
+const fn undecided(favoured: Side) -> &'static str {
+    match favoured {
+        Side::Provider => {
+            "your node can't tell what was served, so you decide: `tradepost binding release` pays, `tradepost dispute open` \
+             asks the arbiters until dispute_by; doing nothing pays at T"
+        }
+        Side::Consumer => {
+            "your node can't tell what was served, so you decide: `tradepost binding release` pays, `tradepost dispute open` \
+             asks the arbiters until dispute_by; doing nothing brings the money back from T on, unless the provider asks them"
+        }
     }
 }
 
@@ -329,4 +344,15 @@ pub struct Bound {
     pub request: MessageId,
     /// The funding transaction, where there is money.
     pub transaction: Option<TxHash>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_to_decide_is_told_what_doing_nothing_means() {
+        assert!(undecided(Side::Provider).ends_with("doing nothing pays at T"));
+        assert!(undecided(Side::Consumer).contains("doing nothing brings the money back from T on"));
+    }
 }

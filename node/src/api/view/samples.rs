@@ -77,6 +77,7 @@ pub(crate) fn binding() -> BindingView {
         units: 10,
         used: 3,
         seen: None,
+        if_unbound: Some(SplitView { to_provider: Stroops::whole(5), to_consumer: Stroops::ZERO }),
         unit: Some(Unit::Call),
         amount: Some(Stroops::whole(5)),
         asset: Some(Asset::Native),
@@ -119,6 +120,7 @@ pub(crate) fn arbitrated_binding() -> BindingView {
     let usual = binding();
     BindingView {
         phase: "disputed".into(),
+        if_unbound: None,
         amount: Some(Stroops::whole(20)),
         asset: Some(hexa.clone()),
         escrow: usual.escrow.map(|escrow| EscrowView {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use tradepost_protocol::account::{AccountId, ServiceKey};
+use tradepost_protocol::amount::Unit;
 use tradepost_protocol::document::BuiltIn;
 use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::market::EscrowPolicy;
@@ -23,6 +24,8 @@ use crate::terminal::Terminal;
 const MAX_ANSWER: u64 = 4_096;
 /// The template of those who decide disputes.
 const ARBITER: &str = "arbiter";
+/// The most units of a binding where nothing is said.
+const MAX_UNITS: u64 = 1_000;
 
 /// Writes an annotated file that describes an offering. What isn't given by a flag is asked at the terminal.
 #[derive(Debug, Args)]
@@ -45,9 +48,9 @@ pub struct New {
     /// The fewest units of a binding.
     #[arg(long, default_value_t = 1)]
     min_units: u64,
-    /// The most units of a binding.
-    #[arg(long, default_value_t = 1_000)]
-    max_units: u64,
+    /// The most units of a binding; 1000 where it isn't said, of seconds as many as fit in --deliver-secs.
+    #[arg(long)]
+    max_units: Option<u64>,
     /// How many bindings at once.
     #[arg(long, value_name = "COUNT", default_value_t = 4)]
     max_supply: u32,
@@ -147,24 +150,37 @@ impl New {
         matches!(self.template.as_str(), "help" | ARBITER)
     }
 
-    /// The fewest and the most units of a binding, and how many at once: an award is one job, and nobody binds it.
-    fn bounds(&self) -> (u64, u64, u32) {
-        if self.template == ARBITER { (1, 1, 1) } else { (self.min_units, self.max_units, self.max_supply) }
+    /// The fewest and the most units of a binding, and how many at once: an award is one job, and nobody binds it. What is
+    /// sold by the second must fit in the time that it is sold for.
+    fn bounds(&self, unit: Unit, deliver: u64) -> Result<(u64, u64, u32), Failure> {
+        if self.template == ARBITER {
+            return Ok((1, 1, 1));
+        }
+        let fitting = if unit == Unit::Second { deliver } else { u64::MAX };
+        let max_units = self.max_units.unwrap_or(MAX_UNITS.min(fitting));
+        if max_units > fitting {
+            let failure = Failure::new(Exit::Usage, format!("{max_units} seconds don't fit in a time of {deliver} s"));
+            return Err(failure.hint(format!(
+                "sell at most {deliver} with --max-units, or make the time longer with --deliver-secs"
+            )));
+        }
+        Ok((self.min_units, max_units, self.max_supply))
     }
 
     fn text(&self, network: Network, arbiters: &[AccountId]) -> Result<String, Failure> {
         let price = self.price.clone().unwrap_or_default();
-        file::price(&price).map_err(|why| Failure::new(Exit::Usage, why))?;
+        let unit = file::price(&price).map_err(|why| Failure::new(Exit::Usage, why))?.unit;
         let (deliver, collect) = match network {
             Network::Devnet => (60, 15),
             Network::Testnet | Network::Public => (86_400, 3_600),
         };
+        let deliver = self.deliver_secs.unwrap_or(deliver);
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
         let record = match &self.record {
             Some(key) => format!("record = \"{key}\""),
             None => "# record = \"G…\"".to_owned(),
         };
-        let (min_units, max_units, max_supply) = self.bounds();
+        let (min_units, max_units, max_supply) = self.bounds(unit, deliver)?;
         let (title, description) = (quoted(self.title.as_deref().unwrap_or_default()), quoted(&self.description));
         Ok(format!(
             r#"# An offering, to be published with `tradepost offering publish`. Everything here but [service] becomes public.
@@ -189,8 +205,8 @@ max_units = {max_units}
 # and comes back to you when the last binding can have ended.
 max_supply = {max_supply}
 
-# How long a binding's service runs, and how long afterwards you may collect under `timed`; then the money is the
-# consumer's again.
+# How long a binding's service runs (seconds that are sold must fit in there), and how long afterwards you may collect
+# under `timed`; then the money is the consumer's again.
 deliver_secs = {deliver}
 collect_secs = {collect}
 
@@ -214,7 +230,6 @@ valid_days = {valid_days}
             price = quoted(&price),
             escrow = escrow(arbiters.is_empty() || self.template == ARBITER),
             arbitration = self.arbitration_text(network, arbiters),
-            deliver = self.deliver_secs.unwrap_or(deliver),
             collect = self.collect_secs.unwrap_or(collect),
             valid_days = self.valid_days,
             service = self.service_text(),
@@ -406,6 +421,18 @@ mod tests {
             let at = tradepost_protocol::schema::Path::root();
             template.schema.validate(&read.parameters, &at).unwrap();
         }
+    }
+
+    #[test]
+    fn seconds_that_are_sold_fit_in_the_time_they_are_sold_for() {
+        let usual = ["--title", "W", "--price", "1 XLM per second", "--url", "http://127.0.0.1:9000"];
+        let text = |more: &[&str]| new(&[&usual[..], more].concat()).text(Network::Devnet, &[]);
+        assert!(text(&[]).unwrap().contains("max_units = 60\n"));
+        assert!(text(&["--max-units", "60"]).is_ok());
+        assert!(text(&["--max-units", "61", "--deliver-secs", "61"]).is_ok());
+        let refused = text(&["--max-units", "61"]).unwrap_err();
+        assert_eq!(refused.what, "61 seconds don't fit in a time of 60 s");
+        assert!(refused.hint.unwrap().contains("--deliver-secs"));
     }
 
     #[test]

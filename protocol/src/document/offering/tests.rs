@@ -115,6 +115,12 @@ fn a5_amounts_that_overflow_and_counts_of_zero_are_refused_and_a_price_of_zero_i
     assert!(free.encode().is_ok());
     assert_eq!(free.max_exposure(), Some(Stroops::ZERO));
     assert!(refused(&Offering { min_units: 5, max_units: 4, ..offering() }).contains("/max_units"));
+    let by_second = |max_units| {
+        let price = Price { unit: Unit::Second, ..offering().price };
+        Offering { price, max_units, ..offering() }
+    };
+    assert!(refused(&by_second(61)).contains("/max_units: must not be above windows.deliver_secs, 60"));
+    assert!(by_second(60).encode().is_ok());
     assert_eq!(priced(3, 5, 7).max_exposure(), Stroops::new(105));
 }
 

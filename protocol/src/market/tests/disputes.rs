@@ -282,3 +282,30 @@ fn an_offer_of_less_is_settled_only_once_the_other_side_takes_it() {
         assert_eq!(settles(&pair, node), Some(Settles { split, awarded: false }));
     }
 }
+
+#[test]
+fn who_can_no_longer_ask_the_arbiters_is_told_what_there_is_to_do() {
+    let asks = |pair: &mut Pair, request| {
+        let open = Command::OpenDispute { request, to_provider: None, text: String::new() };
+        let id = pair.command(CONSUMER, open);
+        match pair.nodes[CONSUMER].answers.remove(&id) {
+            Some(Err(CommandError::NotNow(why))) => why,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (mut pair, request) = bound(1, false, [End::DeliverBy, End::DeliverBy]);
+    pair.command(CONSUMER, Command::OpenDispute { request, to_provider: None, text: String::new() });
+    pair.run(2);
+    assert!(asks(&mut pair, request).contains("`tradepost dispute evidence`"));
+    award(&mut pair, ARBITER, 4);
+    pair.run(1);
+    assert!(asks(&mut pair, request).contains("the side that gains settles it"));
+    for (pay_unless_disputed, favoured) in [(false, "the consumer's"), (true, "the provider's")] {
+        let (mut pair, request) = bound(1, pay_unless_disputed, [End::ConsumerGone, End::ConsumerGone]);
+        pair.kill(PROVIDER);
+        run_to(&mut pair, "dispute_by", 0);
+        let t = pair.only(CONSUMER).terms().unwrap().terms.refund_at().unwrap();
+        let said = asks(&mut pair, request);
+        assert!(said.contains(&format!("from T, {t}, on the money is {favoured}")), "{said}");
+    }
+}

@@ -41,19 +41,24 @@ pub(super) fn arbitration(arbiters: Vec<AccountId>) -> Arbitration {
 
 /// A provider, a consumer and so many arbiters; the provider accepts all of them.
 pub(super) fn market(arbiters: usize) -> (Pair, MessageId) {
+    market_of(arbiters, draft())
+}
+
+/// As [`market`], with this on offer.
+pub(super) fn market_of(arbiters: usize, draft: OfferingDraft) -> (Pair, MessageId) {
     let mut pair = Pair::new(1 + arbiters);
     for arbiter in ARBITER..ARBITER + arbiters {
         pair.command(arbiter, Command::Publish(Box::new(arbiters_draft())));
     }
     pair.run(10);
     let accepted = (ARBITER..ARBITER + arbiters).map(|n| account(&pair, n)).collect();
-    let offering = publish(&mut pair, accepted);
+    let offering = publish(&mut pair, accepted, draft);
     (pair, offering)
 }
 
-fn publish(pair: &mut Pair, arbiters: Vec<AccountId>) -> MessageId {
+fn publish(pair: &mut Pair, arbiters: Vec<AccountId>, draft: OfferingDraft) -> MessageId {
     let escrow = vec![EscrowKind::Arbitrated, EscrowKind::Timed];
-    let draft = OfferingDraft { escrow, arbitration: Some(arbitration(arbiters)), ..draft() };
+    let draft = OfferingDraft { escrow, arbitration: Some(arbitration(arbiters)), ..draft };
     let command = pair.command(PROVIDER, Command::Publish(Box::new(draft)));
     pair.run(10);
     match pair.nodes[PROVIDER].answers.remove(&command) {
@@ -115,7 +120,7 @@ fn arbiters_of_both_lists_engage_themselves_before_anything_is_agreed() {
 fn b21_a_providers_own_arbiter_that_the_consumer_does_not_list_gives_no_agreement() {
     let (mut pair, _) = market(2);
     let own = vec![account(&pair, ARBITER)];
-    let offering = publish(&mut pair, own);
+    let offering = publish(&mut pair, own, draft());
     for trusted in [vec![], vec![ARBITER + 1]] {
         trust(&mut pair, &trusted, 1);
         let bind = arbitrated(&mut pair, offering);

@@ -1,17 +1,17 @@
 //! A consumer's node pays by what it saw, and never because the provider says so.
 
 use super::disputes::{award, run_to};
-use super::engagement::{ARBITER, market, trust};
-use super::pair::{CONSUMER, PROVIDER, Pair, net};
+use super::engagement::{ARBITER, market_of, trust};
+use super::pair::{CONSUMER, PROVIDER, Pair, draft, net};
 use crate::account::ServingKey;
-use crate::amount::Stroops;
+use crate::amount::{Price, Stroops, Unit};
 use crate::binding::dispute::{DisputeState, Settles, Split};
 use crate::binding::frames::{Delivered, to_stream};
 use crate::binding::phase::{Phase, Side};
 use crate::binding::session::{End, Session};
 use crate::escrow::EscrowKind;
 use crate::escrow::outcome::EscrowState;
-use crate::market::command::{Command, EscrowWish};
+use crate::market::command::{Command, EscrowWish, OfferingDraft};
 use crate::market::event::{Event, Token};
 use crate::message::{MessageId, Signed};
 
@@ -19,7 +19,12 @@ const AMOUNT: Stroops = Stroops::whole(10);
 
 /// A binding of ten calls for ten coins under one arbiter, whose service runs.
 pub(super) fn active(pay_unless_disputed: bool) -> (Pair, MessageId) {
-    let (mut pair, offering) = market(1);
+    active_of(draft(), pay_unless_disputed)
+}
+
+/// As [`active`], of ten units of this.
+fn active_of(draft: OfferingDraft, pay_unless_disputed: bool) -> (Pair, MessageId) {
+    let (mut pair, offering) = market_of(1, draft);
     trust(&mut pair, &[ARBITER], 1);
     let wish = EscrowWish { kind: Some(EscrowKind::Arbitrated), pay_unless_disputed };
     pair.command(CONSUMER, Command::Bind { offering, units: 10, wish, dry_run: false });
@@ -131,4 +136,76 @@ fn calls_count_where_arbiters_may_be_asked_and_survive_a_restart() {
     pair.run(3);
     let settles: Option<Settles> = pair.only(CONSUMER).state.dispute.as_ref().unwrap().settles();
     assert_eq!(settles, None, "it worked and it didn't: its owner decides");
+}
+
+#[test]
+fn of_a_package_that_nobody_used_its_owner_decides_and_doing_nothing_pays_whom_silence_favours() {
+    for pay_unless_disputed in [false, true] {
+        let (mut pair, request) = active(pay_unless_disputed);
+        run_to(&mut pair, "deliver_by", 0);
+        pair.run(3);
+        assert_eq!(pair.only(CONSUMER).state.session, Session::Ended(End::DeliverBy));
+        assert_eq!(pair.nodes[CONSUMER].market.claims(pair.only(CONSUMER)), None);
+        assert_eq!((signed(&pair), pair.phase(CONSUMER, request)), (None, Phase::Delivered));
+        run_to(&mut pair, "T", 2);
+        let opened = |node| pair.only(node).state.dispute.as_ref().unwrap().opening().map(|opening| opening.by);
+        let asks = (!pay_unless_disputed).then_some(Side::Provider);
+        assert_eq!([PROVIDER, CONSUMER].map(opened), [asks; 2]);
+        assert_eq!((signed(&pair), pair.only(CONSUMER).escrow()), (None, &EscrowState::Locked));
+        pair.run(10);
+        let taken = if pay_unless_disputed { EscrowState::Paid } else { EscrowState::Refunded };
+        assert_eq!(pair.only(CONSUMER).escrow(), &taken);
+    }
+}
+
+#[test]
+fn a_provider_that_is_away_from_the_sessions_end_to_dispute_by_asks_nobody_and_loses_all() {
+    let (mut pair, request) = active(false);
+    pair.command(CONSUMER, Command::Unbind(request));
+    pair.kill(PROVIDER);
+    run_to(&mut pair, "dispute_by", 0);
+    pair.run(1);
+    pair.restart(PROVIDER);
+    pair.run(2);
+    assert_eq!(signed(&pair), None, "no call was made: its owner decides, and does nothing");
+    run_to(&mut pair, "T", 0);
+    pair.run(10);
+    for node in [PROVIDER, CONSUMER] {
+        assert_eq!(pair.only(node).escrow(), &EscrowState::Refunded);
+        assert_eq!(pair.only(node).state.dispute.as_ref().unwrap().opening(), None);
+    }
+}
+
+#[test]
+fn who_leaves_a_package_of_calls_that_worked_pays_all_of_it_and_of_seconds_what_was_seen() {
+    let (mut pair, request) = active(false);
+    calls(&mut pair, 1, 0);
+    let consumer = &pair.nodes[CONSUMER].market;
+    assert_eq!(consumer.claims_if_unbound(pair.only(CONSUMER), pair.now), Some(Split::all_to(Side::Provider, AMOUNT)));
+    pair.command(CONSUMER, Command::Unbind(request));
+    pair.run(6);
+    assert_eq!(pair.only(PROVIDER).escrow(), &EscrowState::Paid);
+
+    let price = Price { unit: Unit::Second, ..draft().price };
+    for pay_unless_disputed in [false, true] {
+        let (mut pair, request) = active_of(OfferingDraft { price: price.clone(), ..draft() }, pay_unless_disputed);
+        let since = pair.only(CONSUMER).state.active_since.unwrap();
+        pair.run(2);
+        let seconds = pair.now.timestamp().since(since).as_secs() as u32;
+        let seen = Split::of(AMOUNT, Stroops::whole(seconds));
+        assert!((1..8).contains(&seconds), "{seconds}");
+        assert_eq!(pair.nodes[CONSUMER].market.claims_if_unbound(pair.only(CONSUMER), pair.now), seen);
+        pair.command(CONSUMER, Command::Unbind(request));
+        pair.run(4);
+        assert_eq!(pair.only(PROVIDER).state.session, Session::Ended(End::UnboundByConsumer));
+        assert_eq!(pair.nodes[CONSUMER].market.claims(pair.only(CONSUMER)), seen);
+        assert_eq!((signed(&pair), pair.only(CONSUMER).escrow()), (None, &EscrowState::Locked));
+        run_to(&mut pair, "dispute_by", 2);
+        let opening = pair.only(PROVIDER).state.dispute.as_ref().unwrap().opening().copied();
+        let expected = match pay_unless_disputed {
+            false => (Side::Provider, Some(Split::all_to(Side::Provider, AMOUNT))),
+            true => (Side::Consumer, seen),
+        };
+        assert_eq!(opening.map(|o| (o.by, Some(o.claim))), Some(expected));
+    }
 }
