@@ -5,6 +5,7 @@
 mod arbitration;
 mod community;
 mod endpoint;
+mod issued_limit;
 pub mod keys;
 mod layers;
 mod network;
@@ -37,6 +38,7 @@ use crate::home::Home;
 use crate::private_file;
 pub use community::CommunityConfig;
 pub use endpoint::Endpoint;
+pub use issued_limit::IssuedLimit;
 use layers::Layers;
 pub use layers::{Origin, PREFIX};
 pub use network::Network;
@@ -218,8 +220,10 @@ pub struct Config {
     pub max_spend_per_trade: Stroops,
     /// Kinds of escrow that this node accepts when it buys, the preferred one first.
     pub escrow: Vec<EscrowKind>,
-    /// Most that one trade may lock under `timed`, in stroops of its asset.
+    /// Most that one trade may lock under `timed`, in stroops of XLM.
     pub max_timed: Stroops,
+    /// The same of issued assets; of one that isn't named, nothing.
+    pub max_timed_issued: Vec<IssuedLimit>,
     /// Accounts that may decide disputes of this node's trades, the preferred ones first.
     pub arbiters: Vec<AccountId>,
     /// How many of them one trade gets: an odd number.
@@ -323,6 +327,7 @@ impl Reader {
         let default = EscrowPolicy::default();
         let escrow = self.or("escrow", arbitration::kinds, default.kinds)?;
         let max_timed = self.coins("max_timed", default.max_timed)?;
+        let max_timed_issued = self.or("max_timed_issued", issued_limit::list, Vec::new())?;
         let arbiters = self.or("arbiters", arbitration::accounts, default.arbiters)?;
         let arbiters_per_trade = self.or("arbiters_per_trade", arbitration::odd, default.arbiters_per_trade)?;
         let max_cases = self.or("max_cases", arbitration::cases, MAX_CASES)?;
@@ -358,6 +363,7 @@ impl Reader {
             max_spend_per_trade,
             escrow,
             max_timed,
+            max_timed_issued,
             arbiters,
             arbiters_per_trade,
             max_cases,

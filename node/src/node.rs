@@ -424,6 +424,7 @@ fn setup(
             escrow: EscrowPolicy {
                 kinds: config.escrow.clone(),
                 max_timed: config.max_timed,
+                max_timed_issued: config.max_timed_issued.iter().map(|l| (l.asset.clone(), l.most)).collect(),
                 arbiters: config.arbiters.clone(),
                 arbiters_per_trade: config.arbiters_per_trade,
             },

@@ -138,8 +138,10 @@ pub struct Policy {
 pub struct EscrowPolicy {
     /// Kinds of escrow that it accepts, the preferred one first.
     pub kinds: Vec<EscrowKind>,
-    /// The most that one trade may lock under `timed`, which doesn't protect against a provider that cheats.
+    /// The most native coins that one trade may lock under `timed`, which doesn't protect against a provider that cheats.
     pub max_timed: Stroops,
+    /// The same of issued assets. What a unit of one is worth nobody here knows, so one that isn't named isn't locked so.
+    pub max_timed_issued: Vec<(Asset, Stroops)>,
     /// Arbiters that it trusts, the preferred ones first.
     pub arbiters: Vec<AccountId>,
     /// How many of them it wants for one trade: an odd number.
@@ -149,6 +151,14 @@ pub struct EscrowPolicy {
 impl EscrowPolicy {
     /// The most that one trade may lock under `timed` unless its owner says otherwise.
     pub const DEFAULT_MAX_TIMED: Stroops = Stroops::whole(10);
+
+    /// The most of an asset that one trade may lock under `timed`; `None` where its owner has named no limit.
+    pub fn most_timed(&self, asset: &Asset) -> Option<Stroops> {
+        if asset.is_native() {
+            return Some(self.max_timed);
+        }
+        self.max_timed_issued.iter().find(|(named, _)| named == asset).map(|(_, most)| *most)
+    }
 }
 
 impl Default for EscrowPolicy {
@@ -156,6 +166,7 @@ impl Default for EscrowPolicy {
         Self {
             kinds: vec![EscrowKind::Arbitrated, EscrowKind::Timed],
             max_timed: Self::DEFAULT_MAX_TIMED,
+            max_timed_issued: Vec::new(),
             arbiters: Vec::new(),
             arbiters_per_trade: 1,
         }

@@ -22,7 +22,7 @@ const fn key(name: &'static str, about: &'static str) -> Key {
 }
 
 /// Every key but the tables `[service.NAME]`, in the order in which they are shown.
-pub const KEYS: [Key; 37] = [
+pub const KEYS: [Key; 38] = [
     key("network", "devnet, testnet or public: which sort of ledger"),
     key("network_passphrase", "the network's passphrase; a devnet's is read from its RPC server"),
     key("public_network_consent", "on the public network: the sentence that says you know it is real money"),
@@ -43,7 +43,8 @@ pub const KEYS: [Key; 37] = [
     key("assets", "what this node takes and pays with"),
     key("max_spend_per_trade", "most that one trade may cost, in units of its asset"),
     key("escrow", "kinds of escrow that this node accepts when it buys, the preferred one first"),
-    key("max_timed", "most that one trade may lock under the escrow timed, in units of its asset"),
+    key("max_timed", "most that one trade may lock under the escrow timed, in XLM"),
+    key("max_timed_issued", "the same of issued assets, each as CODE:ISSUER=AMOUNT; none of one that isn't named"),
     key("arbiters", "accounts that may decide disputes of this node's trades, the preferred ones first"),
     key("arbiters_per_trade", "how many of them one trade gets where so many are common to both sides, count, odd"),
     key("max_cases", "most disputes that this node has open as an arbiter, count"),

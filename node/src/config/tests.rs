@@ -110,6 +110,8 @@ fn g50_each_error_names_the_key_the_value_and_what_would_be_right() {
         ("max_spend_per_trade = \"-1\"", ["max_spend_per_trade", "-1", "2.5"]),
         ("max_spend_per_trade = 5", ["max_spend_per_trade", "5", "in quotes"]),
         ("max_timed = \"0\"", ["max_timed", "0", "above 0"]),
+        ("max_timed_issued = [\"USD=5\"]", ["max_timed_issued", "USD", "CODE:ISSUER"]),
+        ("max_timed_issued = [\"native=5\"]", ["max_timed_issued", "no issued asset", "max_timed"]),
         ("escrow = []", ["escrow", "[]", "arbitrated"]),
         ("escrow = [\"trust\"]", ["escrow", "trust", "timed"]),
         ("escrow = [\"timed\", \"timed\"]", ["escrow", "twice", "at least one"]),

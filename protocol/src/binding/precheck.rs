@@ -111,7 +111,7 @@ pub enum PrecheckFailure {
     },
     /// 7: more than this node trusts a provider with.
     #[error(
-        "the trade would lock {cost} {asset} under `timed`, above this node's limit of {limit}, because `timed` doesn't protect against a provider that cheats: ask for fewer units, or raise `max_timed` in the configuration and start the node again"
+        "the trade would lock {cost} {asset} under `timed`, above this node's limit of {limit}, because `timed` doesn't protect against a provider that cheats: ask for fewer units, or raise `{key}` in the configuration and start the node again"
     )]
     AboveTimedLimit {
         /// What it costs, in coins.
@@ -120,6 +120,19 @@ pub enum PrecheckFailure {
         asset: String,
         /// The limit, in coins.
         limit: String,
+        /// The key of the configuration that has it.
+        key: &'static str,
+    },
+    /// 7: an issued asset whose worth nobody here knows.
+    #[error(
+        "the trade would lock {cost} {} under `timed`, which doesn't protect against a provider that cheats, and this node has no limit for that asset: name one, such as max_timed_issued = [\"{asset}={cost}\"] in the configuration, and start the node again",
+        asset.symbol()
+    )]
+    NoTimedLimit {
+        /// The asset.
+        asset: Asset,
+        /// What it costs, in coins.
+        cost: String,
     },
     /// 7: the controller of an `arbitrated` escrow couldn't hold the asset.
     #[error(
@@ -213,6 +226,7 @@ impl PrecheckFailure {
             | Self::ArbiterUnavailable { .. }
             | Self::FeesTakeAll { .. }
             | Self::AboveTimedLimit { .. }
+            | Self::NoTimedLimit { .. }
             | Self::ControllerCannotHold { .. } => 7,
             Self::AssetNotAccepted(_) => 8,
             Self::TrustlineMissing { .. } | Self::NoSuchAccount(_) => 9,
@@ -241,6 +255,7 @@ impl PrecheckFailure {
             Self::ArbiterUnavailable { .. } => PrecheckCode::ArbiterUnavailable,
             Self::FeesTakeAll { .. } => PrecheckCode::FeesTakeAll,
             Self::AboveTimedLimit { .. } => PrecheckCode::AboveTimedLimit,
+            Self::NoTimedLimit { .. } => PrecheckCode::NoTimedLimit,
             Self::ControllerCannotHold { .. } => PrecheckCode::ControllerCannotHold,
             Self::AssetNotAccepted(_) => PrecheckCode::AssetNotAccepted,
             Self::TrustlineMissing { .. } => PrecheckCode::TrustlineMissing,
@@ -281,6 +296,7 @@ rules! {
         ArbiterUnavailable = "arbiter-unavailable", Nobody, "The arbiter in both lists can't take part now.", "try again later, or list another one";
         FeesTakeAll = "fees-take-all", Author, "The arbiters' fees take up the whole amount.", "ask for more units, or list cheaper arbiters";
         AboveTimedLimit = "above-timed-limit", Author, "The trade locks more under `timed` than this node does.", "ask for fewer units, or raise the limit";
+        NoTimedLimit = "no-timed-limit", Author, "The trade locks an issued asset under `timed`, for which this node has no limit.", "name a limit for the asset in the configuration";
         ControllerCannotHold = "controller-cannot-hold", Author, "The asset's issuer lets no new account hold it, and an `arbitrated` escrow makes one.", "ask for `timed`, or trade in another asset";
         AssetNotAccepted = "asset-not-accepted", Nobody, "The price is in an asset that this node doesn't take.", "add the asset to the configuration if you trust its issuer";
         TrustlineMissing = "trustline-missing", Author, "A payee has no trustline for the asset.", "the payee must trust the asset first";

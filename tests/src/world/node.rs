@@ -184,7 +184,11 @@ impl Node {
             policy: Policy {
                 assets: vec![Asset::Native, ledger.issued_asset()],
                 transports: vec![Transport::Tcp],
-                escrow: EscrowPolicy { max_timed: Stroops::whole(1_000), ..EscrowPolicy::default() },
+                escrow: EscrowPolicy {
+                    max_timed: Stroops::whole(1_000),
+                    max_timed_issued: vec![(ledger.issued_asset(), Stroops::whole(1_000))],
+                    ..EscrowPolicy::default()
+                },
                 max_spend: Stroops::whole(1_000),
                 max_fee_per_operation: Stroops::new(1_000).expect("positive"),
                 max_deadline_fee: Stroops::whole(1),

@@ -87,13 +87,14 @@ impl Market {
     }
 
     fn choose_timed(&self, offering: &Offering, amount: Stroops) -> Result<EscrowChoice, PrecheckFailure> {
-        let limit = self.setup.policy.escrow.max_timed;
+        let asset = &offering.price.asset;
+        let Some(limit) = self.setup.policy.escrow.most_timed(asset) else {
+            return Err(PrecheckFailure::NoTimedLimit { asset: asset.clone(), cost: amount.coins() });
+        };
         if amount > limit {
-            return Err(PrecheckFailure::AboveTimedLimit {
-                cost: amount.coins(),
-                asset: offering.price.asset.symbol().to_owned(),
-                limit: limit.coins(),
-            });
+            let key = if asset.is_native() { "max_timed" } else { "max_timed_issued" };
+            let (cost, limit) = (amount.coins(), limit.coins());
+            return Err(PrecheckFailure::AboveTimedLimit { cost, asset: asset.symbol().to_owned(), limit, key });
         }
         Ok(EscrowChoice { kind: Some(EscrowKind::Timed), ..EscrowChoice::default() })
     }

@@ -35,7 +35,9 @@ fn market() -> (Pair, MessageId, Asset) {
     for node in [PROVIDER, CONSUMER, ARBITER] {
         let held = line(account(&pair, node), &asset, LINE_AUTHORIZED);
         pair.ledger.others.push(held);
-        pair.nodes[node].market.setup.policy.assets.push(asset.clone());
+        let policy = &mut pair.nodes[node].market.setup.policy;
+        policy.assets.push(asset.clone());
+        policy.escrow.max_timed_issued.push((asset.clone(), Stroops::whole(1_000)));
     }
     let price = Price { asset: asset.clone(), amount: Stroops::whole(1), unit: Unit::Job };
     pair.command(ARBITER, Command::Publish(Box::new(OfferingDraft { price, ..arbiters_draft() })));
@@ -259,4 +261,26 @@ fn a_provider_agrees_to_no_escrow_whose_controller_could_not_hold_the_asset() {
     assert!(matches!(&refused, CommandError::ByProvider(why) if why.contains("must allow each account")), "{refused}");
     assert_eq!(pair.nodes[PROVIDER].market.trades().count(), 0);
     assert!(pair.nodes[PROVIDER].market.engaging.is_empty(), "no arbiter was asked");
+}
+
+#[test]
+fn an_issued_asset_is_locked_under_timed_only_up_to_a_limit_of_its_own() {
+    let (mut pair, offering, asset) = market();
+    let recipient = account(&pair, RECIPIENT);
+    pair.ledger.others.push(line(recipient, &asset, LINE_AUTHORIZED));
+    for (limit, words) in [
+        (None, vec![format!("max_timed_issued = [\"{asset}=5.0000000\"]")]),
+        (Some(4), vec!["limit of 4.0000000".to_owned(), "`max_timed_issued`".to_owned()]),
+    ] {
+        let limits = limit.map(|coins| (asset.clone(), Stroops::whole(coins)));
+        pair.nodes[CONSUMER].market.setup.policy.escrow.max_timed_issued = limits.into_iter().collect();
+        let refused = bind(&mut pair, offering, Some(EscrowKind::Timed), false);
+        let CommandError::Precheck(failure) = error(&pair, refused) else { panic!("{:?}", error(&pair, refused)) };
+        assert_eq!(failure.step(), 7);
+        assert!(words.iter().all(|word| failure.to_string().contains(word)), "{failure}");
+    }
+    pair.nodes[CONSUMER].market.setup.policy.escrow.max_timed_issued = vec![(asset, Stroops::whole(5))];
+    bind(&mut pair, offering, Some(EscrowKind::Timed), false);
+    pair.run(4);
+    assert_eq!(pair.only(CONSUMER).terms().unwrap().terms.kind(), Some(EscrowKind::Timed));
 }
