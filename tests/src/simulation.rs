@@ -39,6 +39,8 @@ const MANY: u64 = 1_001;
 const REPEATED_EVERY: u64 = 100;
 /// Worlds from which on a sweep has to have done everything that there is to do.
 const ENOUGH: u64 = 500;
+/// Worlds from which on a sweep has to have taken every move that can be taken, the rarest ones, too.
+const ALL_MOVES: u64 = 5_000;
 /// Of each world on the average: escrows, escrows of each sort, crashes, faults of the ledger, cheats.
 const ESCROWS_EACH: usize = 8;
 const OF_A_SORT_EACH: usize = 1;
@@ -152,7 +154,9 @@ impl Tally {
         at_least("cheats", self.cheats.sum(), CHEATS_EACH);
         if self.seeds >= ENOUGH {
             short.extend(self.transitions.impossible().iter().map(|taken| format!("not possible: {taken}")));
-            short.extend(self.transitions.overdue().iter().map(|missing| format!("not taken: {missing}")));
+            let all = self.seeds >= ALL_MOVES;
+            let missing = if all { self.transitions.missing() } else { self.transitions.overdue() };
+            short.extend(missing.iter().map(|missing| format!("not taken: {missing}")));
             if self.seeds >= MANY {
                 short.extend(self.cheats.missing().iter().map(|missing| format!("not tried: {missing}")));
             }

@@ -391,7 +391,10 @@ impl World {
         let index = self.index(name);
         let was = core::mem::replace(&mut self.nodes[index].connected, connected);
         match (was, connected) {
-            (false, true) => self.meet_everyone(index),
+            (false, true) => {
+                self.nodes[index].connected_since = self.millis;
+                self.meet_everyone(index);
+            }
             (true, false) => self.lose(index),
             _ => {}
         }

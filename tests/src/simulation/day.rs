@@ -3,6 +3,7 @@
 
 mod arbitration;
 mod cheating;
+mod unseen;
 
 use core::time::Duration;
 
@@ -18,12 +19,13 @@ use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::market::command::{Command, EscrowWish, OfferingDraft};
 use tradepost_protocol::market::event::ServiceEvent;
-use tradepost_protocol::message::BalanceId;
+use tradepost_protocol::message::{BalanceId, MessageId};
 use tradepost_protocol::time::{Now, Timestamp};
 
 use super::cheats::{Cheat, Cheats};
 use super::judge::Judge;
 use crate::world::{CrashPlan, FaultRates, Published, Script, Stranger, World, arbitrated_draft, keys_of};
+use unseen::Unseen;
 
 /// The traders, then the arbiters. Each trader is a consumer; the first three are providers, too.
 pub const NODES: [&str; 7] = ["anna", "bert", "dana", "cora", "ruth", "sven", "tess"];
@@ -48,6 +50,12 @@ const LIES_IN: u64 = 24;
 const OFFERINGS: usize = 2;
 /// What each has at first, in coins, and in the issued asset.
 const ENDOWMENT: u32 = 1_000;
+/// What happens behind somebody's back waits for so many bindings at the most.
+const UNSEEN_FROM: u64 = 9;
+/// So often the crook is cut off of its own accord, one time in so many that anybody is.
+const CROOK_CUT_OFF_IN: usize = 4;
+/// It says something while somebody waits for its sign of life, at one event in so many.
+const SPEAKS_UNHEARD_IN: usize = 3;
 /// Between two looks of the judge.
 const GLANCE: Duration = Duration::from_millis(250);
 /// On a day that takes longer than this, something hangs.
@@ -69,6 +77,8 @@ enum Later {
     Kill(usize),
     CallDone(usize, Box<Command>),
     TakeBack(Box<Takes>),
+    Dispute { node: usize, request: MessageId, waits: u32 },
+    ClawBack { balance: BalanceId, waits: u32 },
 }
 
 /// What a cheat locked and wants to have back.
@@ -108,6 +118,8 @@ pub struct Day {
     clawable: bool,
     /// The newest ledger when it did.
     clawed_at: u32,
+    /// What waits for its occasion, from so many bindings on.
+    unseen: Option<(usize, Unseen)>,
 }
 
 impl Day {
@@ -144,9 +156,10 @@ impl Day {
         let cheat = Stranger::new(&mut world, "cheat", endowment);
         world.endow(&cheat.key, endowment);
         judge.follow_stranger(cheat.account(), &[(Asset::Native, endowment.get()), (issued, endowment.get())]);
-        let (dice, began) = (ChaCha20Rng::seed_from_u64(seed), world.now());
-        let (offered, later, cheats) = Default::default();
-        Self { world, judge, dice, began, offered, later, cheat, cheats, handed_in_at: 0, clawable, clawed_at: 0 }
+        let (mut dice, began) = (ChaCha20Rng::seed_from_u64(seed), world.now());
+        let unseen = Unseen::drawn(&mut dice, clawable, UNSEEN_FROM);
+        let (offered, later, cheats, handed_in_at, clawed_at) = Default::default();
+        Self { world, judge, dice, began, offered, later, cheat, cheats, handed_in_at, clawable, clawed_at, unseen }
     }
 
     /// Lives through it until so many bindings were agreed on, and all have ended.
@@ -162,10 +175,11 @@ impl Day {
             self.pass(pause)?;
         }
         self.world.set_ledger_faults(FaultRates::default());
+        self.unseen = None;
         for name in NODES {
-            self.world.set_connected(name, true);
             self.world.set_script(name, Script::default());
         }
+        // Whoever is cut off is so until its time has come.
         while !self.later.is_empty() || self.judge.what_is_open(&self.world).is_some() {
             self.pass(GLANCE)?;
         }
@@ -274,6 +288,9 @@ impl Day {
     }
 
     fn something_happens(&mut self) {
+        if !self.who_miss(CROOK).is_empty() && self.pick(SPEAKS_UNHEARD_IN) == 0 {
+            return self.cheat();
+        }
         let (node, provider) = (self.pick(TRADERS), self.pick(PROVIDERS));
         match self.pick(100) {
             0..42 => {
@@ -285,10 +302,9 @@ impl Day {
             48..57 => self.unbind(node),
             57..70 => self.call(provider),
             70..76 => {
-                let node = self.pick(NODES.len());
+                let node = if self.pick(CROOK_CUT_OFF_IN) == 0 { CROOK } else { self.pick(NODES.len()) };
                 let cut_off = self.between(500, 9_000);
-                self.world.set_connected(NODES[node], false);
-                self.put_off(cut_off, Later::Connect(node));
+                self.cut_off_for(node, cut_off);
             }
             76..80 => self.change_script(provider),
             80..83 => self.service_stops(provider),
@@ -319,9 +335,22 @@ impl Day {
         self.world.forget_history(forgotten);
         let (arbiter, trader) = (TRADERS + self.pick(NODES.len() - TRADERS), self.pick(TRADERS));
         for (node, cut_off) in [(arbiter, forgotten), (trader, self.between(20_000, 60_000))] {
-            self.world.set_connected(NODES[node], false);
-            self.put_off(cut_off, Later::Connect(node));
+            self.cut_off_for(node, cut_off);
         }
+    }
+
+    /// A node hears nobody for so long, or longer where it is cut off already.
+    fn cut_off_for(&mut self, node: usize, time: Duration) {
+        self.world.set_connected(NODES[node], false);
+        let mut until = self.world.now().plus(time).millis();
+        self.later.retain(|(at, what)| {
+            let its = matches!(what, Later::Connect(of) if *of == node);
+            if its {
+                until = until.max(*at);
+            }
+            !its
+        });
+        self.later.push((until, Later::Connect(node)));
     }
 
     /// The issuer takes an escrow back, as it may where its asset says so.
@@ -360,8 +389,9 @@ impl Day {
         if !self.world.is_up(NODES[node]) {
             return None;
         }
-        let all: Vec<Trade> = self.world.market(NODES[node]).trades().filter(|t| which(t)).cloned().collect();
-        (!all.is_empty()).then(|| all[self.pick(all.len())].clone())
+        let count = self.world.market(NODES[node]).trades().filter(|t| which(t)).count();
+        let at = (count > 0).then(|| self.pick(count))?;
+        self.world.market(NODES[node]).trades().filter(|t| which(t)).nth(at).cloned()
     }
 
     fn unbind(&mut self, node: usize) {
@@ -408,6 +438,8 @@ impl Day {
 
     fn do_what_is_due(&mut self) {
         self.arbiters_decide();
+        self.somebody_gives_in();
+        self.take_occasion();
         let now = self.world.now().millis();
         let (due, later): (Vec<_>, Vec<_>) =
             core::mem::take(&mut self.later).into_iter().partition(|(at, _)| *at <= now);
@@ -425,6 +457,8 @@ impl Day {
                 }
                 Later::Kill(_) | Later::CallDone(..) => {}
                 Later::TakeBack(takes) => self.takes_back(*takes),
+                Later::Dispute { node, request, waits } => self.disputes(node, request, waits),
+                Later::ClawBack { balance, waits } => self.is_clawed_back(balance, waits),
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tradepost_protocol::binding::dispute::{DisputeEvent, DisputeState};
 use tradepost_protocol::binding::negotiation::{Negotiation, NegotiationEvent};
 use tradepost_protocol::binding::session::{Session, SessionEvent};
 use tradepost_protocol::escrow::outcome::EscrowState;
@@ -32,18 +33,25 @@ const UNREACHABLE: &[(&str, &str, &str)] = &[
 const FUNDED_FIRST: &str = "a node looks at no balance whose funding it didn't sign or wasn't handed, and from then on the \
     escrow is intended; once that funding is dead, the binding is over, or a new one is signed first";
 
-/// Moves that can be taken and that only a long sweep is bound to show: they need servers that forget for long while nodes
-/// are away, or an issuer that takes back what was refused or searched for.
+/// Moves that only a long sweep is bound to show: in a few hundred worlds their occasion may not come up.
 const RARE: &[(&str, &str)] = &[
+    ("dispute lapsed", "dispute awarded"),
+    ("dispute lapsed", "dispute released"),
+    ("dispute none", "dispute awarded"),
+    ("dispute released", "dispute awarded"),
+    ("escrow intended", "escrow clawed back"),
+    ("escrow intended", "escrow refunded"),
     ("escrow intended", "escrow split"),
     ("escrow intended", "escrow unknown"),
-    ("escrow intended", "escrow clawed back"),
     ("escrow locked", "escrow unknown"),
     ("escrow refused", "escrow clawed back"),
+    ("escrow refused", "escrow paid"),
+    ("escrow refused", "escrow split"),
     ("escrow unknown", "escrow clawed back"),
     ("escrow unknown", "escrow paid"),
     ("escrow unknown", "escrow refunded"),
     ("escrow unknown", "escrow split"),
+    ("session Active", "session Ended(Done)"),
     ("session Away", "session Ended(Done)"),
 ];
 
@@ -71,6 +79,11 @@ impl Default for Transitions {
                 add(session(state), session(to));
             }
         }
+        for state in DisputeState::ALL {
+            for to in DisputeEvent::ALL.into_iter().filter_map(|event| state.on(event)) {
+                add(dispute(state), dispute(to));
+            }
+        }
         for (from, all) in ESCROW {
             all.iter().for_each(|to| add(format!("escrow {from}"), format!("escrow {to}")));
         }
@@ -88,6 +101,7 @@ impl Transitions {
             (negotiation(before.negotiation), negotiation(after.negotiation)),
             (session(before.session), session(after.session)),
             (escrow(&before.escrow), escrow(&after.escrow)),
+            (dispute(before.dispute), dispute(after.dispute)),
         ];
         for (from, to) in moves {
             // Terms stored: the escrow's machine begins with them, free where there is no money.
@@ -144,7 +158,7 @@ impl Transitions {
         taken.into_iter().take(count).map(|((from, to), times)| format!("{from} → {to}: {times}")).collect()
     }
 
-    /// Those of them that every long sweep takes.
+    /// Those of them that a few hundred worlds take.
     pub fn overdue(&self) -> Vec<String> {
         let rare = |pair: &String| RARE.iter().any(|(from, to)| *pair == format!("{from} → {to}"));
         self.missing().into_iter().filter(|pair| !rare(pair)).collect()
@@ -174,6 +188,10 @@ fn session(state: Session) -> String {
     format!("session {state:?}")
 }
 
+fn dispute(state: DisputeState) -> String {
+    format!("dispute {}", state.as_str())
+}
+
 fn escrow(state: &EscrowState) -> String {
     let word = match state {
         EscrowState::Free => "free",
@@ -195,7 +213,7 @@ mod tests {
     use super::*;
 
     fn standing(negotiation: Negotiation, session: Session, escrow: EscrowState) -> Standing {
-        Standing { negotiation, escrow, session }
+        Standing { negotiation, escrow, session, dispute: DisputeState::None }
     }
 
     #[test]

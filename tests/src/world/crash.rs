@@ -30,6 +30,13 @@ impl World {
         Duration::from_millis(if up { self.millis - node.up_since } else { 0 })
     }
 
+    /// For how long a node has been up and on the network.
+    pub fn in_touch_for(&self, name: &str) -> Duration {
+        let node = &self.nodes[self.index(name)];
+        let off = Duration::from_millis(if node.connected { self.millis - node.connected_since } else { 0 });
+        self.up_for(name).min(off)
+    }
+
     /// Crashes a node whose plan says so at its newest commit.
     pub(super) fn crashes(&mut self, index: usize, moment: Moment) -> bool {
         let node = &self.nodes[index];

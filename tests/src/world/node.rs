@@ -144,6 +144,8 @@ pub struct Node {
     pub(super) generation: u64,
     pub(super) life: Option<Life>,
     pub(super) connected: bool,
+    /// Since when it has been on the network, in milliseconds of the world; where it is off it, that says nothing.
+    pub(super) connected_since: u64,
     /// Which part of a divided network it is in.
     pub(super) part: usize,
     pub(super) script: Script,
@@ -205,6 +207,7 @@ impl Node {
             generation: 0,
             life: None,
             connected: true,
+            connected_since: 0,
             part: 0,
             script: Script::default(),
             giving: Giving::default(),

@@ -1,7 +1,7 @@
 //! What somebody who sees the whole world sees happen, for those who judge it.
 
 use tradepost_protocol::binding::agreement::Agreement;
-use tradepost_protocol::binding::dispute::Split;
+use tradepost_protocol::binding::dispute::{DisputeRecord, DisputeState, Split};
 use tradepost_protocol::binding::frames;
 use tradepost_protocol::binding::negotiation::Negotiation;
 use tradepost_protocol::binding::session::Session;
@@ -22,12 +22,16 @@ pub struct Standing {
     pub escrow: EscrowState,
     /// Where the service is.
     pub session: Session,
+    /// Where the dispute about its money is.
+    pub dispute: DisputeState,
 }
 
 impl Standing {
     /// Where a binding stands.
     pub fn of(trade: &Trade) -> Self {
-        Self { negotiation: trade.state.negotiation, escrow: trade.escrow().clone(), session: trade.state.session }
+        let (negotiation, escrow, session) = (trade.state.negotiation, trade.escrow().clone(), trade.state.session);
+        let dispute = trade.state.dispute.as_ref().map_or(DisputeState::None, DisputeRecord::state);
+        Self { negotiation, escrow, session, dispute }
     }
 }
 

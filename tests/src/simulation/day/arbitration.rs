@@ -3,7 +3,7 @@
 use serde_json::json;
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
-use tradepost_protocol::binding::dispute::DisputeRecord;
+use tradepost_protocol::binding::dispute::{DisputeRecord, DisputeState};
 use tradepost_protocol::binding::frames::Note;
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::market::Market;
@@ -18,8 +18,12 @@ const FEE: Stroops = match Stroops::new(1_000) {
     Some(fee) => fee,
     None => Stroops::ZERO,
 };
+/// Of cases whose id begins with less than this nobody ever thinks anything.
+const SILENT_BELOW: u8 = 40;
 /// An arbiter decides at one look of the judge in so many.
 const DECIDES_AT_ONE_IN: usize = 6;
+/// At one look in so many some owner may give in.
+const GIVES_IN_AT_ONE_IN: usize = 16;
 
 /// What an arbiter offers.
 pub(super) fn draft_of_arbiter(issued: &Asset) -> OfferingDraft {
@@ -27,6 +31,12 @@ pub(super) fn draft_of_arbiter(issued: &Asset) -> OfferingDraft {
     let parameters = json!({ "award_secs": 6, "policy": "What was agreed.", "fees": fees });
     let parameters = parameters.as_object().expect("an object").clone();
     OfferingDraft { parameters, ..arbiters_draft(Asset::Native, FEE) }
+}
+
+/// Whether most arbiters would give both sides a part, by the case's id.
+pub(super) fn is_to_be_divided(binding: BindingId) -> bool {
+    let [silent, fair, ..] = *binding.as_bytes();
+    silent >= SILENT_BELOW && fair % 4 > 1
 }
 
 impl Day {
@@ -57,7 +67,7 @@ impl Day {
     /// What an arbiter thinks of a case: mostly the same as the others; about some cases nobody ever thinks anything.
     fn opinion(&mut self, binding: BindingId, amount: Stroops) -> Option<Stroops> {
         let [silent, fair, ..] = *binding.as_bytes();
-        if silent < 40 {
+        if silent < SILENT_BELOW {
             return None;
         }
         let fair = if self.pick(8) == 0 { self.pick(256) as u8 } else { fair };
@@ -66,6 +76,23 @@ impl Day {
             0 => Some(Stroops::ZERO),
             1 => Some(amount),
             quarters => parts(i64::from(quarters)),
+        }
+    }
+
+    /// Whoever waited for the arbiters in vain may give the other side all.
+    pub(super) fn somebody_gives_in(&mut self) {
+        if self.pick(GIVES_IN_AT_ONE_IN) != 0 {
+            return;
+        }
+        let lapsed = |t: &Trade| {
+            let record = t.state.dispute.as_ref();
+            let in_vain = |d: &DisputeRecord| d.state() == DisputeState::Lapsed && d.released(t.state.side).is_none();
+            !t.phase().is_final() && record.is_some_and(in_vain)
+        };
+        let node = self.pick(TRADERS);
+        if let Some(request) = self.trade_of(node, lapsed).map(|trade| trade.request_id()) {
+            self.judge.release_typed(request);
+            self.world.give(NODES[node], Command::Release { request, to_provider: None });
         }
     }
 

@@ -9,9 +9,11 @@ use std::collections::BTreeSet;
 use stellar_xdr::{SignerKey, Uint256};
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::binding::dispute::DisputeState;
 use tradepost_protocol::binding::frames::{self, Award};
 use tradepost_protocol::binding::phase::Side;
 use tradepost_protocol::binding::session::Session;
+use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::kind::Kind;
 use tradepost_protocol::message::BindingId;
 use tradepost_protocol::stellar::operation;
@@ -52,7 +54,12 @@ impl Day {
         let Some(facts) = self.facts_for(crook, &missed_by) else { return };
         let often = if missed_by.is_empty() { 3 } else { 2 };
         let ends = facts.serves && self.pick(often) == 0;
-        let kind = if ends { Kind::Delivered } else { Kind::ALL[self.pick(Kind::ALL.len())] };
+        let decides = crook == CROOKED_ARBITER && self.pick(3) == 0;
+        let kind = match (ends, decides) {
+            (true, _) => Kind::Delivered,
+            (_, true) => Kind::Award,
+            _ => Kind::ALL[self.pick(Kind::ALL.len())],
+        };
         let Some(frame) = facts.forge(kind, &mut self.dice) else { return };
         self.note_word(crook, &facts, &frame);
         let honest: Vec<usize> = (0..NODES.len()).filter(|node| *node != crook).collect();
@@ -75,6 +82,9 @@ impl Day {
         if let Some(trade) = self.trade_of(crook, |_| true).filter(|_| self.pick(4) > 0) {
             return self.world.facts_of(name, name, &trade);
         }
+        if let Some((node, trade)) = self.undisputed_with(crook).filter(|_| self.pick(2) == 0) {
+            return self.world.facts_of(name, NODES[node], &trade);
+        }
         let cases: Vec<_> = self.world.market(name).cases().map(|case| case.binding()).collect();
         if !cases.is_empty() && self.pick(4) > 0 {
             let case = cases[self.pick(cases.len())];
@@ -87,8 +97,20 @@ impl Day {
         self.world.some_facts(name)
     }
 
+    /// A trade of somebody's that a crook alone would decide, and that nobody has asked it about.
+    fn undisputed_with(&mut self, crook: usize) -> Option<(usize, Trade)> {
+        let account = self.world.account(NODES[crook]);
+        let its = |t: &Trade| {
+            let alone =
+                t.terms().is_some_and(|agreed| matches!(&agreed.arbiters[..], [only] if only.account == account));
+            alone && !t.phase().is_final() && t.state.dispute.as_ref().is_some_and(|d| d.state() == DisputeState::None)
+        };
+        let first = self.pick(TRADERS);
+        (0..TRADERS).map(|n| (first + n) % TRADERS).find_map(|node| Some((node, self.trade_of(node, its)?)))
+    }
+
     /// The bindings whose consumers don't hear a provider just now.
-    fn who_miss(&self, provider: usize) -> BTreeSet<BindingId> {
+    pub(super) fn who_miss(&self, provider: usize) -> BTreeSet<BindingId> {
         let up = NODES[..TRADERS].iter().enumerate().filter(|(node, name)| *node != provider && self.world.is_up(name));
         let trades = up.flat_map(|(_, name)| self.world.market(name).trades());
         let miss = trades.filter(|t| t.state.side == Side::Consumer && t.state.session == Session::Away);
@@ -210,7 +232,7 @@ impl Day {
     }
 
     /// What side a crook is on in a trade of another node.
-    fn crook_is(&self, side: Side, trade: &tradepost_protocol::binding::trade::Trade) -> bool {
+    fn crook_is(&self, side: Side, trade: &Trade) -> bool {
         let account = self.world.account(NODES[CROOK]);
         trade.terms().is_some_and(|agreed| match side {
             Side::Provider => agreed.recipient == account,

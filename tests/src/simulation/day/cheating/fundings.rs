@@ -75,6 +75,10 @@ impl Day {
             fund_by: agreement.body().terms.fund_by(),
             tries: 0,
         };
+        if self.clawable && !takes.asset.is_native() && self.pick(2) == 0 {
+            let after = self.between(2_000, 6_000);
+            self.put_off(after, Later::ClawBack { balance: takes.balance, waits: 0 });
+        }
         let after = self.between(3_000, 12_000);
         self.put_off(after, Later::TakeBack(Box::new(takes)));
         Some(())
