@@ -46,7 +46,7 @@ pub const MAX_SEALED_EVIDENCE: usize = MAX_EVIDENCE_BYTES + 48;
 pub const MAX_ATTACHMENTS: usize = 8;
 /// The most characters of such a file's name.
 pub const MAX_ATTACHMENT_NAME: usize = 64;
-/// The most cases that an arbiter's node has open at once.
+/// With how many open cases an arbiter's node engages itself for nothing more, at most.
 pub const MAX_CASES: usize = 256;
 /// The longest of an offering's windows.
 pub const MAX_WINDOW: Duration = Duration::from_secs(30 * 86_400);

@@ -129,7 +129,8 @@ pub struct Policy {
     pub one_word_limit: Option<Stroops>,
     /// How many submitter accounts may carry transactions with deadlines; none, and the account carries them itself.
     pub submitters: u8,
-    /// How many cases it may have open as an arbiter, at most [`MAX_CASES`](crate::limits::MAX_CASES).
+    /// With how many open cases it engages itself for nothing more as an arbiter, at most
+    /// [`MAX_CASES`](crate::limits::MAX_CASES).
     pub max_cases: usize,
 }
 
@@ -221,7 +222,8 @@ pub struct Market {
     pub(crate) engaging: BTreeMap<MessageId, engagement::Engaging>,
     pub(crate) evidence: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(crate) cases: BTreeMap<BindingId, Case>,
-    pub(crate) looking: BTreeMap<BindingId, arbiter::Looking>,
+    pub(crate) looking: BTreeMap<(BindingId, Side), arbiter::Looking>,
+    pub(crate) inbox: arbiter::Inbox,
     pub(crate) outgoing: BTreeMap<(BindingId, ServingKey), disputes::Outgoing>,
     /// Settlements whose signatures are asked for.
     settling: BTreeMap<BindingId, settling::Settling>,
@@ -426,6 +428,7 @@ impl Market {
         self.tend_engaging(now, step);
         self.watch_found_controllers(now, step);
         self.tend_cases(now, step);
+        self.watch_inbox(now, step);
         self.watch_fees(now, step);
         self.tend_outgoing();
         let requests: Vec<MessageId> = self

@@ -14,7 +14,7 @@ use tradepost_protocol::binding::deadlines::{ArbitratedDeadlines, Terms};
 use tradepost_protocol::binding::dispute::Split;
 use tradepost_protocol::binding::frames::{
     Ack, Award, Cancel, Case, Closing, Cosign, Cosigned, Delivered, Dispute, Engage, Engagement, Evidence, Fund,
-    FundAccepted, FundRefused, NotNow, Note, Ping, Pong, Reject, RejectCode, Rejected, Released, Sealed,
+    FundAccepted, FundRefused, Held, NotNow, Note, Ping, Pong, Reject, RejectCode, Rejected, Released, Sealed,
     SealedEvidence, StartFailed, Started, Unbind, from_stream,
 };
 use tradepost_protocol::binding::session::End;
@@ -220,13 +220,22 @@ fn sample(kind: Kind, by: [u8; 32]) -> Vec<u8> {
         Kind::Rejected => Payload::encode(&Rejected { key, binding, note }),
         Kind::Dispute => {
             let (claim, balance) = (split(), BalanceId::from_bytes([5; 32]));
-            Payload::encode(&Dispute { key, binding, at: at(1), claim, balance, agreement: vec![7; 300] })
+            Payload::encode(&Dispute {
+                key,
+                binding,
+                at: at(1),
+                claim,
+                balance,
+                agreement: vec![7; 300],
+                receipt: None,
+            })
         }
         Kind::Evidence => {
             let sealed = SealedEvidence::new(vec![9; 300]).unwrap();
             Payload::encode(&Evidence { key, binding, number: 300, sealed })
         }
         Kind::Award => Payload::encode(&Award { key, binding, number: 300, split: split(), note }),
+        Kind::Held => Payload::encode(&Held { key, binding, opened: true, items: 300 }),
         Kind::Join => {
             let account = AccountId::from_bytes(by);
             Payload::encode(&Join { account, exchange: Asset::Native, envelope: vec![7; 300] })
@@ -276,6 +285,7 @@ fn open(packed: Packed) -> Result<(), Refusal> {
         Kind::Dispute => as_a::<Dispute>(packed),
         Kind::Evidence => as_a::<Evidence>(packed),
         Kind::Award => as_a::<Award>(packed),
+        Kind::Held => as_a::<Held>(packed),
         Kind::Join => as_a::<Join>(packed),
         Kind::Joined => as_a::<Joined>(packed),
         Kind::Ping => as_a::<Ping>(packed),

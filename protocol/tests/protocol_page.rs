@@ -14,7 +14,7 @@ use tradepost_protocol::binding::deadlines::{FreeDeadlines, Terms};
 use tradepost_protocol::binding::dispute::Split;
 use tradepost_protocol::binding::frames::{
     Ack, Award, Cancel, Case, Closing, Cosign, Cosigned, Delivered, Dispute, Engage, Engagement, Evidence, Fund,
-    FundAccepted, FundRefused, NotNow, Note, Ping, Pong, Reject, RejectCode, Rejected, Released, Sealed,
+    FundAccepted, FundRefused, Held, NotNow, Note, Ping, Pong, Reject, RejectCode, Rejected, Released, Sealed,
     SealedEvidence, StartFailed, Started, Unbind,
 };
 use tradepost_protocol::binding::session::End;
@@ -349,9 +349,10 @@ fn the_table_of_every_frame_names_its_fields_in_the_order_of_their_encoding() {
     let (account, sequence) = (AccountId::from_bytes([8; 32]), 1);
     fields(&Cosign { key, binding, split, awarded: true, balance, account, sequence }, &mut seen);
     fields(&Cosigned { key, binding, account, sequence, signature: [9; 64] }, &mut seen);
-    fields(&Dispute { key, binding, at, claim: split, balance, agreement: vec![1] }, &mut seen);
+    fields(&Dispute { key, binding, at, claim: split, balance, agreement: vec![1], receipt: None }, &mut seen);
     fields(&Evidence { key, binding, number: 1, sealed: SealedEvidence::new(vec![1]).unwrap() }, &mut seen);
     fields(&Award { key, binding, number: 1, split, note }, &mut seen);
+    fields(&Held { key, binding, opened: true, items: 1 }, &mut seen);
     let account = AccountId::from_bytes([8; 32]);
     fields(&Join { account, exchange: Asset::Native, envelope: vec![1] }, &mut seen);
     fields(&Joined { agent: account, transaction: TxHash::from_bytes([9; 32]), refused: None }, &mut seen);

@@ -47,7 +47,7 @@ pub const KEYS: [Key; 38] = [
     key("max_timed_issued", "the same of issued assets, each as CODE:ISSUER=AMOUNT; none of one that isn't named"),
     key("arbiters", "accounts that may decide disputes of this node's trades, the preferred ones first"),
     key("arbiters_per_trade", "how many of them one trade gets where so many are common to both sides, count, odd"),
-    key("max_cases", "most disputes that this node has open as an arbiter, count"),
+    key("max_cases", "open disputes with which this node engages itself for no more as an arbiter, count"),
     key("max_fee", "most that one ordinary transaction may pay as fee, in XLM"),
     key(
         "max_deadline_fee",

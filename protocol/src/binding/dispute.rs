@@ -7,7 +7,7 @@ use crate::account::{AccountId, ServingKey};
 use crate::amount::Stroops;
 use crate::binding::awards::Awards;
 use crate::binding::evidence::Chain;
-use crate::binding::frames::Note;
+use crate::binding::frames::{Note, Receipt};
 use crate::binding::phase::Side;
 use crate::binding::session::Session;
 use crate::message::TxHash;
@@ -239,6 +239,23 @@ pub struct HeardByArbiter {
     pub evidence: u32,
     /// Whether it knows which transaction pays it.
     pub settlement: bool,
+    /// What it acknowledged first, by which it takes the case again should it lose it.
+    pub receipt: Option<Receipt>,
+    /// Whether it lost the case, or a part of it, and has to be told whatever became of the dispute meanwhile.
+    pub lost: bool,
+}
+
+impl HeardByArbiter {
+    /// Takes in what the arbiter says to have; what it lacks it is to be sent again. `asked_here` says whether this side asked the arbiters.
+    pub fn has_only(&mut self, opened: bool, items: u32, asked_here: bool) {
+        if opened && items >= self.evidence {
+            return;
+        }
+        self.lost = true;
+        self.evidence = self.evidence.min(items);
+        // Whoever asked says again what it asks for, also where the other side brought the case back.
+        self.opening = opened && !asked_here;
+    }
 }
 
 /// Signed frames of the other side that are kept for the arbiters.

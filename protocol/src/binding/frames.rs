@@ -16,7 +16,7 @@ use crate::message::{self, BindingId, MessageId, Packed, Payload, TxHash};
 use crate::network_id::NetworkId;
 use crate::refusal::{Reason, Refusal, rules};
 
-pub use arbitration::{Award, Cosign, Cosigned, Dispute, Evidence, Rejected, Released, SealedEvidence};
+pub use arbitration::{Award, Cosign, Cosigned, Dispute, Evidence, Held, Receipt, Rejected, Released, SealedEvidence};
 pub use engagement::{Case, Engage, Engagement};
 
 /// A short text for people, at most [`MAX_REASON_BYTES`] bytes.
@@ -332,8 +332,12 @@ mod tests {
         let cosigned = Cosigned { key, binding, account, sequence, signature: [9; 64] };
         assert_eq!(rest(&cosigned), format!("{twos}{threes}fb5802{}", "09".repeat(64)));
         let balance = BalanceId::from_bytes([3; 32]);
-        let dispute = Dispute { key, binding, at: at(7), claim: split, balance, agreement: vec![9] };
-        assert_eq!(rest(&dispute), format!("{twos}07{divided}{threes}0109"));
+        let agreement = vec![9];
+        let dispute = Dispute { key, binding, at: at(7), claim: split, balance, agreement, receipt: None };
+        assert_eq!(rest(&dispute), format!("{twos}07{divided}{threes}010900"));
+        let again = Dispute { receipt: Some(Receipt { step: 70, signature: [9; 64] }), ..dispute };
+        assert_eq!(rest(&again), format!("{twos}07{divided}{threes}01090146{}", "09".repeat(64)));
+        assert_eq!(rest(&Held { key, binding, opened: true, items: 2 }), format!("{twos}0102"));
         let sealed = SealedEvidence::new(vec![9]).unwrap();
         assert_eq!(rest(&Evidence { key, binding, number: 2, sealed }), format!("{twos}020109"));
         let award = Award { key, binding, number: 1, split, note: Note::new("no") };

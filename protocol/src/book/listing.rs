@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Book;
 use super::series::Series;
-use crate::account::AccountId;
+use crate::account::{AccountId, ServingKey};
 use crate::amount::{Stroops, Unit};
 use crate::asset::Asset;
 use crate::document::{ArbiterService, Offering};
@@ -207,6 +207,11 @@ impl Book {
     pub fn of_template(&self, template: TemplateId) -> impl Iterator<Item = (SeriesId, &Offering)> {
         let all = self.series.iter().map(|(id, series)| (*id, series.head.body()));
         all.filter(move |(_, offering)| offering.template == template)
+    }
+
+    /// Whether an offering here names this key as its seller's: such a key costs a bond, others cost nothing.
+    pub fn serves(&self, key: &ServingKey) -> bool {
+        self.serving.contains_key(key)
     }
 
     /// The live arbiters among these accounts, cheapest first where one offers itself twice for this asset.

@@ -1,9 +1,16 @@
 //! An arbiter's node: its inbox of cases, what the parties show, and its awards.
 //!
-//! A case is taken only where the money that it is about is on the ledger, so filling an inbox costs as much as it locks.
+//! A case is taken only where the money that it is about is on the ledger, and then it is taken: how many an arbiter wants it says
+//! where it engages itself.
 
 mod fees;
+mod inbox;
+mod looking;
+mod lost;
 mod places;
+
+pub use inbox::Inbox;
+pub use looking::Looking;
 
 use bincode::{Decode, Encode};
 
@@ -19,16 +26,15 @@ use crate::binding::frames::{self, Ack, Award, Dispute, Evidence, NotNow, Note, 
 use crate::binding::phase::Side;
 use crate::frame;
 use crate::kind::Kind;
-use crate::limits::{FRAME_TIMEOUT, MAX_EVIDENCE_ITEMS};
+use crate::limits::MAX_EVIDENCE_ITEMS;
 use crate::market::command::{Answer, CommandError, CommandId};
 use crate::market::disputes::DisputeWord;
-use crate::market::event::{Ask, Effect, Token};
+use crate::market::event::{Effect, Token};
 use crate::market::{Market, RestoreError};
 use crate::message::{BalanceId, BindingId, MessageId, Packed, Signed, TxHash};
 use crate::network_id::NetworkId;
 use crate::refusal::{Reason, Refusal};
 use crate::stellar::entry::Entry;
-use crate::stellar::ledger_key::Key;
 use crate::step::{Space, Step};
 use crate::time::{Now, Timestamp};
 use core::time::Duration;
@@ -42,6 +48,8 @@ pub struct Case {
     agreement: Signed<Agreement>,
     file: CaseFile,
     looks: fees::Looks,
+    /// Whether the ledger showed its escrow no more: somebody took it.
+    is_gone: bool,
 }
 
 /// What is stored of a case.
@@ -92,17 +100,6 @@ pub struct Given {
     pub note: Note,
     /// When.
     pub at: Timestamp,
-}
-
-/// A dispute whose money is being looked for.
-#[derive(Debug)]
-pub struct Looking {
-    token: Token,
-    dispute: Dispute,
-    frame: Vec<u8>,
-    agreement: Signed<Agreement>,
-    by: Side,
-    until: Now,
 }
 
 impl Case {
@@ -190,7 +187,7 @@ impl Case {
         let dispute = frames::from_stream(network, &file.dispute).and_then(|packed| packed.open::<Dispute>(network));
         let dispute = dispute.map_err(|e| broken(e.to_string()))?.into_body();
         let agreement = read_agreement(network, &dispute).map_err(|e| broken(e.to_string()))?;
-        Ok(Self { agreement, file, looks: fees::Looks::default() })
+        Ok(Self { agreement, file, looks: fees::Looks::default(), is_gone: false })
     }
 }
 
@@ -241,7 +238,7 @@ impl Market {
     /// A dispute comes in: from a party to its arbiter, or through an arbiter to the other party.
     pub(super) fn dispute_received(
         &mut self,
-        token: Token,
+        (token, peer): (Token, &PeerId),
         packed: Packed,
         now: Now,
         step: &mut Step<Effect>,
@@ -263,26 +260,21 @@ impl Market {
         if let Some(mut case) = self.cases.remove(&binding) {
             let before = case.file.clone();
             case.file.claims[index(by)].get_or_insert(dispute.claim);
+            if case.file.place(dispute.balance).is_none() {
+                self.look_at_place(binding, by, dispute.balance, step);
+            }
             self.keep_if_changed(case, &before, step);
             return Ok(self.case_ack(binding, Kind::Dispute));
         }
-        let deadline = agreement.body().terms.arbitrated().map(|d| d.dispute_by()).unwrap_or_default();
-        if dispute.at >= deadline || now.timestamp() >= deadline.plus(self.setup.margins.grace) {
+        if !self.is_in_time(&dispute, agreement.body(), now) {
             return Ok(self.case_rejected(binding, "a dispute is opened before dispute_by, and that has passed"));
         }
-        if self.open_cases(now) + self.looking.len() >= self.setup.policy.max_cases {
-            return Ok(self.case_not_now(binding, "too many cases are open"));
+        if !self.may_keep(agreement.body(), now) {
+            return Ok(self.case_not_now(binding, "there is no room for another case that isn't about more"));
         }
-        let until = now.plus(FRAME_TIMEOUT);
-        let keys = vec![Key::Balance(dispute.balance)];
-        self.looking.insert(binding, Looking { token, dispute, frame, agreement, by, until });
-        self.ask_once(Ask::Case(binding), keys, step);
+        let from = (token, peer.clone());
+        self.look_for_money(Looking::new(from, (dispute, frame), agreement, by, now), step);
         Ok(None)
-    }
-
-    /// How many cases this node still has to decide.
-    pub(super) fn open_cases(&self, now: Now) -> usize {
-        self.cases.values().filter(|case| !case.is_over(now)).count()
     }
 
     /// The arbiter of a binding that this node is.
@@ -293,10 +285,20 @@ impl Market {
     }
 
     /// The money of a dispute was looked for.
-    pub(super) fn case_read(&mut self, binding: BindingId, entries: &[Entry], now: Now, step: &mut Step<Effect>) {
-        let Some(Looking { token, dispute, frame, agreement, by, .. }) = self.looking.remove(&binding) else { return };
+    pub(super) fn case_read(&mut self, place: (BindingId, Side), entries: &[Entry], now: Now, step: &mut Step<Effect>) {
+        let Some(Looking { token, dispute, frame, agreement, by, .. }) = self.looking.remove(&place) else { return };
+        let binding = place.0;
         let terms = agreement.body();
         let place = Place::of(terms, binding, dispute.balance, entries);
+        // The other side's came while this one's money was looked for.
+        if let Some(mut case) = self.cases.remove(&binding) {
+            let before = case.file.clone();
+            case.file.claims[index(by)].get_or_insert(dispute.claim);
+            case.file.places[index(by)] = place.or(before.places[index(by)]);
+            self.keep_if_changed(case, &before, step);
+            let bytes = self.case_ack(binding, Kind::Dispute).unwrap_or_default();
+            return step.then(Effect::Respond { token, bytes });
+        }
         let answer = if place.is_some() {
             let mut places = [None; 2];
             places[index(by)] = place;
@@ -318,7 +320,8 @@ impl Market {
                 settlements: [None; 2],
                 versions: [Vec::new(), Vec::new()],
             };
-            self.keep_case(Case { agreement, file, looks: fees::Looks::default() }, step);
+            self.make_room(agreement.body(), now, step);
+            self.keep_case(Case { agreement, file, looks: fees::Looks::default(), is_gone: false }, step);
             self.case_ack(binding, Kind::Dispute)
         } else {
             self.case_rejected(binding, "the escrow that it is about is not on the ledger")
@@ -327,9 +330,9 @@ impl Market {
     }
 
     /// The ledger can't be looked at: the party asks again.
-    pub(super) fn case_unreadable(&mut self, binding: BindingId, step: &mut Step<Effect>) {
-        if let Some(looking) = self.looking.remove(&binding) {
-            let bytes = self.case_not_now(binding, "the arbiter can't read the ledger now").unwrap_or_default();
+    pub(super) fn case_unreadable(&mut self, place: (BindingId, Side), step: &mut Step<Effect>) {
+        if let Some(looking) = self.looking.remove(&place) {
+            let bytes = self.case_not_now(place.0, "the arbiter can't read the ledger now").unwrap_or_default();
             step.then(Effect::Respond { token: looking.token, bytes });
         }
     }
@@ -373,7 +376,7 @@ impl Market {
     ) -> Result<Vec<u8>, Refusal> {
         let Evidence { key, binding, number, sealed } = shown;
         let unknown = || Refusal::new(Reason::UnknownSeries, "no case about this binding is here");
-        let case = self.cases.get(&binding).ok_or_else(unknown)?;
+        let Some(case) = self.cases.get(&binding) else { return self.case_unknown(binding) };
         let side = case.side_of(key).ok_or_else(|| Refusal::new(Reason::BadSignature, "not a party of the case"))?;
         let chain = case.file.chains[index(side)];
         let until = case.terms().terms.arbitrated().map(|d| d.award_by()).unwrap_or_default();
@@ -381,8 +384,10 @@ impl Market {
             self.case_ack(binding, Kind::Evidence)
         } else if case.file.award.is_some() || now.timestamp() >= until {
             self.case_not_now(binding, "the case is decided, or its time is over")
-        } else if number > chain.next || number >= MAX_EVIDENCE_ITEMS {
-            self.case_not_now(binding, &format!("the next item is number {}", chain.next))
+        } else if number > chain.next {
+            self.case_held(binding, true, chain.next)
+        } else if number >= MAX_EVIDENCE_ITEMS {
+            self.case_not_now(binding, "all items of evidence are shown already")
         } else {
             match self.open_evidence(binding, side, sealed.as_bytes(), &chain) {
                 Ok(bytes) => {
@@ -457,7 +462,7 @@ impl Market {
 
     /// Tells parties and fellow arbiters what they must hear, and forgets what is long over.
     pub(super) fn tend_cases(&mut self, now: Now, step: &mut Step<Effect>) {
-        self.looking.retain(|_, looking| looking.until > now);
+        self.tend_looking(now);
         let over: Vec<BindingId> =
             self.cases.values().filter(|case| case.is_forgotten(now)).map(Case::binding).collect();
         for binding in over {

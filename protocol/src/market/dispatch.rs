@@ -48,7 +48,8 @@ impl Market {
             }
             // One that is wrapped twice is nobody's question.
             Ask::Agreed(_) => {}
-            Ask::Case(binding) => self.case_read(binding, &entries, now, step),
+            Ask::Case(binding, by) => self.case_read((binding, by), &entries, now, step),
+            Ask::Cases => self.cases_read(at, asked, &entries),
             Ask::Place(binding, side) => self.place_read((binding, side), asked, &entries, step),
             Ask::Leftovers(binding) => self.leftovers_read((binding, at), asked, &entries, now, rng, step),
             Ask::Payees(binding) => {
@@ -78,7 +79,7 @@ impl Market {
         match ask {
             Ask::Escrows if agreed => self.delivery_waits(&why, step),
             Ask::Account | Ask::Bonds(_) | Ask::Consumers(_) | Ask::Escrows | Ask::Found | Ask::Agreed(_) => {}
-            Ask::Leftovers(_) | Ask::FoundController(_) | Ask::Place(..) => {}
+            Ask::Cases | Ask::Leftovers(_) | Ask::FoundController(_) | Ask::Place(..) => {}
             Ask::Payees(binding) => self.payees_unreadable(&binding, now),
             Ask::Holdings(_) => {}
             Ask::Joiner(account) => self.joiner_unreadable(account, step),
@@ -89,7 +90,7 @@ impl Market {
             Ask::Trust(id) => self.trust_unreadable(id, why, step),
             Ask::Stamp(id) => self.stamp_unreadable(id, why, step),
             Ask::Walk { at } => self.walk_unreadable(at, now),
-            Ask::Case(binding) => self.case_unreadable(binding, step),
+            Ask::Case(binding, by) => self.case_unreadable((binding, by), step),
         }
     }
 

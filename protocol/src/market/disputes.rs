@@ -1,5 +1,7 @@
 //! The money of an `arbitrated` binding, on a party's side: released, taken to the arbiters, awarded.
 
+mod lost;
+
 use rand_core::CryptoRng;
 
 use crate::account::{PeerId, ServingKey};
@@ -37,6 +39,8 @@ pub struct Outgoing {
     sending: bool,
     tries: u32,
     retry_at: Now,
+    /// When an addressee that has everything is asked whether it still does.
+    ask_at: Now,
 }
 
 /// What an addressee of a dispute must hear next.
@@ -225,11 +229,14 @@ impl Market {
             }
             _ => {}
         }
-        if record.opening().is_none() || record.state() == DisputeState::Awarded {
+        if record.opening().is_none() {
             return words;
         }
-        for (arbiter, heard) in agreement.arbiters.iter().zip(&record.heard.arbiters) {
-            let word = if asked_here && !heard.opening {
+        // Once it is decided only those hear more that had it and have it no more: they are needed to settle it.
+        let awarded = record.state() == DisputeState::Awarded;
+        let heard = agreement.arbiters.iter().zip(&record.heard.arbiters);
+        for (arbiter, heard) in heard.filter(|(_, heard)| heard.lost || !awarded) {
+            let word = if (asked_here || heard.lost) && !heard.opening {
                 DisputeWord::Opening
             } else if heard.evidence < record.shown.next {
                 DisputeWord::Evidence(heard.evidence)
@@ -251,6 +258,7 @@ impl Market {
                 self.tell_one(binding, to, peer, word, bytes, step);
             }
         }
+        self.ask_after_case(trade, binding, now, rng, step);
     }
 
     pub(super) fn may_tell(&self, binding: BindingId, to: ServingKey, now: Now) -> bool {
@@ -309,9 +317,16 @@ impl Market {
         match word {
             DisputeWord::Released(split) => self.frame(Released { key, binding, split }, &own),
             DisputeWord::Opening => {
-                let Opening { at, claim, .. } = *trade.state.dispute.as_ref()?.asked_by(side)?;
+                let record = trade.state.dispute.as_ref()?;
+                // Of an arbiter that lost the case either side asks for it again, also one that hadn't asked before.
+                let (opening, all) = (*record.opening()?, Split::all_to(side, agreement.body().amount));
+                let own_claim = || self.claims(trade).unwrap_or(all);
+                let Opening { at, claim, .. } =
+                    record.asked_by(side).copied().unwrap_or_else(|| Opening { claim: own_claim(), ..opening });
+                let place = agreement.body().arbiters.iter().position(|a| a.key == to);
+                let receipt = place.and_then(|place| record.heard.arbiters[place].receipt);
                 let (balance, agreement) = (trade.state.balance?, agreement.packed().bytes().to_vec());
-                self.frame(Dispute { key, binding, at, claim, balance, agreement }, &own)
+                self.frame(Dispute { key, binding, at, claim, balance, agreement, receipt }, &own)
             }
             DisputeWord::Evidence(number) => {
                 let arbiter = agreement.body().arbiters.iter().find(|a| a.key == to)?;
@@ -336,11 +351,15 @@ impl Market {
         let heard = ack.is_some_and(|a| (a.key, a.binding, a.step) == (to, binding, word.kind().number()));
         let refused = bytes.as_ref().and_then(|bytes| self.open_answer::<Rejected>(bytes));
         let refused = refused.filter(|r| (r.key, r.binding) == (to, binding)).map(|r| r.note.to_string());
+        let ask_at = self.ask_again_at(now);
         let out = self.outgoing.entry((binding, to)).or_default();
         out.sending = false;
         out.tries = if heard { 0 } else { out.tries.saturating_add(1) };
         let pause = self.setup.margins.heartbeat_every * (1 << out.tries.min(MAX_PAUSE_DOUBLINGS));
         out.retry_at = if heard { now } else { now.plus(pause) };
+        if heard {
+            out.ask_at = ask_at;
+        }
         (heard, refused)
     }
 
@@ -353,12 +372,14 @@ impl Market {
         step: &mut Step<Effect>,
     ) {
         let (binding, to, word) = call;
+        let answer = result.clone().unwrap_or_default();
         let (heard, refused) = self.word_acknowledged(call, result, now);
         if self.cases.contains_key(&binding) {
             return self.case_word_answered(binding, to, word, heard, step);
         }
         let Some(request) = self.by_binding.get(&binding).copied() else { return };
-        self.with_trade(request, step, |_, trade, _| {
+        self.with_trade(request, step, |market, trade, _| {
+            market.hear_what_it_has(trade, to, &answer);
             let place = trade.terms().and_then(|a| a.arbiters.iter().position(|a| a.key == to));
             if let (Some(why), Some(_)) = (refused, place) {
                 trade.state.note = Some(frames::Note::new(format!("an arbiter doesn't take the case: {why}")));

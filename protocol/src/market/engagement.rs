@@ -235,8 +235,8 @@ impl Market {
         if self.holds_back(now) {
             return refuse(RejectCode::Stopping, "the arbiter's node was restored, and doesn't serve yet".into());
         }
-        if self.open_cases(now) >= self.setup.policy.max_cases {
-            return refuse(RejectCode::NoFreeSupply, "the arbiter has as many open cases as it wants".into());
+        if let Err(why) = self.has_place_for(engage.key, now) {
+            return refuse(RejectCode::NoFreeSupply, why.into());
         }
         let Engage { key, arbiter, fund_by, case } = engage;
         let service = self

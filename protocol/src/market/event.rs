@@ -53,10 +53,12 @@ pub enum Ask {
     Found,
     /// A controller that was found and is wanted back, by the sequence number of its funding.
     FoundController(i64),
-    /// The money that a dispute is about, which this node is to decide.
-    Case(BindingId),
+    /// The money that a side's dispute is about, which this node is to decide.
+    Case(BindingId, Side),
     /// A balance that a side of a case, which this node is to decide, names.
     Place(BindingId, Side),
+    /// The escrows of cases that this node is to decide.
+    Cases,
     /// What a binding has left for this account.
     Leftovers(BindingId),
     /// Those whom a binding's next transaction pays directly.
@@ -89,9 +91,14 @@ impl Ask {
     pub const fn is_asked_once(&self) -> bool {
         match self {
             Self::Precheck(_) | Self::Payment(_) | Self::Trust(_) | Self::Stamp(_) => true,
-            Self::Walk { .. } | Self::Case(_) | Self::Place(..) | Self::Help(_) | Self::Joiner(_) => true,
+            Self::Walk { .. } | Self::Case(..) | Self::Place(..) | Self::Help(_) | Self::Joiner(_) => true,
             Self::Account | Self::Bonds(_) | Self::Escrows | Self::Request(_) | Self::Consumers(_) => false,
-            Self::Found | Self::FoundController(_) | Self::Leftovers(_) | Self::Payees(_) | Self::Holdings(_) => false,
+            Self::Cases
+            | Self::Found
+            | Self::FoundController(_)
+            | Self::Leftovers(_)
+            | Self::Payees(_)
+            | Self::Holdings(_) => false,
             Self::Agreed(_) => false,
         }
     }

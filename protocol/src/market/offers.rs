@@ -255,6 +255,7 @@ impl Loader {
             evidence: self.evidence,
             cases: self.cases,
             looking: BTreeMap::new(),
+            inbox: Default::default(),
             outgoing: BTreeMap::new(),
             settling: BTreeMap::new(),
             payees: BTreeMap::new(),

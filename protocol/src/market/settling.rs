@@ -69,6 +69,13 @@ pub(super) const fn payee(terms: &ArbitratedTerms, side: Side) -> AccountId {
     }
 }
 
+/// That a signer's signature isn't under what it was asked to sign.
+fn signed_something_else(trade: &Trade, signer: ServingKey) -> Note {
+    let arbiter = trade.terms().and_then(|agreed| agreed.arbiters.iter().find(|arbiter| arbiter.key == signer));
+    let who = arbiter.map_or("the other side".to_owned(), |arbiter| format!("the arbiter {}", arbiter.account));
+    Note::new(format!("{who} signed something else than the settlement that it was asked for"))
+}
+
 impl Market {
     /// One version of a binding's settlement.
     pub(super) fn settlement(
@@ -296,12 +303,14 @@ impl Market {
                 return;
             }
             settling.asked.retain(|key| *key != to);
-            if let Some(cosigned) = cosigned.filter(|c| (c.account, c.sequence) == ours)
-                && settling.settlement.check_signature(to, &cosigned.signature, &network).is_ok()
-                && settling.signed.iter().all(|(key, _)| *key != to)
-            {
-                settling.signed.push((to, cosigned.signature));
+            let new = cosigned.filter(|c| (c.account, c.sequence) == ours);
+            if let Some(cosigned) = new.filter(|_| settling.signed.iter().all(|(key, _)| *key != to)) {
+                match settling.settlement.check_signature(to, &cosigned.signature, &network) {
+                    Ok(_) => settling.signed.push((to, cosigned.signature)),
+                    Err(_) => trade.state.note = Some(signed_something_else(trade, to)),
+                }
             }
+            market.hear_what_it_has(trade, to, &bytes);
             if let Some(rejected) = rejected {
                 trade.state.note = Some(Note::new(format!("a signer doesn't sign: {}", rejected.note)));
             }

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod arbiter;
 mod assets;
 mod away;
 mod community;

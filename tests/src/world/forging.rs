@@ -10,7 +10,7 @@ use tradepost_protocol::binding::agreement::Agreement;
 use tradepost_protocol::binding::dispute::Split;
 use tradepost_protocol::binding::frames::{
     self, Ack, Award, Cancel, Case, Closing, Cosign, Cosigned, Delivered, Dispute, Engage, Engagement, Evidence, Fund,
-    FundAccepted, FundRefused, NotNow, Note, Ping, Pong, Reject, RejectCode, Rejected, Released, Sealed,
+    FundAccepted, FundRefused, Held, NotNow, Note, Ping, Pong, Receipt, Reject, RejectCode, Rejected, Released, Sealed,
     SealedEvidence, StartFailed, Started, Unbind,
 };
 use tradepost_protocol::binding::session::End;
@@ -170,7 +170,10 @@ impl Facts {
                 let agreement = self.agreement.as_ref().map(|a| a.packed().bytes().to_vec());
                 let altered = self.agreement(dice).map(|frame| frame[1..].to_vec());
                 let agreement = agreement.filter(|_| pick(dice, 2) == 0).or(altered).unwrap_or_default();
-                self.signed(Dispute { key, binding, at: self.now, claim, balance, agreement }, own)
+                // An acknowledgement that nobody gave; a case that was lost is opened again by a true one.
+                let receipt =
+                    (pick(dice, 2) == 0).then(|| Receipt { step: pick(dice, 256) as u8, signature: bytes(dice) });
+                self.signed(Dispute { key, binding, at: self.now, claim, balance, agreement, receipt }, own)
             }
             Kind::Evidence => {
                 let (number, sealed) = (pick(dice, 4) as u32, SealedEvidence::new(made_up(dice))?);
@@ -179,6 +182,10 @@ impl Facts {
             Kind::Award => {
                 let (number, split) = (pick(dice, 9) as u32, self.split(dice));
                 self.signed(Award { key: serving_key, binding, number, split, note }, serving)
+            }
+            Kind::Held => {
+                let (opened, items) = (pick(dice, 2) == 0, pick(dice, 17) as u32);
+                self.signed(Held { key: serving_key, binding, opened, items }, serving)
             }
             Kind::Join => {
                 let (account, exchange) = (AccountId::of(&self.account), self.request_asset());

@@ -4,12 +4,13 @@
 
 use bincode::{Decode, Encode};
 
-use super::{Note, frames};
+use super::{Ack, Note, frames, from_stream};
 use crate::account::{AccountId, ServingKey, SignerKey};
 use crate::binding::dispute::Split;
 use crate::kind::Kind;
 use crate::limits::{MAX_SEALED_EVIDENCE, SIGNATURE_BYTES};
-use crate::message::{self, BalanceId, BindingId, Payload};
+use crate::message::{self, BalanceId, BindingId, Packed, Payload};
+use crate::network_id::NetworkId;
 use crate::refusal::Refusal;
 use crate::time::Timestamp;
 
@@ -67,6 +68,8 @@ frames! {
         balance: BalanceId,
         /// The signed agreement.
         agreement: Vec<u8>,
+        /// The addressee's own word that it had the case already, where it says that it has it no more.
+        receipt: Option<Receipt>,
     }
     /// What a party shows an arbiter.
     Evidence {
@@ -87,6 +90,43 @@ frames! {
         split: Split,
         /// Why.
         note: Note,
+    }
+    /// What an arbiter has of a case, where a party takes it to have more: whoever was restored from a backup lacks what came
+    /// after it, and is sent that again.
+    Held {
+        /// The binding.
+        binding: BindingId,
+        /// Whether it has the case.
+        opened: bool,
+        /// How many items of the asker's evidence it has.
+        items: u32,
+    }
+}
+
+/// An acknowledgement that an arbiter gave about a case, as its addressee keeps it: what else it said follows from where it is
+/// shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Receipt {
+    /// The number of the acknowledged frame's kind.
+    pub step: u8,
+    /// The arbiter's signature under the acknowledgement.
+    pub signature: [u8; SIGNATURE_BYTES],
+}
+
+impl Receipt {
+    /// The receipt in an answer, where it is this signer's acknowledgement about this binding.
+    pub fn of(network: &NetworkId, answer: &[u8], signer: ServingKey, binding: BindingId) -> Option<Self> {
+        let ack = from_stream(network, answer).ok()?.open::<Ack>(network).ok()?;
+        let Ack { key, binding: about, step } = *ack.body();
+        ((key, about) == (signer, binding)).then(|| Self { step, signature: ack.packed().signature() })
+    }
+
+    /// Whether this signer did acknowledge something about this binding.
+    pub fn is_by(&self, network: &NetworkId, signer: ServingKey, binding: BindingId) -> bool {
+        let ack = Ack { key: signer, binding, step: self.step };
+        let Ok(mut bytes) = Payload::encode(&ack) else { return false };
+        bytes.extend(self.signature);
+        Packed::new(Kind::Ack, network, bytes).and_then(|packed| packed.open::<Ack>(network)).is_ok()
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Looks {
 
 impl CaseFile {
     /// The balances by which this arbiter may be paid.
-    fn fees(&self) -> impl Iterator<Item = BalanceId> + Clone + '_ {
+    pub(super) fn fees(&self) -> impl Iterator<Item = BalanceId> + Clone + '_ {
         self.fees.iter().flatten().copied()
     }
 
@@ -77,7 +77,7 @@ impl Market {
     ) -> Result<Vec<u8>, Refusal> {
         let unknown = || Refusal::new(Reason::UnknownSeries, "no case about this binding is here");
         let binding = cosign.binding;
-        let mut case = self.cases.remove(&binding).ok_or_else(unknown)?;
+        let Some(mut case) = self.cases.remove(&binding) else { return self.case_unknown(binding) };
         let before = case.file.clone();
         let signed = self.sign_award(&mut case, &cosign, now, step);
         if let (Ok(_), Some(side)) = (&signed, case.side_of(cosign.key)) {

@@ -77,6 +77,7 @@ impl Market {
         let before = case.file.clone();
         if let Some(place) = Place::of(case.terms(), binding, *balance, entries) {
             case.file.places[index(side)] = Some(place);
+            case.is_gone = false;
         }
         self.keep_if_changed(case, &before, step);
     }

@@ -41,6 +41,7 @@ fn ask_about(pair: &mut Pair, from: usize, to: usize, balance: BalanceId) {
         claim: Split::all_to(side, Stroops::whole(10)),
         balance,
         agreement: trade.agreement.as_ref().unwrap().packed().bytes().to_vec(),
+        receipt: None,
     };
     let bytes = to_stream(Signed::sign(dispute, &net(), &key).unwrap().packed());
     let peer = pair.nodes[from].setup.peer.clone();
