@@ -8,7 +8,7 @@ use tradepost_protocol::step::{Batch, Space};
 use crate::database::Database;
 use crate::error::StoreError;
 use crate::journal::record::Place;
-use crate::keyspace::{POSITION_KEY, count_key, disk_key, parts};
+use crate::keyspace::{POSITION_KEY, disk_key, parts};
 
 /// Keys as they stand in the tree, and the values they have; `None` where the key has none.
 pub(crate) type Values = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -22,11 +22,8 @@ impl Counts {
         self.0.get(&space).copied().unwrap_or(0)
     }
 
-    pub(crate) fn set(&mut self, space: Space, count: u64) {
-        self.0.insert(space, count);
-    }
-
-    fn change(&mut self, space: Space, had: bool, has: bool) {
+    /// A key that it had or hadn't, and has or hasn't now.
+    pub(crate) fn change(&mut self, space: Space, had: bool, has: bool) {
         let count = self.0.entry(space).or_default();
         *count = (*count + u64::from(has)).saturating_sub(u64::from(had));
     }
@@ -66,18 +63,13 @@ impl Stage {
         after
     }
 
-    /// What sled has to write to come from these counters to this stage, and where the journal stands then.
-    pub(crate) fn writes(&self, before: &Counts, position: Option<Place>) -> sled::Batch {
+    /// What sled has to write to come to this stage, and where the journal stands then.
+    pub(crate) fn writes(&self, position: Option<Place>) -> sled::Batch {
         let mut writes = sled::Batch::default();
         for (key, value) in &self.values {
             match value {
                 Some(value) => writes.insert(key.as_slice(), value.as_slice()),
                 None => writes.remove(key.as_slice()),
-            }
-        }
-        for (space, count) in &self.counts.0 {
-            if before.of(*space) != *count {
-                writes.insert(&count_key(*space), &count.to_le_bytes());
             }
         }
         if let Some(position) = position {

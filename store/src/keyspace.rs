@@ -1,6 +1,6 @@
 //! Keys as they stand in sled's one tree: the space's number, then the key within the space.
 //!
-//! The first byte 255 is the store's own (format, network, journal position, counters); no space has that number.
+//! The first byte 255 is the store's own (format, network, journal position); no space has that number.
 
 use tradepost_protocol::frame;
 use tradepost_protocol::step::{Batch, Space, Write};
@@ -25,11 +25,6 @@ pub(crate) const FORMAT_KEY: [u8; 2] = [OWN, b'f'];
 pub(crate) const NETWORK_KEY: [u8; 2] = [OWN, b'n'];
 /// Where the position stands up to which the journal was applied.
 pub(crate) const POSITION_KEY: [u8; 2] = [OWN, b'p'];
-
-/// Where the number of a space's keys stands.
-pub(crate) const fn count_key(space: Space) -> [u8; 3] {
-    [OWN, b'c', space as u8]
-}
 
 /// A key of a space as it stands in the tree.
 pub(crate) fn disk_key(space: Space, key: &[u8]) -> Vec<u8> {

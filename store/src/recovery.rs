@@ -13,7 +13,7 @@ use crate::error::StoreError;
 use crate::group::{Counts, Stage, position_bytes, position_of};
 use crate::journal::record::Place;
 use crate::journal::{Journal, sync_parent};
-use crate::keyspace::{FORMAT_KEY, NETWORK_KEY, POSITION_KEY, count_key, disk_key};
+use crate::keyspace::{FORMAT_KEY, NETWORK_KEY, POSITION_KEY, disk_key, space_of};
 use crate::view::View;
 use crate::writer::{Writer, new_journal_path};
 
@@ -102,7 +102,7 @@ fn replay(journal: &mut Journal, database: &mut Database) -> Result<Counts, Stor
     }
     journal.settle()?;
 
-    let mut counts = read_counts(database)?;
+    let mut counts = count_keys(database)?;
     if rebuild {
         // Until the first record is applied, sled has no position in this journal, and a crash begins anew.
         counts = clear_money(database, counts)?;
@@ -111,7 +111,7 @@ fn replay(journal: &mut Journal, database: &mut Database) -> Result<Counts, Stor
     journal.read(|end, batches| {
         if end > from {
             let after = Stage::before(&batches, database, counts.clone())?.after(&batches);
-            database.apply(after.writes(&counts, Some(end)))?;
+            database.apply(after.writes(Some(end)))?;
             counts = after.counts;
             replayed += batches.len();
         }
@@ -132,13 +132,14 @@ fn replay(journal: &mut Journal, database: &mut Database) -> Result<Counts, Stor
     Ok(counts)
 }
 
-pub(crate) fn read_counts(database: &Database) -> Result<Counts, StoreError> {
+/// How many keys each space has. They are counted whenever the store is opened, and not kept beside the rows: of a file that
+/// was cut short sled may bring back either without the other.
+pub(crate) fn count_keys(database: &Database) -> Result<Counts, StoreError> {
     let mut counts = Counts::default();
-    for space in Space::ALL {
-        if let Some(bytes) = database.get(&count_key(*space))?
-            && let Ok(bytes) = bytes.as_slice().try_into()
-        {
-            counts.set(*space, u64::from_le_bytes(bytes));
+    for key in database.tree.iter().keys() {
+        let key = key.map_err(StoreError::database("reading"))?;
+        if let Some(space) = key.first().and_then(|number| space_of(*number)) {
+            counts.change(space, false, true);
         }
     }
     Ok(counts)
@@ -156,7 +157,7 @@ pub(crate) fn clear_money(database: &Database, mut counts: Counts) -> Result<Cou
                 break;
             }
             let after = Stage::before([&gone], database, counts.clone())?.after([&gone]);
-            database.apply(after.writes(&counts, None))?;
+            database.apply(after.writes(None))?;
             counts = after.counts;
         }
     }

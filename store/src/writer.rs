@@ -10,7 +10,7 @@ use tradepost_protocol::step::{Batch, Space};
 
 use crate::database::Database;
 use crate::error::StoreError;
-use crate::group::{Counts, Stage, position_bytes};
+use crate::group::{Stage, position_bytes};
 use crate::journal::Journal;
 use crate::keyspace::{POSITION_KEY, batch_bytes, disk_key};
 use crate::view::View;
@@ -78,7 +78,6 @@ impl Waiting {
 /// A group's way through the writer.
 #[derive(Debug)]
 struct Stages {
-    before: Counts,
     /// What readers may see once the journal is synced: the durable values, and those that it holds.
     shown: Stage,
     after: Stage,
@@ -151,13 +150,13 @@ impl Writer {
             self.journal.append_durably(money.iter().copied())?;
         }
         let (shown, after) = (before.after(money), before.after(batches()));
-        Ok(Stages { before: before.counts, shown, after })
+        Ok(Stages { shown, after })
     }
 
     /// Brings sled to the group's end. A group that is journalled in whole needs no sync of sled.
     fn apply_group(&mut self, stages: &Stages, journalled: bool, durably: bool) -> Result<(), StoreError> {
         let position = journalled.then(|| self.journal.place());
-        self.database.apply(stages.after.writes(&stages.before, position))?;
+        self.database.apply(stages.after.writes(position))?;
         if durably { self.sync_database() } else { Ok(()) }
     }
 

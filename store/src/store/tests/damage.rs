@@ -209,7 +209,7 @@ fn a_crash_at_any_step_of_rewriting_the_journal_loses_nothing() {
     fs::copy(home.journal(), renamed.journal()).unwrap();
     let cleared = renamed.copy();
     let database = Database::open(&cleared.sled()).unwrap();
-    recovery::clear_money(&database, recovery::read_counts(&database).unwrap()).unwrap();
+    recovery::clear_money(&database, recovery::count_keys(&database).unwrap()).unwrap();
     drop(database);
     let steps =
         [("written", &before_rename), ("half written", &partial), ("renamed", &renamed), ("rebuilding", &cleared)];
