@@ -46,6 +46,19 @@ pub fn touches(balance: BalanceId, envelope: &[u8], network: &NetworkId) -> Resu
     Ok(transaction.operations().iter().any(claims) || claws_back(balance, &transaction))
 }
 
+/// The balances that a transaction claims; it may have failed.
+///
+/// # Errors
+/// [`EnvelopeError`] where the envelope can't be read.
+pub fn claimed(envelope: &[u8], network: &NetworkId) -> Result<Vec<BalanceId>, EnvelopeError> {
+    let transaction = SignedTransaction::read_included(envelope, network)?;
+    let claims = |op: &Operation| match &op.body {
+        OperationBody::ClaimClaimableBalance(claim) => Some(balance_id::from_xdr(&claim.balance_id)),
+        _ => None,
+    };
+    Ok(transaction.operations().iter().filter_map(claims).collect())
+}
+
 /// Whether a transaction is the issuer's that claws this balance back.
 pub(super) fn claws_back(balance: BalanceId, transaction: &SignedTransaction) -> bool {
     transaction.operations().iter().any(|op| match &op.body {

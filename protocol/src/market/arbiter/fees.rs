@@ -2,7 +2,6 @@
 
 use rand_core::CryptoRng;
 
-use super::places::Place;
 use super::{Case, CaseFile, index};
 use crate::account::{AccountId, ServingKey};
 use crate::binding::agreement;
@@ -11,6 +10,7 @@ use crate::binding::frames::{Closing, Cosign, Cosigned};
 use crate::binding::phase::Side;
 use crate::escrow::arbitrated::ArbitratedTerms;
 use crate::escrow::settlement::Submitter;
+use crate::escrow::taking;
 use crate::escrow::terms::EscrowTerms;
 use crate::intent::Purpose;
 use crate::kind::Kind;
@@ -198,9 +198,11 @@ impl Market {
         for binding in concerned {
             let Some(mut case) = self.cases.remove(&binding) else { continue };
             let (before, own) = (case.file.clone(), self.setup.keys.account_id());
+            // Which of the binding's balances it took, an arbiter may never have heard: what it pays this account, counts.
+            let claimed = taking::claimed(envelope, &self.setup.network).unwrap_or_default();
             let taking = agreement::escrow_terms(&case.agreement).and_then(|terms| {
-                let of = |place: Place| terms.taking(place.balance, envelope, &self.setup.network).ok().flatten();
-                case.file.places().find_map(of)
+                let of = |balance: BalanceId| terms.taking(balance, envelope, &self.setup.network).ok().flatten();
+                claimed.into_iter().find_map(of)
             });
             let paid = taking.iter().flat_map(|taking| &taking.paid).find(|(account, _)| Some(*account) == own);
             let over = now.timestamp() >= case.timeout_at().plus(CLOSING_TOLD_FOR);

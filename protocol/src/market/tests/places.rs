@@ -1,7 +1,7 @@
 //! A side that names another balance than the binding's to the arbiters, or asks them only in words.
 
 use super::disputes::{award, bound, run_to};
-use super::engagement::ARBITER;
+use super::engagement::{ARBITER, account};
 use super::pair::{CONSUMER, PROVIDER, Pair, net};
 use crate::account::{AccountId, ServingKey};
 use crate::amount::Stroops;
@@ -108,4 +108,31 @@ fn a_balance_that_is_not_the_bindings_is_signed_for_by_nobody() {
     pair.run(6);
     assert_eq!(pair.nodes[ARBITER].market.case(&binding).unwrap().balances().collect::<Vec<_>>(), real.as_slice());
     assert!(pair.ledger.balances.contains_key(&decoy));
+}
+
+#[test]
+fn an_arbiter_that_knows_the_losers_decoy_alone_finds_its_fee_in_the_winners_settlement() {
+    for (loser, winner, pay_unless_disputed) in SIDES {
+        let (mut pair, _) = bound(3, pay_unless_disputed, [End::ConsumerGone, End::ProviderGone]);
+        let decoy = decoy(&mut pair);
+        for arbiter in ARBITER..ARBITER + 3 {
+            ask_about(&mut pair, loser, arbiter, decoy);
+        }
+        pair.kill(loser);
+        pair.kill(ARBITER + 2);
+        pair.run(3);
+        let account = account(&pair, ARBITER + 2);
+        let its = |pair: &Pair| {
+            pair.ledger.balances.values().filter(|state| state.claimants.iter().any(|c| c.account == account)).count()
+        };
+        let bond = its(&pair);
+        let coins = if winner == PROVIDER { 10 } else { 0 };
+        (ARBITER..ARBITER + 2).for_each(|arbiter| award(&mut pair, arbiter, coins));
+        pair.run(15);
+        assert!(pair.only(winner).escrow().is_over(), "{:?}", pair.only(winner).escrow());
+        assert_eq!(its(&pair), bond + 1, "its fee waits for it");
+        pair.restart(ARBITER + 2);
+        pair.run(40);
+        assert_eq!(its(&pair), bond, "it has it");
+    }
 }
