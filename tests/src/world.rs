@@ -423,8 +423,12 @@ impl World {
         let address = self.address(name);
         self.next_number += 1;
         let id = CommandId(self.next_number);
-        if !matches!(command, Command::CallDone { .. }) {
-            self.given.push((id, address));
+        match &command {
+            Command::CallDone { binding, failed } => {
+                let (node, binding, failed) = (address.0, *binding, *failed);
+                self.see_that(|| Sight::CallOver { node, binding, failed });
+            }
+            _ => self.given.push((id, address)),
         }
         self.deliver(address, Event::Command { id, command });
         id

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stellar_xdr::{CreateClaimableBalanceOp, OperationBody, SetOptionsOp, Signer, SignerKey};
 use tradepost_protocol::account::AccountId;
+use tradepost_protocol::amount::Unit;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::message::{BalanceId, BindingId, MessageId};
 use tradepost_protocol::stellar::predicate::Predicate;
@@ -45,6 +46,10 @@ pub struct Deal {
     pub recipient: AccountId,
     /// How much.
     pub price: Sum,
+    /// What is sold.
+    pub unit: Unit,
+    /// How many of them.
+    pub units: u64,
     /// T, where there is money.
     pub refund_at: Option<Timestamp>,
     /// Who takes it from T on.
@@ -460,9 +465,15 @@ impl Accounts {
         self.bonds.keys().copied()
     }
 
-    /// The escrow of a binding, where a ledger showed one.
+    /// The escrow of a binding, where a ledger showed one: of a stranger's several, one that is as agreed.
     pub fn escrow_of(&self, binding: &BindingId) -> Option<&Escrow> {
-        self.escrows.values().find(|e| &e.binding == binding)
+        let all = self.escrows.values().filter(|e| &e.binding == binding);
+        all.reduce(|known, other| if other.sound && !known.sound { other } else { known })
+    }
+
+    /// The escrow with this balance, where a ledger showed it.
+    pub fn escrow(&self, balance: &BalanceId) -> Option<&Escrow> {
+        self.escrows.get(balance)
     }
 
     /// What settlements left and nobody claimed yet.

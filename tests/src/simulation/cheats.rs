@@ -138,6 +138,10 @@ ways! {
         Spam,
         /// A controller is paid a stroop.
         Dust,
+        /// Beside the funding another balance is locked that names the binding, and the arbiters are asked about that one.
+        Decoy,
+        /// The same, with one that is right in everything.
+        Twin,
     }
 }
 

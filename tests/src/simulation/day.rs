@@ -25,6 +25,7 @@ use tradepost_protocol::time::{Now, Timestamp};
 use super::cheats::{Cheat, Cheats};
 use super::judge::Judge;
 use crate::world::{CrashPlan, FaultRates, Published, Script, Stranger, World, arbitrated_draft, keys_of};
+use cheating::Decoy;
 use unseen::Unseen;
 
 /// The traders, then the arbiters. Each trader is a consumer; the first three are providers, too.
@@ -77,6 +78,8 @@ enum Later {
     Kill(usize),
     CallDone(usize, Box<Command>),
     TakeBack(Box<Takes>),
+    Decoy(Box<Decoy>),
+    NameDecoy(Box<Decoy>),
     Dispute { node: usize, request: MessageId, waits: u32 },
     ClawBack { balance: BalanceId, waits: u32 },
 }
@@ -457,6 +460,8 @@ impl Day {
                 }
                 Later::Kill(_) | Later::CallDone(..) => {}
                 Later::TakeBack(takes) => self.takes_back(*takes),
+                Later::Decoy(decoy) => self.locks_decoy(*decoy),
+                Later::NameDecoy(decoy) => self.names_decoy(*decoy),
                 Later::Dispute { node, request, waits } => self.disputes(node, request, waits),
                 Later::ClawBack { balance, waits } => self.is_clawed_back(balance, waits),
             }

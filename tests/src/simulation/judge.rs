@@ -1,5 +1,8 @@
 //! Whoever sees the whole world says whether anybody lost what the terms protect.
 
+mod kept;
+mod used;
+
 use core::fmt;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +22,8 @@ use tradepost_protocol::time::Timestamp;
 use super::accounts::{Accounts, Deal, Escrow, Holder, Share, Sum};
 use super::transitions::Transitions;
 use crate::world::{Included, Moment, Sight, World};
+use kept::Awarded;
+use used::Used;
 
 /// How long after T a binding may still be open at a node that has been up all that time: a refund that loses its turn
 /// to another transaction of the account waits for that one's end.
@@ -44,10 +49,16 @@ pub struct Judge {
     moved: bool,
     agreed: BTreeMap<MessageId, BindingId>,
     healthy: BTreeSet<BindingId>,
+    /// What consumers used, by their requests.
+    used: BTreeMap<MessageId, Used>,
     /// Bindings whose owners gave their word themselves.
     given: BTreeSet<MessageId>,
     /// What arbiters were told to award, and to whom of them.
     awards: Vec<(BindingId, &'static str, Stroops)>,
+    /// What honest arbiters have awarded of bindings whose T is still to come.
+    awarded: BTreeMap<BindingId, Vec<Awarded>>,
+    /// How many awards there was time to settle for whoever won by them.
+    pub awards_due: usize,
     /// Which moves were taken.
     pub transitions: Transitions,
     /// Every crash: the node, its commit, whether what followed from it was carried out.
@@ -175,7 +186,8 @@ impl Judge {
         for sight in world.take_sights() {
             match sight {
                 Sight::Closed { point, included } => self.closed(world, point, &included)?,
-                Sight::Moved { before: Some(before), after, node, request } => {
+                Sight::Moved { before: Some(before), after, node, request, at } => {
+                    self.session_moved(node, request, &after, at);
                     let moved = self.transitions.take(&before, &after);
                     moved.map_err(|why| format!("{}, binding {request}: {why}", self.nodes[node].0))?;
                 }
@@ -187,6 +199,7 @@ impl Judge {
                     self.crashes.insert((node, commit, moment == Moment::AfterEffects));
                 }
                 Sight::Agreed(agreement) => self.agreed(&agreement)?,
+                Sight::CallOver { node, binding, failed } => self.call_over(node, binding, failed),
                 Sight::ServiceTold { node, binding, running } => self.service_told(node, binding, &running)?,
                 Sight::ServiceHealthy { binding } => drop(self.healthy.insert(binding)),
             }
@@ -210,6 +223,8 @@ impl Judge {
             consumer: body.consumer,
             recipient: body.recipient,
             price: Sum { asset: body.asset.clone(), stroops: body.amount.get() },
+            unit: body.unit,
+            units: body.units,
             refund_at: body.terms.refund_at(),
             beneficiary: body.timeout_beneficiary(),
             arbiters: body.arbiters.iter().map(|a| (a.account, a.fee.get())).collect(),
@@ -260,6 +275,7 @@ impl Judge {
         if world.newest_ledger() != point {
             return Ok(());
         }
+        self.awards_are_kept(world, point.close_time).map_err(at)?;
         if core::mem::take(&mut self.moved) {
             self.compare_holdings(world).map_err(at)?;
         }
@@ -315,7 +331,7 @@ impl Judge {
         let Some(binding) = trade.binding().filter(|_| trade.phase() == Phase::Timeout) else { return false };
         let lately = |e: &Escrow| e.late_at.is_some_and(|taken| closed < taken.plus(MARGIN));
         let waits = |e: &Escrow| e.holder == Holder::Ledger || lately(e);
-        let waits = self.accounts.escrow_of(&binding).is_some_and(waits);
+        let waits = self.escrow_of(trade).is_some_and(waits);
         let Some(deal) = self.accounts.deals.get(&binding).filter(|_| waits) else { return false };
         let own = match trade.state.side {
             Side::Provider => deal.recipient,
@@ -335,7 +351,9 @@ impl Judge {
             if self.crooks.contains(account) {
                 continue;
             }
-            let owes = |t: &Trade| t.owes_word() || t.asks_for_closing() || t.has_leftovers();
+            // A stranger answers nothing: whoever owes it a word says it in vain.
+            let answers = |t: &Trade| !self.strangers.contains(&t.request.body().account);
+            let owes = |t: &Trade| answers(t) && (t.owes_word() || t.asks_for_closing()) || t.has_leftovers();
             let trades = world.market(name).trades().filter(|t| !t.phase().is_final() || owes(t));
             open.extend(trades.map(|t| {
                 let (side, request, escrow) = (t.state.side.as_str(), t.request_id(), t.escrow());
@@ -367,6 +385,13 @@ impl Judge {
         let taken = |t: &Trade| t.binding().is_some_and(|binding| self.accounts.escrow_of(&binding).is_some());
         let unsure = |name: &&str| world.market(name).trades().any(|t| *t.escrow() == EscrowState::Unknown && taken(t));
         self.honest().filter(|name| world.is_up(name)).filter(unsure).collect()
+    }
+
+    /// The escrow that a node follows; a stranger may have locked another one for the same binding.
+    fn escrow_of(&self, trade: &Trade) -> Option<&Escrow> {
+        let binding = trade.binding()?;
+        let followed = trade.state.balance.and_then(|balance| self.accounts.escrow(&balance));
+        followed.filter(|escrow| escrow.binding == binding).or_else(|| self.accounts.escrow_of(&binding))
     }
 
     fn is_arbiter(&self, account: &AccountId, binding: &BindingId) -> bool {
@@ -413,8 +438,9 @@ impl Judge {
     /// Who believes what, in words.
     pub fn close_books(&self, world: &World) -> Result<(), String> {
         for name in self.honest() {
+            self.concedes_what_was_used(world, name)?;
             for trade in world.market(name).trades() {
-                let escrow = trade.binding().and_then(|b| self.accounts.escrow_of(&b));
+                let escrow = self.escrow_of(trade);
                 let holder = escrow.map(|e| e.holder);
                 let arbitrated = trade.terms().is_some_and(|agreed| agreed.terms.arbitrated().is_some());
                 let cheated = self.strangers.contains(&trade.request.body().account);

@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use tradepost_devnet::{Faults, Submissions};
 use tradepost_protocol::intent::queue::SubmitAnswer;
-use tradepost_protocol::market::event::Event;
+use tradepost_protocol::market::event::{Ask, Event};
 
 use super::{Address, Happening, LEDGER_LATENCY, Question, World};
 
@@ -64,6 +64,13 @@ impl World {
         self.ledger_faults
     }
 
+    /// For how long a node's questions to the ledger have met no fault, and the ledger hasn't stood still: those apart that
+    /// it asks again anyway.
+    pub fn untroubled_for(&self, name: &str) -> Duration {
+        let troubled = self.nodes[self.index(name)].troubled_at.unwrap_or_default();
+        Duration::from_millis(self.millis.saturating_sub(troubled.max(self.halted_until)))
+    }
+
     /// Lets no ledger close for so long.
     pub fn halt_ledger(&mut self, time: Duration) {
         self.ledger_faults += 1;
@@ -85,6 +92,9 @@ impl World {
     pub(super) fn ask_ledger(&mut self, address: Address, question: Question) {
         let fault = self.fault();
         self.ledger_faults += u64::from(fault.is_some());
+        if fault.is_some() && !question.only_watches() {
+            self.nodes[address.0].troubled_at = Some(self.millis);
+        }
         let fault = fault.or_else(|| self.forgets());
         let answer = match fault {
             None | Some(Fault::Slow) => self.answer_from_ledger(address, question),
@@ -142,6 +152,15 @@ impl World {
 }
 
 impl Question {
+    /// Whether it only looks at what stands, as the node does with every ledger or poll.
+    const fn only_watches(&self) -> bool {
+        match self {
+            Self::Read { ask, .. } => matches!(ask, Ask::Account | Ask::Escrows | Ask::Leftovers(_)),
+            Self::Status { .. } | Self::Search { .. } | Self::Follow { .. } => true,
+            Self::Submit { .. } => false,
+        }
+    }
+
     /// What a node makes of it where no answer comes.
     fn without_answer(&self) -> Option<Event> {
         match self {

@@ -165,6 +165,8 @@ pub struct Node {
     pub(super) crash_plan: Option<CrashPlan>,
     /// When its newest life began, in milliseconds of the world.
     pub(super) up_since: u64,
+    /// When a question of its to the ledger last met a fault, in milliseconds of the world.
+    pub(super) troubled_at: Option<u64>,
     /// Where its bindings stood at its newest commit.
     pub(super) standings: BTreeMap<MessageId, Standing>,
     /// For which divisions of their money its side ever gave its word, by the binding's request.
@@ -219,6 +221,7 @@ impl Node {
             commits: 0,
             crash_plan: None,
             up_since: 0,
+            troubled_at: None,
             standings: BTreeMap::new(),
             words: BTreeSet::new(),
             claimed: None,

@@ -10,6 +10,7 @@ use tradepost_protocol::escrow::outcome::EscrowState;
 use tradepost_protocol::kind::Kind;
 use tradepost_protocol::message::{BindingId, MessageId, Signed};
 use tradepost_protocol::stellar::LedgerPoint;
+use tradepost_protocol::time::Now;
 
 use super::{Included, Moment, Trace, World};
 
@@ -55,6 +56,8 @@ pub enum Sight {
         before: Option<Box<Standing>>,
         /// Where it stands.
         after: Box<Standing>,
+        /// When, by the world's time.
+        at: Now,
     },
     /// A node started again and no longer knows a binding that it had stored.
     Lost {
@@ -74,6 +77,15 @@ pub enum Sight {
     },
     /// A provider answers with its signed terms, or brings them.
     Agreed(Box<Signed<Agreement>>),
+    /// A node is told that a call is over, which it made or answered.
+    CallOver {
+        /// The node's number.
+        node: usize,
+        /// The call's binding.
+        binding: BindingId,
+        /// Whether the service didn't answer it.
+        failed: bool,
+    },
     /// A service is told to start.
     ServiceTold {
         /// By this node.
@@ -117,8 +129,14 @@ impl World {
         self.nodes[self.index(name)].words.contains(&(request, split))
     }
 
+    /// For which divisions of which bindings' money a node's side ever gave its word.
+    pub fn words(&self, name: &str) -> impl Iterator<Item = (MessageId, Split)> + '_ {
+        self.nodes[self.index(name)].words.iter().copied()
+    }
+
     /// Which bindings a commit of a node moved.
     pub(super) fn see_moves(&mut self, index: usize) {
+        let at = Now::from_millis(self.millis);
         let Some(sights) = &mut self.sights else { return };
         let node = &mut self.nodes[index];
         let Some(life) = &node.life else { return };
@@ -130,7 +148,7 @@ impl World {
             if node.standings.get(&request) != Some(&after) {
                 let before = node.standings.insert(request, after.clone()).map(Box::new);
                 let after = Box::new(after);
-                sights.push(Sight::Moved { node: index, request, before, after });
+                sights.push(Sight::Moved { node: index, request, before, after, at });
             }
         }
     }

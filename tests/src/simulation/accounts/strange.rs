@@ -65,6 +65,7 @@ impl Accounts {
             }
             OperationBody::CreateAccount(create) => {
                 let made = xdr::read_account(&create.destination);
+                course.setup.odd |= course.locked.is_some_and(|(_, controller)| controller != made);
                 self.controllers.insert(made, acting);
                 self.add(acting, &Asset::Native, -create.starting_balance);
                 self.add(made, &Asset::Native, create.starting_balance);

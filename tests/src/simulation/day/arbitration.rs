@@ -7,7 +7,7 @@ use tradepost_protocol::binding::dispute::{DisputeRecord, DisputeState};
 use tradepost_protocol::binding::frames::Note;
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::market::Market;
-use tradepost_protocol::market::command::{Command, OfferingDraft};
+use tradepost_protocol::market::command::{Answer, Command, OfferingDraft};
 use tradepost_protocol::message::BindingId;
 
 use super::{Day, NODES, TRADERS};
@@ -59,7 +59,10 @@ impl Day {
                 }
                 self.judge.award_typed(binding, name, to_provider);
                 let note = Note::new("by what was shown");
-                self.world.give(name, Command::Award { binding, to_provider, note });
+                let id = self.world.give(name, Command::Award { binding, to_provider, note });
+                if let Some(Ok(Answer::Awarded)) = self.world.answer(id) {
+                    self.judge.award_given(&self.world, binding, name, to_provider);
+                }
             }
         }
     }

@@ -1,10 +1,13 @@
 //! What the cheats do in a day, picked at random from all that they can: a stranger without a node, and two crooks, a trader
 //! and an arbiter, whose nodes run and whose keys somebody else has, too.
 
+mod decoys;
 mod fundings;
 mod tricks;
 
 use std::collections::BTreeSet;
+
+pub(super) use decoys::Decoy;
 
 use stellar_xdr::{SignerKey, Uint256};
 use tradepost_protocol::account::AccountId;

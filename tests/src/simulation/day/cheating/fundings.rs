@@ -90,7 +90,7 @@ impl Day {
     }
 
     /// The funding of an agreement, with one thing changed.
-    fn funding_with(
+    pub(super) fn funding_with(
         &mut self,
         agreement: &Signed<Agreement>,
         sequence: i64,

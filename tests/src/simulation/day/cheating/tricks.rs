@@ -152,6 +152,8 @@ impl Day {
                 let native = tradepost_protocol::asset::Asset::Native;
                 Some(self.hand_in(vec![operation::create_balance(&native, one, &[claimant]).ok()?], &[]))
             }
+            Trick::Decoy => self.fund_beside_a_decoy(false),
+            Trick::Twin => self.fund_beside_a_decoy(true),
             Trick::Dust => {
                 let target = self.target(|t| !t.arbiters.is_empty())?;
                 let native = tradepost_protocol::asset::Asset::Native;
