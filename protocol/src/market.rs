@@ -21,6 +21,7 @@ mod first_sync;
 mod held;
 mod intake;
 mod leftovers;
+mod loader;
 mod moves;
 mod offers;
 mod payees;
@@ -275,7 +276,7 @@ impl Market {
         rows: impl IntoIterator<Item = StoredRow>,
         now: Now,
     ) -> Result<(Self, Step<Effect>), RestoreError> {
-        let mut loader = offers::Loader::default();
+        let mut loader = loader::Loader::default();
         for row in rows {
             loader.take(&setup.network, row, now)?;
         }

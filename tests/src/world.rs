@@ -7,10 +7,12 @@
 
 mod arbitration;
 mod crash;
+mod effects;
 mod faults;
 mod forging;
 mod giving;
 mod ledger;
+mod looks;
 mod lying;
 mod mutant;
 mod network;
@@ -31,21 +33,18 @@ use rand_core::Rng;
 use tradepost_protocol::account::{AccountId, PeerId};
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
-use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::community::role::RoleSettings;
 use tradepost_protocol::kind::Kind;
 use tradepost_protocol::market::command::{Answer, Command, CommandError, CommandId};
-use tradepost_protocol::market::event::{Ask, Effect, Event, KeptStamp, ServiceEvent};
-use tradepost_protocol::market::{Keys, Market, Policy, RESTORED_KEY, StoredRow};
+use tradepost_protocol::market::event::{Ask, Event, ServiceEvent};
+use tradepost_protocol::market::{Market, Policy, RESTORED_KEY, StoredRow};
 use tradepost_protocol::message::{BalanceId, BindingId, Sha256Hash, TxHash};
 use tradepost_protocol::refusal::Refusal;
-use tradepost_protocol::stellar::LedgerPoint;
-use tradepost_protocol::stellar::entry::Entry;
 use tradepost_protocol::stellar::entry::{AUTH_CLAWBACK_ENABLED, AUTH_REVOCABLE};
 use tradepost_protocol::stellar::ledger_key::Key;
 use tradepost_protocol::stellar::operation;
-use tradepost_protocol::step::{Batch, Commit as _, Space, Step};
-use tradepost_protocol::time::{Now, Timestamp};
+use tradepost_protocol::step::{Batch, Commit as _, Space};
+use tradepost_protocol::time::Timestamp;
 use tradepost_protocol::timestamp::BatchFile;
 use tradepost_store::MemoryStore;
 
@@ -564,157 +563,6 @@ impl World {
         self.carry_out(address.0, step);
     }
 
-    fn carry_out(&mut self, index: usize, mut step: Step<Effect>) {
-        let stored = !step.batch().is_empty();
-        let effects = step.commit_to(&mut self.nodes[index].store).expect("a store in memory takes every batch");
-        if stored {
-            self.nodes[index].commits += 1;
-            self.see_moves(index);
-        }
-        let crashes = |world: &mut Self, moment| world.springs(index, moment) || stored && world.crashes(index, moment);
-        if crashes(self, Moment::BeforeEffects) {
-            return;
-        }
-        for effect in effects {
-            self.trace.note(self.millis, &self.nodes[index].name, format_args!("-> {effect:?}"));
-            self.perform(index, effect);
-        }
-        crashes(self, Moment::AfterEffects);
-    }
-
-    /// Kills a node whose trap springs now.
-    fn springs(&mut self, index: usize, moment: Moment) -> bool {
-        let node = &self.nodes[index];
-        let springs = match (&node.trap, &node.life) {
-            (Some(trap), Some(life)) => trap.moment == moment && (trap.when)(&life.market),
-            _ => false,
-        };
-        if springs {
-            let name = node.name.clone();
-            self.kill(&name);
-        }
-        springs
-    }
-
-    fn perform(&mut self, index: usize, effect: Effect) {
-        let address = (index, self.nodes[index].generation);
-        let ask = |world: &mut Self, question| {
-            world.schedule_between(LEDGER_LATENCY, Happening::LedgerAsked(address, question));
-        };
-        match effect {
-            Effect::Read { ask: what, keys } => ask(self, Question::Read { ask: what, keys }),
-            Effect::Submit { hash, envelope } => {
-                let envelope = self.mutated(index, envelope);
-                ask(self, Question::Submit { hash, envelope });
-            }
-            Effect::AskStatus { hash } => ask(self, Question::Status { hash }),
-            Effect::Search { balance, after, until } => ask(self, Question::Search { balance, after, until }),
-            Effect::Follow { exchange, from, .. } => ask(self, Question::Follow { exchange, from }),
-            Effect::StartService { binding, .. } => self.start_service(address, binding),
-            Effect::StopService { binding } => {
-                if let Some(life) = &mut self.nodes[index].life {
-                    life.processes.remove(&binding);
-                }
-            }
-            Effect::Answer { id, result } => {
-                let before = self.answers.insert(id, result);
-                assert!(before.is_none(), "seed {}: command {id:?} was answered twice", self.seed);
-            }
-            Effect::Misbehaved { peer, refusal } => {
-                self.misbehaved.push((self.nodes[index].name.clone(), peer, refusal));
-            }
-            Effect::KeepStamp(stamp) => self.keep_stamp(address, *stamp),
-            Effect::News(_) => {}
-            outward => self.send_out(address, outward),
-        }
-    }
-
-    /// What the ledger answers, and what its client makes of it.
-    fn answer_from_ledger(&mut self, address: Address, question: Question) -> Option<Event> {
-        let event = match question {
-            Question::Read { ask: what, keys } => {
-                self.escrow_reads += usize::from(what == Ask::Escrows);
-                let (at, mut entries) = self.ledger.read(&keys);
-                if self.nodes[address.0].life.as_ref().is_some_and(|life| life.clock.is_ahead_of(at)) {
-                    let why = "the ledger's endpoint is behind what it showed before".to_owned();
-                    return Some(Event::ReadFailed { ask: what, why });
-                }
-                self.maybe_lie(address, &what, &mut entries);
-                match self.second_opinion(&entries) {
-                    Err(why) if what.gates_money() => Event::ReadFailed { ask: what, why: why.to_owned() },
-                    _ => Event::Entries { ask: what, at, asked: keys, entries },
-                }
-            }
-            Question::Submit { hash, envelope } => Event::Submitted { hash, answer: self.ledger.submit(&envelope) },
-            Question::Status { hash } => {
-                let (status, envelope) = self.ledger.status(hash);
-                Event::Status { hash, status, envelope }
-            }
-            Question::Search { balance, after, until } => {
-                Event::Searched { balance, found: self.ledger.search(balance, after, until) }
-            }
-            Question::Follow { exchange, from } => Event::Followed { exchange, result: Ok(self.ledger.follow(from)) },
-        };
-        Some(event)
-    }
-
-    /// Whether the second endpoint says the same.
-    fn second_opinion(&self, entries: &[Entry]) -> Result<(), &'static str> {
-        let balances = entries.iter().any(|entry| matches!(entry, Entry::Balance(_)));
-        match self.second {
-            SecondEndpoint::Down => Err("only the first endpoint can be asked now"),
-            SecondEndpoint::HidesBalances if balances => Err("the endpoints don't come to the same answer"),
-            SecondEndpoint::Agrees | SecondEndpoint::HidesBalances => Ok(()),
-        }
-    }
-
-    /// Files outlive their node, like its disk.
-    fn keep_stamp(&mut self, address: Address, stamp: KeptStamp) {
-        let root = Sha256Hash::from_bytes(stamp.batch.root());
-        let (header, results) = self.ledger.record(stamp.included.at.sequence);
-        let file = BatchFile::new(&stamp.batch, ledger::PASSPHRASE, &stamp.included.envelope, &header, &results);
-        let result = file.check().map(drop).map_err(|e| e.to_string());
-        self.kept.insert(root, file);
-        self.schedule_between(LEDGER_LATENCY, Happening::Reach(address, Event::StampKept { root, result }));
-    }
-
-    fn start_service(&mut self, address: Address, binding: BindingId) {
-        self.next_number += 1;
-        let number = self.next_number;
-        let node = &mut self.nodes[address.0];
-        let Some(life) = &mut node.life else { return };
-        if life.processes.contains_key(&binding) {
-            return;
-        }
-        life.processes.insert(binding, Process { number, healthy: false });
-        node.started.push(binding);
-        let script = node.script.clone();
-        let running = life.processes.keys().copied().collect();
-        self.see_that(|| Sight::ServiceTold { node: address.0, binding, running });
-        let (after, event) = match script {
-            Script::Runs { after } => (after, ServiceEvent::Runs),
-            Script::Fails { after, why } => (after, ServiceEvent::Failed(why)),
-            Script::Silent => return,
-        };
-        self.schedule(after, Happening::Service { address, binding, number, event });
-    }
-
-    fn service_event(&mut self, address: Address, binding: BindingId, number: u64, event: ServiceEvent) {
-        if !self.lives(address) {
-            return;
-        }
-        let Some(life) = &mut self.nodes[address.0].life else { return };
-        match life.processes.get_mut(&binding).filter(|p| p.number == number) {
-            Some(process) if event == ServiceEvent::Runs => process.healthy = true,
-            Some(_) => drop(life.processes.remove(&binding)),
-            None => return,
-        }
-        if event == ServiceEvent::Runs {
-            self.see_that(|| Sight::ServiceHealthy { binding });
-        }
-        self.deliver(address, Event::Service { binding, event });
-    }
-
     fn index(&self, name: &str) -> usize {
         let found = self.nodes.iter().position(|n| n.name == name);
         found.unwrap_or_else(|| panic!("no node {name} in this world"))
@@ -724,97 +572,5 @@ impl World {
         let index = self.index(name);
         assert!(self.nodes[index].life.is_some(), "{name} doesn't run");
         (index, self.nodes[index].generation)
-    }
-
-    /// The seed.
-    pub fn seed(&self) -> u64 {
-        self.seed
-    }
-
-    /// The world's time.
-    pub fn now(&self) -> Now {
-        Now::from_millis(self.millis)
-    }
-
-    /// When the newest ledger closed.
-    pub fn close_time(&mut self) -> Timestamp {
-        self.newest_ledger().close_time
-    }
-
-    /// The newest ledger.
-    pub fn newest_ledger(&mut self) -> LedgerPoint {
-        self.ledger.point()
-    }
-
-    /// The ledger.
-    pub fn ledger(&mut self) -> &mut WorldLedger {
-        &mut self.ledger
-    }
-
-    /// A node's market.
-    pub fn market(&self, name: &str) -> &Market {
-        let node = &self.nodes[self.index(name)];
-        &node.life.as_ref().unwrap_or_else(|| panic!("{name} doesn't run")).market
-    }
-
-    /// The services that run at a node now, by binding.
-    pub fn processes(&self, name: &str) -> BTreeMap<BindingId, Process> {
-        let node = &self.nodes[self.index(name)];
-        node.life.as_ref().map(|life| life.processes.clone()).unwrap_or_default()
-    }
-
-    /// How many services a node was told to start since the beginning.
-    pub fn services_started(&self, name: &str) -> usize {
-        self.nodes[self.index(name)].started.len()
-    }
-
-    /// The only binding that a node knows.
-    pub fn trade(&self, name: &str) -> &Trade {
-        let mut trades = self.market(name).trades();
-        let only = trades.next().unwrap_or_else(|| panic!("{name} knows no binding"));
-        assert!(trades.next().is_none(), "{name} knows several bindings");
-        only
-    }
-
-    /// A node's account.
-    pub fn account(&self, name: &str) -> AccountId {
-        self.nodes[self.index(name)].account()
-    }
-
-    /// What a node's account holds on the ledger, in stroops.
-    pub fn funds(&mut self, name: &str) -> i64 {
-        let account = self.account(name);
-        self.ledger.account(account).map_or(0, |a| a.balance.get())
-    }
-
-    /// What a node's account has paid in fees, in stroops.
-    pub fn fees(&self, name: &str) -> i64 {
-        self.ledger.fees(self.account(name))
-    }
-
-    /// What a node's account won or lost in all since it was funded, fees apart, in stroops.
-    pub fn gain(&mut self, name: &str) -> i64 {
-        let endowment = self.nodes[self.index(name)].endowment;
-        self.funds(name) + self.fees(name) - endowment
-    }
-
-    /// A node's keys, for tests that play it.
-    pub fn keys(&self, name: &str) -> &Keys {
-        &self.nodes[self.index(name)].setup.keys
-    }
-
-    /// Who broke which rule outside gossip, as (who saw it, who did it, what).
-    pub fn misbehaved(&self) -> &[(String, PeerId, Refusal)] {
-        &self.misbehaved
-    }
-
-    /// The batches of timestamps whose proofs were kept.
-    pub fn kept(&self) -> impl Iterator<Item = &BatchFile> {
-        self.kept.values()
-    }
-
-    /// Everything that happened so far.
-    pub fn trace(&self) -> &Trace {
-        &self.trace
     }
 }
