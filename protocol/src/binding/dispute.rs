@@ -196,6 +196,8 @@ pub struct DisputeRecord {
     released: [Option<Split>; 2],
     opening: Option<Opening>,
     answer: Option<Opening>,
+    /// Whether that answer is what its side holds to be right, and not only there to be heard.
+    claims: bool,
     awards: Awards,
     decided: Option<Split>,
     kept: Vec<Vec<u8>>,
@@ -275,6 +277,7 @@ impl DisputeRecord {
             released: [None; 2],
             opening: None,
             answer: None,
+            claims: false,
             awards: Awards::default(),
             decided: None,
             kept: Vec::new(),
@@ -308,8 +311,20 @@ impl DisputeRecord {
         (enough || self.released[index(own)] == Some(theirs)).then_some(theirs)
     }
 
-    /// A side asks the arbiters; whether anything changed. In time is before `dispute_by`.
+    /// A side asks the arbiters; whether anything changed. In time is before `dispute_by`. Where the other side asked first, this
+    /// one's claim is its own from now on all the same, and its arbiters hear it.
     pub fn open(&mut self, opening: Opening) -> bool {
+        let second = self.opening.is_some_and(|first| first.by != opening.by) && !self.claims;
+        if second
+            && opening.claim.divides(self.amount)
+            && !matches!(self.state, DisputeState::Awarded | DisputeState::Lapsed)
+        {
+            self.step(DisputeEvent::Open);
+            self.answer = Some(opening);
+            self.claims = true;
+            self.heard.arbiters.iter_mut().for_each(|arbiter| arbiter.opening = false);
+            return true;
+        }
         let opened = opening.claim.divides(self.amount) && self.step(DisputeEvent::Open);
         if opened {
             self.opening.get_or_insert(opening);
@@ -328,6 +343,13 @@ impl DisputeRecord {
     /// With what a side asks the arbiters, first or second.
     pub fn asked_by(&self, side: Side) -> Option<&Opening> {
         self.opening.iter().chain(&self.answer).find(|opening| opening.by == side)
+    }
+
+    /// What a side claims because it asked the arbiters for it, and not only because the other side did.
+    pub fn claimed_by(&self, side: Side) -> Option<Split> {
+        let first = self.opening.filter(|opening| opening.by == side);
+        let second = self.answer.filter(|answer| answer.by == side && self.claims);
+        first.or(second).map(|opening| opening.claim)
     }
 
     /// An arbiter of the binding decided; whether that is news. A majority for one division is an award, and stands; where

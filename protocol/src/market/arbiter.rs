@@ -60,7 +60,8 @@ struct CaseFile {
     dispute: Vec<u8>,
     opened_by: Side,
     taken_at: Timestamp,
-    claims: [Option<Split>; 2],
+    /// What each side asked for last, and when by its own word.
+    claims: [Option<(Timestamp, Split)>; 2],
     /// The balance that each side named and the ledger showed to be the binding's.
     places: [Option<Place>; 2],
     chains: [Chain; 2],
@@ -131,8 +132,8 @@ impl Case {
     }
 
     /// What a party asks for, where it said so.
-    pub const fn claim(&self, side: Side) -> Option<Split> {
-        self.file.claims[index(side)]
+    pub fn claim(&self, side: Side) -> Option<Split> {
+        self.file.claims[index(side)].map(|(_, claim)| claim)
     }
 
     /// How many items a party has shown.
@@ -189,6 +190,16 @@ impl Case {
         let dispute = dispute.map_err(|e| broken(e.to_string()))?.into_body();
         let agreement = read_agreement(network, &dispute).map_err(|e| broken(e.to_string()))?;
         Ok(Self { agreement, file, looks: fees::Looks::default(), is_gone: false })
+    }
+}
+
+impl CaseFile {
+    /// A side asks for something, or for something else than before.
+    fn hear_claim(&mut self, by: Side, dispute: &Dispute) {
+        let claim = &mut self.claims[index(by)];
+        if claim.is_none_or(|(known, _)| dispute.at >= known) {
+            *claim = Some((dispute.at, dispute.claim));
+        }
     }
 }
 
@@ -260,7 +271,7 @@ impl Market {
         let binding = dispute.binding;
         if let Some(mut case) = self.cases.remove(&binding) {
             let before = case.file.clone();
-            case.file.claims[index(by)].get_or_insert(dispute.claim);
+            case.file.hear_claim(by, &dispute);
             if case.file.place(dispute.balance).is_none() {
                 self.look_at_place(binding, by, dispute.balance, step);
             }
@@ -294,8 +305,9 @@ impl Market {
         // The other side's came while this one's money was looked for.
         if let Some(mut case) = self.cases.remove(&binding) {
             let before = case.file.clone();
-            case.file.claims[index(by)].get_or_insert(dispute.claim);
+            case.file.hear_claim(by, &dispute);
             case.file.places[index(by)] = place.or(before.places[index(by)]);
+            case.is_gone &= place.is_none();
             self.keep_if_changed(case, &before, step);
             let bytes = self.case_ack(binding, Kind::Dispute).unwrap_or_default();
             return step.then(Effect::Respond { token, bytes });
@@ -304,7 +316,7 @@ impl Market {
             let mut places = [None; 2];
             places[index(by)] = place;
             let mut claims = [None; 2];
-            claims[index(by)] = Some(dispute.claim);
+            claims[index(by)] = Some((dispute.at, dispute.claim));
             let file = CaseFile {
                 dispute: frame,
                 opened_by: by,

@@ -97,9 +97,9 @@ impl Market {
     /// by the session.
     fn holds_right(&self, trade: &Trade, session: Session, seen: Seen) -> Option<Split> {
         let agreed = trade.terms()?;
-        let asked = trade.state.dispute.as_ref().and_then(|record| record.opening());
-        if let Some(opening) = asked.filter(|opening| opening.by == trade.state.side) {
-            return Some(opening.claim);
+        let asked = trade.state.dispute.as_ref().and_then(|record| record.claimed_by(trade.state.side));
+        if asked.is_some() {
+            return asked;
         }
         match (trade.escrow(), trade.state.side) {
             (EscrowState::Refused(_), _) => Some(Split::all_to(Side::Consumer, agreed.amount)),

@@ -170,7 +170,7 @@ impl DisputeView {
         let own = trade.state.side;
         let over = trade.phase().is_final() || trade.state.timed_out;
         let state = if over && record.state() != DisputeState::Awarded { "over" } else { record.state().as_str() };
-        let asks = |side| record.opening().filter(|opening| opening.by == side).map(|opening| opening.claim.into());
+        let asks = |side| record.asked_by(side).map(|opening| opening.claim.into());
         let mut view = Self::between(terms, binding, own.as_str(), record.decisions(), market)?;
         view.state = state.to_owned();
         view.opened_by = record.opening().map(|opening| opening.by.as_str().to_owned());

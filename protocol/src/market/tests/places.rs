@@ -7,8 +7,10 @@ use crate::account::{AccountId, ServingKey};
 use crate::amount::Stroops;
 use crate::binding::dispute::Split;
 use crate::binding::frames::{Dispute, to_stream};
-use crate::binding::session::End;
+use crate::binding::phase::Side;
+use crate::binding::session::{End, Session};
 use crate::escrow::outcome::EscrowState;
+use crate::market::command::{Answer, Command, CommandError};
 use crate::market::event::{Event, Token};
 use crate::message::{BalanceId, Signed};
 
@@ -134,5 +136,36 @@ fn an_arbiter_that_knows_the_losers_decoy_alone_finds_its_fee_in_the_winners_set
         pair.restart(ARBITER + 2);
         pair.run(40);
         assert_eq!(its(&pair), bond, "it has it");
+    }
+}
+
+#[test]
+fn an_owner_that_asks_the_arbiters_after_the_other_side_did_pays_nothing_by_itself() {
+    for asks_second in [false, true] {
+        let (mut pair, request) = bound(1, false, [End::UnitsUsed, End::UnitsUsed]);
+        let session = |pair: &mut Pair, session| {
+            pair.nodes[CONSUMER].market.trades.get_mut(&request).unwrap().state.session = session;
+        };
+        session(&mut pair, Session::Active);
+        let balance = pair.only(PROVIDER).state.balance.unwrap();
+        ask_about(&mut pair, PROVIDER, CONSUMER, balance);
+        pair.run(1);
+        if asks_second {
+            let (to_provider, text) = (Some(Stroops::whole(2)), "eight were rubbish".to_owned());
+            let id = pair.command(CONSUMER, Command::OpenDispute { request, to_provider, text });
+            assert_eq!(pair.nodes[CONSUMER].answers.get(&id), Some(&Ok(Answer::Disputed)));
+        }
+        session(&mut pair, Session::Ended(End::UnitsUsed));
+        pair.run(6);
+        let expected = if asks_second { EscrowState::Locked } else { EscrowState::Paid };
+        assert_eq!(pair.only(CONSUMER).escrow(), &expected, "it saw ten calls answered");
+        if asks_second {
+            let case = pair.nodes[ARBITER].market.cases().next().unwrap();
+            let claim = Split::of(Stroops::whole(10), Stroops::whole(2));
+            assert_eq!(case.claim(Side::Consumer), claim, "and the arbiter knows what it asks for");
+            let again = Command::OpenDispute { request, to_provider: None, text: String::new() };
+            let again = pair.command(CONSUMER, again);
+            assert!(matches!(pair.nodes[CONSUMER].answers.get(&again), Some(Err(CommandError::NotNow(_)))));
+        }
     }
 }
