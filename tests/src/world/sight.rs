@@ -56,7 +56,7 @@ pub enum Sight {
         before: Option<Box<Standing>>,
         /// Where it stands.
         after: Box<Standing>,
-        /// When, by the world's time.
+        /// When, by the node's own clock: one that starts while the ledger stands still is late until the next one closes.
         at: Now,
     },
     /// A node started again and no longer knows a binding that it had stored.
@@ -136,10 +136,11 @@ impl World {
 
     /// Which bindings a commit of a node moved.
     pub(super) fn see_moves(&mut self, index: usize) {
-        let at = Now::from_millis(self.millis);
+        let millis = self.millis;
         let Some(sights) = &mut self.sights else { return };
         let node = &mut self.nodes[index];
-        let Some(life) = &node.life else { return };
+        let Some(life) = &mut node.life else { return };
+        let at = life.clock.now(millis);
         for trade in life.market.trades() {
             let record = trade.state.dispute.as_ref();
             let word = record.and_then(|record| record.released(trade.state.side));

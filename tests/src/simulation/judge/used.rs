@@ -10,7 +10,7 @@ use tradepost_protocol::time::Now;
 use super::{Deal, Judge};
 use crate::world::{Standing, World};
 
-/// By so much a node's clock may be off while it counts: it reads whole seconds, and a ledger's that is late.
+/// By so much a node's count may be off its clock: it counts whole seconds.
 const CLOCKS_OFF: Duration = Duration::from_secs(1);
 /// That a service began is heard so many seconds later at the most, and never half of what was bought.
 const HEARD_WITHIN: u64 = 2;
