@@ -165,7 +165,7 @@ impl EscrowWatch {
     /// | locked, refused | - | last seen; refused may become locked | - | - | by time, or search | by whom | if asked: unknown |
     /// | paid | - | - | - | - | - | refunded, where it was given back | - |
     /// | refunded, split, clawed back | - | - | - | - | - | - | - |
-    /// | unknown | - | - | - | - | - | by whom | - |
+    /// | unknown | - | included: last seen | - | - | - | by whom | - |
     pub fn handle(&mut self, observation: Observation, by_time: ByTime) -> Option<Change> {
         use EscrowState as S;
         match (&self.state, observation) {
@@ -173,6 +173,11 @@ impl EscrowWatch {
             (S::Paid, Observation::Taken(Taken::ByConsumer)) => self.become_state(S::Refunded),
             (S::Paid, _) => None,
             (_, Observation::Taken(by)) => self.become_state(by.state()),
+            // Nothing but who took it is news then, and since when it was there.
+            (S::Unknown, Observation::FundingIncluded(at)) => {
+                self.saw(at);
+                None
+            }
             (S::Unknown, _) => None,
             (S::None, Observation::FundingSigned) => self.become_state(S::Intended),
             (S::Intended, Observation::FundingDead) if self.last_seen.is_none() => self.become_state(S::None),
@@ -271,6 +276,11 @@ impl EscrowWatch {
     /// Whether a ledger showed that the balance is gone, whoever has it.
     pub const fn is_gone(&self) -> bool {
         self.first_absent.is_some()
+    }
+
+    /// Whether nobody knows that its funding was included: history doesn't tell, and no ledger showed the balance.
+    pub fn is_unsure(&self) -> bool {
+        self.last_seen.is_some_and(|at| at.close_time == NEVER_SEEN)
     }
 
     /// Whether the ledger still has to be asked: the balance may come, or may go.

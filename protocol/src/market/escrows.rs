@@ -102,11 +102,17 @@ impl Market {
     fn search_again(&self, point: LedgerPoint, step: &mut Step<Effect>) {
         for trade in self.trades.values().filter(|t| *t.escrow() == EscrowState::Unknown) {
             let lately = trade.terms().and_then(|agreed| agreed.terms.refund_at());
-            let lately = lately.is_some_and(|t| point.close_time < t.plus(LOOKED_AGAIN_FOR));
-            let between = trade.state.escrow.as_ref().and_then(EscrowWatch::taken_between);
-            if let (Some(balance), Some((after, until)), true) = (trade.state.balance, between, lately) {
-                step.then(Effect::Search { balance, after: after.sequence, until: until.sequence });
+            if lately.is_some_and(|t| point.close_time < t.plus(LOOKED_AGAIN_FOR)) {
+                Self::search_between(trade, step);
             }
+        }
+    }
+
+    /// Looks into the ledgers after the last that showed an escrow, up to the first that didn't.
+    fn search_between(trade: &Trade, step: &mut Step<Effect>) {
+        let between = trade.state.escrow.as_ref().and_then(EscrowWatch::taken_between);
+        if let (Some(balance), Some((after, until))) = (trade.state.balance, between) {
+            step.then(Effect::Search { balance, after: after.sequence, until: until.sequence });
         }
     }
 
@@ -241,8 +247,16 @@ impl Market {
                     TxStatus::NotFound { .. } => None,
                 };
                 market.escrow_changed(trade, change, now, step);
+                if *trade.escrow() == EscrowState::Unknown && !Self::is_unsure(trade) {
+                    Self::search_between(trade, step);
+                }
             });
         }
+    }
+
+    /// Whether this provider doesn't know that the funding which it was handed is the one that was included.
+    fn is_unsure(trade: &Trade) -> bool {
+        trade.state.side == Side::Provider && trade.state.escrow.as_ref().is_some_and(EscrowWatch::is_unsure)
     }
 
     fn escrow_changed(&mut self, trade: &mut Trade, change: Option<Change>, now: Now, step: &mut Step<Effect>) {
@@ -301,8 +315,15 @@ impl Market {
         let concerned = |t: &&Trade| t.state.balance == Some(balance) && t.is_gone() && open(t);
         let concerned: Vec<MessageId> = self.trades.values().filter(concerned).map(Trade::request_id).collect();
         for request in concerned {
-            self.with_trade(request, step, |market, trade, _| {
+            self.with_trade(request, step, |market, trade, step| {
                 let network = market.setup.network;
+                // A funding that died left its balance's id to the next one, and what became of that says nothing of this one.
+                if let Some(hash) = trade.state.funding.filter(|_| found.is_some() && Self::is_unsure(trade)) {
+                    if *trade.escrow() != EscrowState::Unknown && trade.state.searches > MAX_SEARCHES {
+                        trade.observe(Observation::NotFound);
+                    }
+                    return step.then(Effect::AskStatus { hash });
+                }
                 let taking = found.as_ref().zip(trade.escrow_terms()).and_then(|(envelope, terms)| {
                     let taking = terms.taking(balance, envelope, &network).ok().flatten()?;
                     let transaction = SignedTransaction::read_included(envelope, &network).ok();

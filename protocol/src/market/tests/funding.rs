@@ -86,6 +86,29 @@ fn a_provider_calls_unfunded_what_is_in_none_of_the_ledgers_since_it_agreed() {
 }
 
 #[test]
+fn who_took_a_balance_says_nothing_of_a_funding_that_may_have_died_and_left_its_number_to_the_next() {
+    let (mut pair, offering) = Pair::offering(1, draft());
+    pair.bind(CONSUMER, offering, 3);
+    let began = pair.ledger.point().sequence;
+    pair.kill(PROVIDER);
+    while pair.only(CONSUMER).escrow() != &EscrowState::Refunded {
+        pair.run(5);
+    }
+    // The refund is remembered, and the funding isn't.
+    pair.ledger.oldest = began + 2;
+    pair.restart(PROVIDER);
+    pair.run(20);
+    assert_eq!(pair.only(PROVIDER).escrow(), &EscrowState::Intended);
+    pair.run(200);
+    assert_eq!(pair.only(PROVIDER).escrow(), &EscrowState::Unknown);
+    pair.ledger.oldest = 1;
+    pair.kill(PROVIDER);
+    pair.restart(PROVIDER);
+    pair.run(3);
+    assert_eq!(pair.only(PROVIDER).escrow(), &EscrowState::Refunded, "another server remembers the funding");
+}
+
+#[test]
 fn a_search_goes_on_after_a_restart_where_it_was() {
     let mut pair = off_while_it_was_funded(false);
     for _ in 0..40 {
