@@ -69,8 +69,9 @@ impl Judge {
         for (side, account) in [(Side::Provider, deal.recipient), (Side::Consumer, deal.consumer)] {
             let Some(name) = self.honest_node_of(account).filter(|name| hears(name)) else { continue };
             let Some(share) = share(deal, to_provider, side).filter(|share| !share.is_zero()) else { continue };
-            let trade = world.market(name).trade(deal.request.as_bytes());
-            let escrow = trade.and_then(|trade| self.escrow_of(trade));
+            // It settles what it follows; what was never handed to it, it doesn't know, and owes nothing for.
+            let followed = world.market(name).trade(deal.request.as_bytes()).and_then(|trade| trade.state.balance);
+            let escrow = followed.and_then(|balance| self.accounts.escrow(&balance)).filter(|e| e.binding == binding);
             let sound = escrow.filter(|e| e.sound && e.locked == deal.price && e.holder != Holder::Issuer);
             let untroubled = world.untroubled_for(name) >= SETTLED_WITHIN + UNTROUBLED_BEFORE;
             let Some(escrow) = sound.filter(|_| untroubled) else { continue };
