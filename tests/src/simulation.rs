@@ -48,7 +48,7 @@ const CRASHES_EACH: usize = 10;
 const FAULTS_EACH: u64 = 4;
 const CHEATS_EACH: usize = 4;
 /// In one of so many worlds there was time to settle an award for whoever won by it.
-const AWARD_DUE_IN: usize = 1_000;
+const AWARD_DUE_IN: usize = 10;
 /// Durations of being down that take turns.
 const DOWNS: usize = 12;
 /// What seeds follow from where there is no checkout.

@@ -272,6 +272,7 @@ impl Market {
         if let Some(mut case) = self.cases.remove(&binding) {
             let before = case.file.clone();
             case.file.hear_claim(by, &dispute);
+            self.is_there(binding, dispute.key);
             if case.file.place(dispute.balance).is_none() {
                 self.look_at_place(binding, by, dispute.balance, step);
             }

@@ -266,6 +266,14 @@ impl Market {
         self.outgoing.get(&(binding, to)).is_none_or(|out| !out.sending && now >= out.retry_at)
     }
 
+    /// A party of a case is there: what its arbiter couldn't tell it waits no longer. Its arbiter alone does so, or the two of
+    /// them would answer each other for ever.
+    pub(super) fn is_there(&mut self, binding: BindingId, party: ServingKey) {
+        if let Some(out) = self.outgoing.get_mut(&(binding, party)) {
+            (out.tries, out.retry_at) = (0, Now::default());
+        }
+    }
+
     pub(super) fn tell_one(
         &mut self,
         binding: BindingId,

@@ -35,6 +35,11 @@ impl Market {
         step.then(Effect::Read { ask, keys });
     }
 
+    /// Whether a question waits for its answer.
+    pub(super) fn is_asked(&self, ask: &Ask) -> bool {
+        self.questions.0.iter().any(|(waiting, _)| waiting == ask)
+    }
+
     /// Whether an answer is one to the question that was asked, each of whose keys it must have read.
     ///
     /// # Errors

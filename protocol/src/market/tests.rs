@@ -15,6 +15,7 @@ mod places;
 mod published;
 mod seen;
 mod settling;
+mod shares;
 mod stamps;
 mod twin;
 mod unreadable;

@@ -80,6 +80,9 @@ impl Market {
         let Some(mut case) = self.cases.remove(&binding) else { return self.case_unknown(binding) };
         let before = case.file.clone();
         let signed = self.sign_award(&mut case, &cosign, now, step);
+        if case.side_of(cosign.key).is_some() {
+            self.is_there(binding, cosign.key);
+        }
         if let (Ok(_), Some(side)) = (&signed, case.side_of(cosign.key)) {
             // Where it leaves the other party nothing, that one has nothing to look for.
             let settles = Settles { split: cosign.split, awarded: cosign.awarded };

@@ -53,7 +53,7 @@ impl CaseFile {
 }
 
 impl Market {
-    /// Looks at a balance that a side of a case names, for when it asks again.
+    /// Looks at a balance that a side of a case names, for when it asks again; at one at a time, however many it names.
     pub(super) fn look_at_place(
         &mut self,
         binding: BindingId,
@@ -61,7 +61,10 @@ impl Market {
         balance: BalanceId,
         step: &mut Step<Effect>,
     ) {
-        self.ask_once(Ask::Place(binding, side), vec![Key::Balance(balance)], step);
+        let ask = Ask::Place(binding, side);
+        if !self.is_asked(&ask) {
+            self.ask_once(ask, vec![Key::Balance(balance)], step);
+        }
     }
 
     /// A balance was looked at that a side named: where it is the binding's, it takes the place of what that side named before.

@@ -27,9 +27,11 @@ impl Market {
         let side = case.side_of(key).ok_or_else(|| Refusal::new(Reason::BadSignature, "not a party of the case"))?;
         let chain = case.file.chains[index(side)];
         let until = case.terms().terms.arbitrated().map(|d| d.award_by()).unwrap_or_default();
+        let is_over = case.file.award.is_some() || now.timestamp() >= until;
+        self.is_there(binding, key);
         let answer = if number < chain.next {
             self.case_ack(binding, Kind::Evidence)
-        } else if case.file.award.is_some() || now.timestamp() >= until {
+        } else if is_over {
             self.case_not_now(binding, "the case is decided, or its time is over")
         } else if number > chain.next {
             self.case_held(binding, true, chain.next)

@@ -134,6 +134,29 @@ fn whoever_is_second_to_settle_looks_before_it_does() {
     }
 }
 
+/// Who is down is back once T has passed.
+fn back_after_t(pair: &mut Pair, node: usize) {
+    run_to(pair, "T", 0);
+    pair.run(2);
+    pair.restart(node);
+    pair.run(10);
+}
+
+#[test]
+fn an_arbiter_tells_its_award_as_soon_as_who_was_away_is_heard_again() {
+    let (mut pair, _) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
+    run_to(&mut pair, "dispute_by", 2);
+    pair.run(1);
+    pair.kill(PROVIDER);
+    pair.kill(CONSUMER);
+    award(&mut pair, ARBITER, 10);
+    // By then it waits for longer than this takes until it tries again.
+    pair.run(8);
+    pair.restart(PROVIDER);
+    pair.run(5);
+    assert_eq!(pair.only(PROVIDER).escrow(), &EscrowState::Paid);
+}
+
 #[test]
 fn a_node_that_was_down_over_t_claims_nothing_that_was_taken_meanwhile() {
     // Settled by an award.
@@ -143,10 +166,7 @@ fn a_node_that_was_down_over_t_claims_nothing_that_was_taken_meanwhile() {
     award(&mut pair, ARBITER, 7);
     pair.run(6);
     assert!(!stands(&pair));
-    run_to(&mut pair, "T", 0);
-    pair.run(2);
-    pair.restart(CONSUMER);
-    pair.run(10);
+    back_after_t(&mut pair, CONSUMER);
     assert_eq!(failed(&pair), 0);
     assert!(matches!(pair.trade(CONSUMER, request).escrow(), EscrowState::Split { .. }));
     // Taken back by the consumer, where the provider's own time has come.
@@ -158,10 +178,7 @@ fn a_node_that_was_down_over_t_claims_nothing_that_was_taken_meanwhile() {
     award(&mut pair, ARBITER, 0);
     pair.run(6);
     assert!(!stands(&pair));
-    run_to(&mut pair, "T", 0);
-    pair.run(2);
-    pair.restart(PROVIDER);
-    pair.run(10);
+    back_after_t(&mut pair, PROVIDER);
     assert_eq!((failed(&pair), pair.trade(PROVIDER, request).escrow()), (0, &EscrowState::Refunded));
     // Collected, under `timed`.
     let (mut pair, request) = Pair::active(draft(), 3);

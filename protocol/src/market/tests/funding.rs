@@ -51,8 +51,9 @@ fn a_funding_that_history_lost_is_unknown_and_not_called_unfunded() {
     assert_eq!(pair.only(CONSUMER).escrow(), &EscrowState::Paid, "another server remembers");
 }
 
-/// A provider that is killed with the funding in its hands, and is back when no server remembers what became of it.
-fn off_while_it_was_funded(reaches: bool) -> Pair {
+/// A provider that is killed with the funding in its hands, while its consumer takes the money back at T; and the ledger as it was
+/// agreed on.
+fn off_while_it_was_funded() -> (Pair, u32) {
     let (mut pair, offering) = Pair::offering(1, draft());
     pair.bind(CONSUMER, offering, 3);
     assert_eq!(pair.ledger.pending.len(), 1, "it is on its way");
@@ -61,15 +62,21 @@ fn off_while_it_was_funded(reaches: bool) -> Pair {
     while pair.only(CONSUMER).escrow() != &EscrowState::Refunded {
         pair.run(5);
     }
+    (pair, began)
+}
+
+/// It is back when no server remembers what became of it.
+fn back_after_all_is_forgotten(reaches_back: bool) -> Pair {
+    let (mut pair, began) = off_while_it_was_funded();
     pair.ledger.included.clear();
-    pair.ledger.oldest = if reaches { began } else { began + 2 };
+    pair.ledger.oldest = if reaches_back { began } else { began + 2 };
     pair.restart(PROVIDER);
     pair
 }
 
 #[test]
 fn a_provider_that_was_off_while_it_was_funded_calls_nothing_unfunded_where_history_does_not_reach_back() {
-    let mut pair = off_while_it_was_funded(false);
+    let mut pair = back_after_all_is_forgotten(false);
     pair.run(20);
     assert_eq!(pair.only(PROVIDER).escrow(), &EscrowState::Intended, "another server may know");
     pair.run(200);
@@ -79,7 +86,7 @@ fn a_provider_that_was_off_while_it_was_funded_calls_nothing_unfunded_where_hist
 
 #[test]
 fn a_provider_calls_unfunded_what_is_in_none_of_the_ledgers_since_it_agreed() {
-    let mut pair = off_while_it_was_funded(true);
+    let mut pair = back_after_all_is_forgotten(true);
     pair.run(2);
     assert_eq!(pair.only(PROVIDER).escrow(), &EscrowState::None);
     assert_eq!(pair.only(PROVIDER).phase(), Phase::Void);
@@ -87,13 +94,7 @@ fn a_provider_calls_unfunded_what_is_in_none_of_the_ledgers_since_it_agreed() {
 
 #[test]
 fn who_took_a_balance_says_nothing_of_a_funding_that_may_have_died_and_left_its_number_to_the_next() {
-    let (mut pair, offering) = Pair::offering(1, draft());
-    pair.bind(CONSUMER, offering, 3);
-    let began = pair.ledger.point().sequence;
-    pair.kill(PROVIDER);
-    while pair.only(CONSUMER).escrow() != &EscrowState::Refunded {
-        pair.run(5);
-    }
+    let (mut pair, began) = off_while_it_was_funded();
     // The refund is remembered, and the funding isn't.
     pair.ledger.oldest = began + 2;
     pair.restart(PROVIDER);
@@ -110,7 +111,7 @@ fn who_took_a_balance_says_nothing_of_a_funding_that_may_have_died_and_left_its_
 
 #[test]
 fn a_search_goes_on_after_a_restart_where_it_was() {
-    let mut pair = off_while_it_was_funded(false);
+    let mut pair = back_after_all_is_forgotten(false);
     for _ in 0..40 {
         pair.run(6);
         pair.kill(PROVIDER);

@@ -15,9 +15,8 @@ use crate::world::World;
 /// An award is settled within this time, where nothing is in the way: it is told, signed, submitted and included, and the side
 /// that gains less waits first.
 const SETTLED_WITHIN: Duration = Duration::from_secs(14);
-/// Whoever has a part in it hears the others for so much longer: what one of them was told in vain is told again, after a pause
-/// that grows to 32 heartbeats.
-const HEARD_BEFORE: Duration = Duration::from_secs(34);
+/// Whoever has a part in it hears the others for so much longer: what one of them was told in vain is told again.
+const HEARD_BEFORE: Duration = Duration::from_secs(6);
 /// So long before, the winner had nothing lost on its way to the ledger, which might take until then to be tried again.
 const UNTROUBLED_BEFORE: Duration = Duration::from_secs(16);
 
