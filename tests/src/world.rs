@@ -1,9 +1,9 @@
 //! The simulated world: several nodes' markets over a virtual clock, a virtual network and the in-process ledger.
 //!
-//! It runs the very types that the node runs: [`Market`] decides, a [`Step`] is committed to a
-//! [`MemoryStore`] before any of its effects is done, and the ledger is the development
-//! ledger behind its JSON-RPC. Time moves only here; every delay and every node's randomness follows from the seed, so
-//! the same seed gives the same trace.
+//! It runs the very types that the node runs: [`Market`] decides, a
+//! [`Step`](tradepost_protocol::step::Step) is committed to a [`MemoryStore`] before any of its effects is done, and the
+//! ledger is the development ledger behind its JSON-RPC. Time moves only here; every delay and every node's randomness
+//! follows from the seed, so the same seed gives the same trace.
 
 mod arbitration;
 mod crash;
