@@ -209,3 +209,30 @@ fn who_leaves_a_package_of_calls_that_worked_pays_all_of_it_and_of_seconds_what_
         assert_eq!(opening.map(|o| (o.by, Some(o.claim))), Some(expected));
     }
 }
+
+#[test]
+fn a_part_that_was_seen_is_paid_once_the_provider_signs_for_it_and_not_before() {
+    let of_seconds = OfferingDraft { price: Price { unit: Unit::Second, ..draft().price }, ..draft() };
+    for (draft, calls_made) in [(draft(), 3), (of_seconds, 0)] {
+        let (mut pair, request) = active_of(draft, false);
+        if calls_made > 0 {
+            calls(&mut pair, calls_made, 0);
+            says(&mut pair, End::UnitsUsed);
+        } else {
+            pair.run(2);
+            pair.command(CONSUMER, Command::Unbind(request));
+        }
+        pair.run(2);
+        let seen = pair.nodes[CONSUMER].market.claims(pair.only(CONSUMER)).unwrap();
+        assert!(seen.to_provider > Stroops::ZERO && seen.to_consumer > Stroops::ZERO, "{seen:?}");
+        let more = Stroops::whole(1).plus(seen.to_provider);
+        pair.command(PROVIDER, Command::Release { request, to_provider: more });
+        pair.run(4);
+        assert_eq!((signed(&pair), pair.only(CONSUMER).escrow()), (None, &EscrowState::Locked), "it saw less");
+        pair.command(PROVIDER, Command::Release { request, to_provider: Some(seen.to_provider) });
+        pair.run(8);
+        assert_eq!(signed(&pair), Some(seen));
+        let divided = EscrowState::Split { recipient: seen.to_provider, consumer: seen.to_consumer };
+        assert_eq!([PROVIDER, CONSUMER].map(|node| pair.only(node).escrow().clone()), [divided.clone(), divided]);
+    }
+}
