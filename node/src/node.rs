@@ -200,7 +200,7 @@ impl Node {
         let NodeSettings { config, keys, home, ledger, metrics, alone } = settings;
         let LedgerAccess { ledger, passphrase } = ledger;
         let network_id = NetworkId::of_passphrase(&passphrase);
-        let margins = margins(config.network);
+        let margins = config.network.margins();
         // First of all, for whatever keeps this node from starting: nobody is served by what a crashed one left running.
         let records = |source| HomeError::Io { path: home.home().services_dir(), source };
         let (supervisor, services) = Supervisor::new(home.home()).await.map_err(records)?;
@@ -448,14 +448,6 @@ fn role(config: &Config, keys: &Keys) -> Result<Option<RoleSettings>, StartError
 /// An ordinary transaction's fee is bid per operation.
 fn per_operation(max_fee: Stroops) -> Stroops {
     Stroops::new(max_fee.get() / MAX_ORDINARY_OPERATIONS).unwrap_or(Stroops::ZERO)
-}
-
-fn margins(network: Network) -> Margins {
-    match network {
-        Network::Devnet => Margins::DEVNET,
-        Network::Testnet => Margins::TESTNET,
-        Network::Public => Margins::PUBLIC,
-    }
 }
 
 fn wall_clock(network: Network, margins: &Margins) -> WallClock {

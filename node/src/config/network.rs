@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use tradepost_protocol::limits::Margins;
 
 /// On which sort of ledger a node trades.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -28,6 +29,15 @@ impl Network {
             Self::Devnet => None,
             Self::Testnet => Some("Test SDF Network ; September 2015"),
             Self::Public => Some("Public Global Stellar Network ; September 2015"),
+        }
+    }
+
+    /// Its times and least amounts.
+    pub const fn margins(self) -> Margins {
+        match self {
+            Self::Devnet => Margins::DEVNET,
+            Self::Testnet => Margins::TESTNET,
+            Self::Public => Margins::PUBLIC,
         }
     }
 

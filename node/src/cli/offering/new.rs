@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use tradepost_protocol::account::{AccountId, ServiceKey};
 use tradepost_protocol::amount::Unit;
-use tradepost_protocol::document::BuiltIn;
+use tradepost_protocol::community::listing::EXCHANGE;
 use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::market::EscrowPolicy;
 use url::Url;
@@ -24,6 +24,8 @@ use crate::terminal::Terminal;
 const MAX_ANSWER: u64 = 4_096;
 /// The template of those who decide disputes.
 const ARBITER: &str = "arbiter";
+/// The templates of what people write a file about.
+const OFFERED: [&str; 4] = ["http-api", "process", "help", ARBITER];
 /// The most units of a binding where nothing is said.
 const MAX_UNITS: u64 = 1_000;
 
@@ -92,10 +94,7 @@ struct NewView {
 impl New {
     pub(super) fn run(mut self, global: &Global) -> Result<(), Failure> {
         let terminal = global.terminal();
-        if BuiltIn::named(&self.template).is_none() {
-            let what = format!("{:?} is no built-in template", self.template);
-            return Err(Failure::new(Exit::Usage, what).hint("http-api, process, help or arbiter"));
-        }
+        self.check_template()?;
         if self.template == "process" && self.record.is_none() {
             let failure = Failure::new(Exit::Usage, "the template process sells a version of a service");
             return Err(failure.hint("`tradepost service register` makes its record; give its key with --record"));
@@ -119,6 +118,21 @@ impl New {
         }
         terminal.say(&format!("Complete the file, then: tradepost offering publish {shown}"));
         Ok(terminal.print(&NewView { file: shown }, |view| format!("{}\n", view.file))?)
+    }
+
+    fn check_template(&self) -> Result<(), Failure> {
+        if OFFERED.contains(&self.template.as_str()) {
+            return Ok(());
+        }
+        if self.template == EXCHANGE {
+            let failure = Failure::new(Exit::Usage, "a help exchange is offered by its agent's node, without a file");
+            return Err(failure.hint(
+                "`tradepost community create` does, where the configuration has `community.role = \"agent\"`; files are about \
+                 http-api, process, help or arbiter",
+            ));
+        }
+        let what = format!("{:?} is no built-in template", self.template);
+        Err(Failure::new(Exit::Usage, what).hint("http-api, process, help or arbiter"))
     }
 
     /// Asks for what no flag gave.
@@ -228,13 +242,22 @@ valid_days = {valid_days}
 {arbitration}{parameters}"#,
             template = self.template,
             price = quoted(&price),
-            escrow = escrow(arbiters.is_empty() || self.template == ARBITER),
+            escrow = self.escrow_text(arbiters),
             arbitration = self.arbitration_text(network, arbiters),
             collect = self.collect_secs.unwrap_or(collect),
             valid_days = self.valid_days,
             service = self.service_text(),
-            parameters = parameters(&self.template),
+            parameters = parameters(&self.template, network),
         ))
+    }
+
+    /// What its money may be held in. Nobody binds what an arbiter offers: parties list it, and its fee comes out of their escrow.
+    fn escrow_text(&self, arbiters: &[AccountId]) -> String {
+        if self.template == ARBITER {
+            return "# Nobody binds it: parties list your account, and an award's fee comes out of their escrow.\nescrow = [\"timed\"]"
+                .to_owned();
+        }
+        escrow(arbiters.is_empty())
     }
 
     /// Who decides, where this node lists anybody.
@@ -328,13 +351,16 @@ fn proposed(arbiters: &[AccountId]) -> String {
     )
 }
 
-fn parameters(template: &str) -> &'static str {
-    match template {
+fn parameters(template: &str, network: Network) -> String {
+    let text = match template {
         ARBITER => {
-            "# How you decide, in your own words, and the least time that you want for it, seconds. The price above is for one\n\
-             # award about an escrow in its asset; `fees` says what you take in others, in stroops (10000000 are 1).\n[parameters]\n\
-             policy = \"What was agreed, and what both sides can show.\"\naward_secs = 15\n\
-             # fees = [{ asset = \"CODE:G…\", fee = \"20000000\" }]\n"
+            let least = network.margins().min_award.as_secs();
+            return format!(
+                "# How you decide, in your own words, and the least time that you want for it, seconds; it is at least {least} on this\n\
+                 # network. The price above is for one award about an escrow in its asset; `fees` says what you take in others, in\n\
+                 # stroops (10000000 are 1).\n[parameters]\npolicy = \"What was agreed, and what both sides can show.\"\n\
+                 award_secs = {least}\n# fees = [{{ asset = \"CODE:G…\", fee = \"20000000\" }}]\n"
+            );
         }
         "process" => {
             "# What is sold, in the template's words.\n[parameters]\naccess = \"http\"\n# start_secs = 30\n# memory_mib = 64\n\
@@ -349,7 +375,8 @@ fn parameters(template: &str) -> &'static str {
              endpoints = [\n  { method = \"GET\", path = \"/\", description = \"\" },\n]\n# documentation = \"https://…\"\n\
              # max_body_bytes = 1048576\n"
         }
-    }
+    };
+    text.to_owned()
 }
 
 /// What a person answers; nothing where nobody is there.
@@ -371,6 +398,7 @@ mod tests {
     use clap::{CommandFactory, FromArgMatches, Parser};
     use tradepost_protocol::account::ServingKey;
     use tradepost_protocol::asset::Asset;
+    use tradepost_protocol::document::BuiltIn;
     use tradepost_protocol::escrow::arbitrated;
     use tradepost_protocol::escrow::controller::Signers;
     use tradepost_protocol::stellar::reserve::LedgerParams;
@@ -420,6 +448,44 @@ mod tests {
             let template = &BuiltIn::named(&read.template).unwrap().template;
             let at = tradepost_protocol::schema::Path::root();
             template.schema.validate(&read.parameters, &at).unwrap();
+        }
+    }
+
+    #[test]
+    fn only_the_templates_that_are_offered_are_taken() {
+        for built_in in tradepost_protocol::document::built_in() {
+            let name = built_in.template.name.as_str();
+            let taken = new(&["--template", name]).check_template();
+            assert_eq!(taken.is_ok(), OFFERED.contains(&name), "{name}");
+        }
+        let refused = |name| new(&["--template", name]).check_template().unwrap_err();
+        for name in [EXCHANGE, "magic"] {
+            let hint = refused(name).hint.unwrap();
+            assert!(OFFERED.iter().all(|offered| hint.contains(offered)), "{hint}");
+        }
+        assert!(refused(EXCHANGE).hint.unwrap().contains("community.role"));
+    }
+
+    #[test]
+    fn what_an_arbiter_offers_says_nothing_of_arbiters_and_proposes_what_its_network_takes() {
+        let listed = [AccountId::from_bytes([7; 32])];
+        for network in Network::ALL {
+            let margins = network.margins();
+            for listed in [&listed[..0], &listed[..]] {
+                let dir = tempfile::tempdir().unwrap();
+                let path = dir.path().join("offering.toml");
+                let arbiter = new(&["--template", "arbiter", "--title", "A", "--price", "2 XLM per job"]);
+                let text = arbiter.text(network, listed).unwrap();
+                assert!(!text.contains("lists no arbiters") && text.contains("Nobody binds it"), "{text}");
+                std::fs::write(&path, text).unwrap();
+                let read = file::read(&path).unwrap();
+                assert_eq!(read.parameters["award_secs"], margins.min_award.as_secs(), "{network}");
+            }
+            let seller = new(&["--title", "W", "--price", "1 XLM per call", "--url", "http://127.0.0.1:9000"]);
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("offering.toml");
+            std::fs::write(&path, seller.text(network, &listed).unwrap()).unwrap();
+            file::read(&path).unwrap().arbitration.unwrap().check_margins(&margins).unwrap();
         }
     }
 
