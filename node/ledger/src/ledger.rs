@@ -73,7 +73,7 @@ pub trait Ledger: fmt::Debug + Send + Sync {
         })
     }
 
-    /// Hands in a signed transaction, the XDR of its envelope. `Pending` is not inclusion: see [`crate::poll`].
+    /// Hands in a signed transaction, the XDR of its envelope. `Pending` is not inclusion: a ledger that holds it is.
     ///
     /// # Errors
     /// [`LedgerError`]; the transaction may have been handed in all the same.

@@ -2,8 +2,8 @@
 //!
 //! [`Ledger`] is all that a node wants of the ledger; [`RpcLedger`] is it over Stellar RPC (JSON-RPC), by one endpoint or
 //! by several, which stand in for each other and vouch for each other. Around them:
-//! [`clock`] (the node's present, from the ledger), [`watch`] (each new ledger, and how the endpoint does), [`poll`] (a
-//! transaction's way to its final answer) and [`fees`] (what others pay).
+//! [`clock`] (the node's present, from the ledger), [`watch`] (each new ledger, and how the endpoint does) and [`fees`]
+//! (what others pay).
 //!
 //! Nothing that an endpoint says may panic, grow without bound or be waited for without a deadline; what contradicts
 //! itself or what was said before is refused with the endpoint's name.
@@ -17,7 +17,6 @@ mod error;
 pub mod fees;
 pub mod keyed;
 mod ledger;
-pub mod poll;
 mod reset;
 mod rpc;
 mod seen;

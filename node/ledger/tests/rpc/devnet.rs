@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
-use tokio::time::Instant;
 use tradepost_devnet::{Close, Config, Server};
-use tradepost_ledger::poll::{Awaited, Final, await_final};
 use tradepost_ledger::{Funded, Ledger, LedgerError, RpcConfig, RpcLedger, Submitted, TxStatus};
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::Stroops;
@@ -15,10 +13,8 @@ use tradepost_protocol::stellar::entry::{AccountState, BalanceClaimant, Entry};
 use tradepost_protocol::stellar::ledger_key::Key;
 use tradepost_protocol::stellar::predicate::Predicate;
 use tradepost_protocol::stellar::transaction::{Bounds, Envelope, Unsigned};
-use tradepost_protocol::stellar::{Memo, Operation, balance_id, operation};
+use tradepost_protocol::stellar::{LedgerPoint, Memo, Operation, balance_id, operation};
 use tradepost_protocol::time::Timestamp;
-
-const EVERY: Duration = Duration::from_millis(5);
 
 /// A network that closes when told to, and the client.
 struct World {
@@ -69,16 +65,11 @@ impl World {
         self.ledger.latest().await.unwrap().close_time.plus(Duration::from_secs(3_600))
     }
 
-    async fn end_of(&self, awaited: &Awaited) -> Final {
-        await_final(&self.ledger, awaited, EVERY, Instant::now() + Duration::from_secs(10)).await
-    }
-
-    /// Submits, closes a ledger, and waits for the end.
-    async fn settle(&self, envelope: &Envelope, max_time: Timestamp) -> Final {
-        let since = self.ledger.latest().await.unwrap().sequence;
+    /// Submits, closes a ledger, and asks what became of it.
+    async fn settle(&self, envelope: &Envelope) -> TxStatus {
         assert_eq!(self.ledger.submit(envelope.bytes()).await.unwrap(), Submitted::Pending);
         self.server.close();
-        self.end_of(&Awaited { hash: envelope.hash(), max_time, since }).await
+        self.ledger.status(envelope.hash()).await.unwrap()
     }
 }
 
@@ -114,8 +105,8 @@ async fn a_payment_is_pending_then_included_and_moves_the_money() {
     assert!(matches!(status, TxStatus::NotFound { latest, .. } if latest.sequence == since), "{status:?}");
 
     world.server.close();
-    let end = world.end_of(&Awaited { hash: envelope.hash(), max_time: until, since }).await;
-    assert!(matches!(&end, Final::Included { applied: true, found } if found.at.sequence == since + 1), "{end:?}");
+    let status = world.ledger.status(envelope.hash()).await.unwrap();
+    assert!(matches!(&status, TxStatus::Success(found) if found.at.sequence == since + 1), "{status:?}");
     let after = world.state(AccountId::of(&ben)).await.balance;
     assert_eq!(after.minus(before), Some(amount(7)));
     let fees = world.ledger.fees().await.unwrap();
@@ -129,10 +120,8 @@ async fn a_failed_payment_is_included() {
     let until = world.later().await;
     let pay = operation::pay(AccountId::of(&ben), &Asset::Native, amount(1_000_000));
     let envelope = world.signed(&ann, pay, until).await;
-    match world.settle(&envelope, until).await {
-        Final::Included { applied: false, found } => {
-            assert_eq!(found.result.result.name(), "TxFailed");
-        }
+    match world.settle(&envelope).await {
+        TxStatus::Failed(found) => assert_eq!(found.result.result.name(), "TxFailed"),
         other => panic!("{other:?}"),
     }
 }
@@ -145,7 +134,7 @@ async fn a_used_sequence_number_is_refused() {
     let pay = operation::pay(AccountId::of(&ann), &Asset::Native, amount(1));
     let first = world.signed(&ann, pay.clone(), until).await;
     let second = world.signed(&ann, pay, until.plus(Duration::from_secs(1))).await;
-    assert!(matches!(world.settle(&first, until).await, Final::Included { applied: true, .. }));
+    assert!(matches!(world.settle(&first).await, TxStatus::Success(_)));
     match world.ledger.submit(second.bytes()).await.unwrap() {
         Submitted::Refused { result } => assert_eq!(result.result.name(), "TxBadSeq"),
         other => panic!("{other:?}"),
@@ -153,14 +142,16 @@ async fn a_used_sequence_number_is_refused() {
 }
 
 #[tokio::test]
-async fn a_pending_transaction_whose_max_time_passes_is_dead() {
+async fn a_pending_transaction_whose_max_time_passes_is_in_no_ledger_that_could_have_it() {
     let world = World::new().await;
     let ann = world.account(1).await;
-    let until = world.ledger.latest().await.unwrap().close_time;
+    let begun = world.ledger.latest().await.unwrap();
+    let (since, until) = (begun.sequence, begun.close_time);
     let pay = operation::pay(AccountId::of(&ann), &Asset::Native, amount(1));
     let envelope = world.signed(&ann, pay, until).await;
-    let end = world.settle(&envelope, until).await;
-    assert!(matches!(end, Final::Dead { at } if at.close_time > until), "{end:?}");
+    let status = world.settle(&envelope).await;
+    let dead = |latest: LedgerPoint, oldest: LedgerPoint| latest.close_time > until && oldest.sequence <= since + 1;
+    assert!(matches!(status, TxStatus::NotFound { latest, oldest } if dead(latest, oldest)), "{status:?}");
 }
 
 #[tokio::test]
@@ -176,14 +167,14 @@ async fn a_claimable_balance_is_seen_with_its_sponsor_and_its_absence_with_its_l
     let claimants = [BalanceClaimant { account: ben_id, predicate: Predicate::Always }];
     let lock = operation::create_balance(&Asset::Native, amount(3), &claimants).unwrap();
     let envelope = world.signed(&ann, lock, until).await;
-    assert!(matches!(world.settle(&envelope, until).await, Final::Included { applied: true, .. }));
+    assert!(matches!(world.settle(&envelope).await, TxStatus::Success(_)));
     let read = world.ledger.read(&key).await.unwrap();
     let Ok(Entry::Balance(balance)) = &read.get(&key[0]).unwrap().entry else { panic!("{read:?}") };
     assert_eq!((balance.amount, balance.sponsor), (amount(3), Some(ann_id)));
     assert_eq!(read.get(&key[0]).unwrap().last_modified, read.at().sequence);
 
     let envelope = world.signed(&ben, operation::claim(id), until).await;
-    assert!(matches!(world.settle(&envelope, until).await, Final::Included { applied: true, .. }));
+    assert!(matches!(world.settle(&envelope).await, TxStatus::Success(_)));
     let gone = world.ledger.read(&key).await.unwrap();
     assert_eq!(gone.get(&key[0]), None);
     assert_eq!(gone.at().sequence, read.at().sequence + 1);
@@ -200,7 +191,7 @@ async fn accounts_balances_and_the_fee_pool_of_one_ledger_are_all_coins() {
     let claimants = [BalanceClaimant { account: ben_id, predicate: Predicate::Always }];
     let lock = operation::create_balance(&Asset::Native, amount(3), &claimants).unwrap();
     let envelope = world.signed(&ann, lock, until).await;
-    assert!(matches!(world.settle(&envelope, until).await, Final::Included { applied: true, .. }));
+    assert!(matches!(world.settle(&envelope).await, TxStatus::Success(_)));
 
     let root = AccountId::of(&SigningKey::from_bytes(world.network.as_bytes()));
     let friendbot = world.server.friendbot_address().parse().unwrap();
@@ -241,7 +232,7 @@ async fn what_moved_an_asset_is_told_once_and_in_order_and_nothing_else() {
         (&holder, operation::pay(issues, &asset, Stroops::whole(2)), true),
     ] {
         let envelope = world.signed(key, operation, later).await;
-        world.settle(&envelope, later).await;
+        world.settle(&envelope).await;
         if counts {
             moved.push(envelope.hash());
         }

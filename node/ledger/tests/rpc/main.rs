@@ -4,7 +4,7 @@
 mod answers;
 mod devnet;
 mod hostile;
-mod lifecycle;
 mod looking;
 mod server;
 mod several;
+mod watching;
