@@ -77,6 +77,7 @@ pub use consumer::EscrowChoice;
 pub use disputes::DisputeWord;
 pub use escrows::{LOOKED_AT_EVERY, NEAR, WAITS_FOR_WORD};
 pub use first_sync::FirstSyncStanding;
+pub use leftovers::LockedReserves;
 pub use offers::{Offer, OfferState};
 pub use recovery::RESTORED_KEY;
 pub use stamps::{Inclusion, Stamp};

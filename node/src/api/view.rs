@@ -42,6 +42,7 @@ pub use reset::ResetView;
 pub use service::{ServiceList, ServiceView};
 pub use status::{EndpointView, FirstSyncView, KeysView, LedgerView, NetworkView, Offers, Peers, StatusView, Trouble};
 pub use timestamp::{BatchView, Stamped, TimestampList};
+pub(crate) use wallet::CONTROLLER;
 pub use wallet::{Funded, LockedView, Merging, Paid, SubmitterView, TransactionView, TrustView, WalletView};
 
 /// A moment of ledger time, for programs and for people.

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use tradepost_protocol::amount::Stroops;
+use tradepost_protocol::binding::dispute::DisputeState;
 use tradepost_protocol::binding::phase::Side;
 use tradepost_protocol::binding::session::End;
 use tradepost_protocol::time::Timestamp;
@@ -98,13 +99,20 @@ impl Release {
     async fn run(self, global: &Global, client: &Client) -> Result<(), Failure> {
         let terminal = global.terminal_with(self.consent);
         let view = get(client, &self.binding).await?;
-        if !go_on(terminal.confirm(&given(&view, self.to_provider))?)? {
+        // Where the arbiters have decided, the node says why not, and nothing is lost by asking it.
+        if !is_awarded(&view) && !go_on(terminal.confirm(&given(&view, self.to_provider))?)? {
             return Ok(terminal.print(&view, |_| String::new())?);
         }
         let path = format!("/v1/bindings/{}/release", view.name());
         let done: Done = client.post(&path, &NewRelease { to_provider: self.to_provider }).await?;
         Ok(terminal.print(&done, |_| format!("released  {}\n", show::id(view.name())))?)
     }
+}
+
+/// Whether the arbiters have decided, so that nobody signs for a division any more.
+fn is_awarded(view: &BindingView) -> bool {
+    let dispute = view.escrow.as_ref().and_then(|escrow| escrow.dispute.as_deref());
+    dispute == Some(DisputeState::Awarded.as_str())
 }
 
 /// What its owner signs for by releasing.
@@ -285,9 +293,12 @@ fn deadline_lines(
     now: Timestamp,
 ) -> Vec<(&'static str, String)> {
     let beneficiary = escrow.map_or("consumer", |escrow| escrow.beneficiary.as_str());
-    let other = if beneficiary == "consumer" { "provider" } else { "consumer" };
+    let by_itself = match beneficiary {
+        "provider" => "the consumer's node does by itself where it saw less than was agreed, else its owner has to",
+        _ => "the provider's node does by itself, without a release",
+    };
     let fund = if escrow.is_some() { "until then the escrow must stand" } else { "until then it must be confirmed" };
-    let asks = format!("until then a side may ask the arbiters; the {other}'s node does by itself, without a release");
+    let asks = format!("until then a side may ask the arbiters; {by_itself}");
     let turns = format!("from then on the escrow is the {beneficiary}'s, and nobody else's");
     let all = [
         ("fund by", Some(&deadlines.fund_by), fund),
@@ -383,7 +394,7 @@ pub(super) mod tests {
         let shown = text(&samples::arbitrated_binding(), Timestamp::from_secs(1_800_000_000));
         for part in [
             "1 HEXA for an award",
-            "the consumer's node does by itself, without a release",
+            "the consumer's node does by itself where it saw less than was agreed, else its owner has to",
             "until then the arbiters decide",
             "from then on the escrow is the provider's",
             "silence     means the provider, in 90 s",
@@ -412,5 +423,13 @@ pub(super) mod tests {
             assert_eq!(text.contains("takes no call from now on"), ends, "{text}");
         }
         assert!(!given(&view, None).contains("takes no call"));
+    }
+
+    #[test]
+    fn who_can_release_no_more_is_not_asked_whether_to() {
+        let mut view = samples::arbitrated_binding();
+        assert!(!is_awarded(&view));
+        view.escrow = view.escrow.map(|escrow| EscrowView { dispute: Some("awarded".into()), ..escrow });
+        assert!(is_awarded(&view));
     }
 }

@@ -44,7 +44,8 @@ fn text(status: &StatusView, now: Timestamp) -> String {
         Some(wallet) => {
             line("account", status.keys.account.map(|a| a.to_string()).unwrap_or_default());
             let locked = wallet.locked.len();
-            let outside = if locked == 0 { String::new() } else { format!(", {locked} bonds and escrows locked") };
+            let outside =
+                if locked == 0 { String::new() } else { format!(", {locked} bonds, escrows and controllers locked") };
             line(
                 "balance",
                 format!(

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
+use tradepost_protocol::binding::phase::Side;
 use tradepost_protocol::message::TxHash;
 use tradepost_protocol::stellar::memo::PaymentMemo;
 use tradepost_protocol::time::Timestamp;
@@ -17,7 +18,7 @@ use super::recover::Recover;
 use super::trust::Trust;
 use super::{Consent, Global, show};
 use crate::api::request::NewPayment;
-use crate::api::view::{CostView, Funded, Merging, Paid, SubmitterView, WalletView};
+use crate::api::view::{CONTROLLER, CostView, Funded, LockedView, Merging, Paid, SubmitterView, WalletView};
 use crate::terminal::{Answer, Table, plain};
 
 /// What to do with the wallet.
@@ -221,14 +222,8 @@ fn text(wallet: &WalletView, now: Timestamp) -> String {
     let mut text = show::fields(lines);
     let mut locked = Table::new(&["LOCKED", "FOR", "AMOUNT", "RESERVE", "RETURNS"]);
     for lock in &wallet.locked {
-        let unless = if lock.may_be_collected { ", unless collected" } else { "" };
-        locked.row([
-            lock.what.clone(),
-            show::id(&lock.of),
-            show::money(lock.amount, &lock.asset),
-            show::native(lock.reserve),
-            format!("{}{unless}", show::from_now(lock.returns_at.timestamp(), now)),
-        ]);
+        let amount = if lock.what == CONTROLLER { "-".to_owned() } else { show::money(lock.amount, &lock.asset) };
+        locked.row([lock.what.clone(), show::id(&lock.of), amount, show::native(lock.reserve), returns(lock, now)]);
     }
     let mut open = Table::new(&["TRANSACTION", "PURPOSE", "FOR", "STATE", "ENDS"]);
     for tx in &wallet.transactions {
@@ -254,15 +249,29 @@ fn text(wallet: &WalletView, now: Timestamp) -> String {
     text
 }
 
+/// When something that is locked comes back, and if it does.
+fn returns(lock: &LockedView, now: Timestamp) -> String {
+    let at = lock.returns_at.timestamp();
+    let from = show::from_now(at, now);
+    let providers = lock.beneficiary.as_deref() == Some(Side::Provider.as_str());
+    match (lock.may_be_collected, providers) {
+        _ if lock.what == CONTROLLER && at > now => format!("{from}, by this node"),
+        _ if lock.what == CONTROLLER => "soon, by this node".to_owned(),
+        (true, true) => format!("the provider's {from}, unless settled"),
+        (false, true) => "it is the provider's".to_owned(),
+        (true, false) => format!("{from}, unless collected"),
+        (false, false) => from,
+    }
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::api::view::{LockedView, Moment};
+    use crate::api::view::Moment;
 
-    #[test]
-    fn what_is_locked_says_when_it_returns_within_100_columns() {
-        let lock = LockedView {
+    fn escrow(beneficiary: &str) -> LockedView {
+        LockedView {
             what: "escrow".into(),
             of: "ab".repeat(32),
             balance: None,
@@ -271,15 +280,19 @@ mod tests {
             reserve: Stroops::new(15_000_000).unwrap(),
             returns_at: Moment::from(Timestamp::from_secs(1_090)),
             may_be_collected: true,
-        };
-        let wallet = WalletView {
+            beneficiary: Some(beneficiary.into()),
+        }
+    }
+
+    fn wallet(locked: Vec<LockedView>) -> WalletView {
+        WalletView {
             account: Some(AccountId::from_bytes([1; 32])),
             exists: true,
             balance: Stroops::whole(100),
             spendable: Stroops::whole(97),
             reserved: Stroops::whole(3),
             committed: Stroops::ZERO,
-            locked: vec![lock],
+            locked,
             transactions: Vec::new(),
             submitters: vec![SubmitterView {
                 index: 0,
@@ -287,12 +300,42 @@ mod tests {
                 balance: Stroops::new(12_500_000).unwrap(),
                 busy: 1,
             }],
-        };
-        let shown = text(&wallet, Timestamp::from_secs(1_000));
+        }
+    }
+
+    #[test]
+    fn what_is_locked_says_when_it_returns_within_100_columns() {
+        let shown = text(&wallet(vec![escrow("consumer")]), Timestamp::from_secs(1_000));
         assert!(shown.contains("in 90 s, unless collected") && shown.contains("abababababab"), "{shown}");
         assert!(shown.contains("SUBMITTER") && shown.contains("1.25 XLM"), "{shown}");
         assert!(shown.contains("reserved    3 XLM") && !shown.contains("committed"), "{shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+    }
+
+    #[test]
+    fn money_that_silence_gives_to_the_provider_is_not_said_to_return() {
+        let shown = text(&wallet(vec![escrow("provider")]), Timestamp::from_secs(1_000));
+        assert!(shown.contains("the provider's in 90 s, unless settled"), "{shown}");
+        assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+        let left = LockedView { may_be_collected: false, ..escrow("provider") };
+        assert!(text(&wallet(vec![left]), Timestamp::from_secs(1_090)).contains("it is the provider's"));
+    }
+
+    #[test]
+    fn a_controller_is_a_reserve_that_this_node_takes_back() {
+        let left = LockedView {
+            what: CONTROLLER.into(),
+            amount: Stroops::ZERO,
+            reserve: Stroops::whole(3),
+            may_be_collected: false,
+            beneficiary: None,
+            ..escrow("consumer")
+        };
+        let wallet = wallet(vec![left]);
+        for (now, says) in [(1_000, "3 XLM    in 90 s, by this node"), (1_090, "3 XLM    soon, by this node")] {
+            let shown = text(&wallet, Timestamp::from_secs(now));
+            assert!(shown.contains("controller  abababababab  -") && shown.contains(says), "{shown}");
+        }
     }
 
     #[test]

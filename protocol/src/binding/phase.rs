@@ -111,7 +111,9 @@ impl Phase {
             (Self::Funded, Provider) => "starts the service",
             (Self::Funded, Consumer) => "waits for the service to start",
             (Self::Refused, Provider) => "never starts the service: the escrow isn't the one agreed",
-            (Self::Refused, Consumer) => "takes the money back from T on",
+            (Self::Refused, Consumer) => {
+                "takes the money back from T on, unless both sides sign it back before or it was agreed to be the provider's then"
+            }
             (Self::Active, Provider) => "serves",
             (Self::Active, Consumer) => "use it: tradepost call",
             (Self::Delivered, Provider) => {

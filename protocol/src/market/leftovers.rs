@@ -10,8 +10,10 @@ use crate::binding::frames::Note;
 use crate::binding::phase::Side;
 use crate::binding::trade::Trade;
 use crate::escrow::controller::Unlock;
-use crate::escrow::outcome::EscrowWatch;
+use crate::escrow::outcome::{EscrowState, EscrowWatch};
+use crate::escrow::timed;
 use crate::intent::{IntentOutcome, Purpose};
+use crate::market::consumer;
 use crate::market::event::{Ask, Effect};
 use crate::market::moves::Move;
 use crate::market::{Market, payees};
@@ -31,6 +33,22 @@ const MAX_PAUSE_DOUBLINGS: u32 = 8;
 /// Whoever holds its threshold together can spoil what gives a controller back, and gains nothing by it.
 pub(super) const SPOILT: &str =
     "the signers of the escrow's controller spoiled what gives its reserve back: the reserve is lost, and nothing else";
+
+/// Base reserves that a binding has locked beside its money, of the account that funded it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LockedReserves {
+    /// For the escrow's balance, until that is gone.
+    pub balance: u32,
+    /// In its controller, until that is merged after T.
+    pub controller: u32,
+}
+
+impl LockedReserves {
+    /// All of them.
+    pub const fn all(self) -> u32 {
+        self.balance + self.controller
+    }
+}
 
 /// A controller as the ledger showed it last.
 #[derive(Debug)]
@@ -79,10 +97,28 @@ impl Market {
             || trade.escrow_terms().is_some_and(|terms| at.close_time >= terms.deadline())
     }
 
+    /// Whether this side's account funded the escrow and its controller.
+    fn is_funder(&self, trade: &Trade) -> bool {
+        let funder = trade.terms().map(|agreed| agreed.consumer);
+        trade.state.side == Side::Consumer && self.setup.keys.account_id() == funder
+    }
+
     /// Whether this side's account funded the controller, and has it back by now.
     fn has_back(&self, trade: &Trade) -> bool {
-        let funded = trade.terms().map(|agreed| agreed.consumer);
-        trade.state.side == Side::Consumer && self.setup.keys.account_id() == funded && self.past_refund(trade)
+        self.is_funder(trade) && self.past_refund(trade)
+    }
+
+    /// What this node's account has locked for a binding beside its money: while the escrow stands all that `bind` showed, after
+    /// that what its controller holds until it is merged.
+    pub fn reserves_locked(&self, trade: &Trade) -> LockedReserves {
+        let Some(agreed) = trade.terms().filter(|_| self.is_funder(trade)) else { return LockedReserves::default() };
+        let stands = matches!(trade.escrow(), EscrowState::Locked | EscrowState::Refused(_));
+        let all = consumer::lock(agreed.terms.kind(), agreed.arbiters.len() as u32, &agreed.asset).reserves;
+        let made = trade.state.controller.filter(|controller| !controller.gone && (stands || trade.has_left()));
+        LockedReserves {
+            balance: if stands { timed::RESERVES } else { 0 },
+            controller: made.map_or(0, |_| all.saturating_sub(timed::RESERVES)),
+        }
     }
 
     /// What a binding left was read.

@@ -2,12 +2,13 @@
 
 use core::time::Duration;
 
+use tradepost::api::view::{BindingView, LockedView, WalletView};
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::binding::session::{End, Session};
 use tradepost_protocol::escrow::EscrowKind;
 use tradepost_protocol::escrow::outcome::EscrowState;
-use tradepost_protocol::market::command::{Answer, Command};
+use tradepost_protocol::market::command::{Answer, Command, EscrowWish};
 use tradepost_protocol::stellar::envelope::SignedTransaction;
 use tradepost_tests::world::{Bound, Moment, Script, World};
 
@@ -191,4 +192,42 @@ fn less_than_all_is_settled_where_both_sign_for_it() {
     }
     run_to_the_end(&mut world);
     assert_eq!((world.gain("consumer"), world.gain("provider")), (-3 * COIN, 3 * COIN - BOND));
+}
+
+/// What the consumer's wallet shows as locked, and what its binding says comes next.
+fn shown(world: &World) -> (Vec<LockedView>, String) {
+    let market = world.market("consumer");
+    (WalletView::of(market).locked, BindingView::of(world.trade("consumer"), market).next_action)
+}
+
+#[test]
+fn what_bind_said_is_locked_stays_shown_until_the_last_of_it_is_back() {
+    for (pay_unless_disputed, beneficiary) in [(false, "consumer"), (true, "provider")] {
+        let (mut world, published) = World::with_arbiters(7, 1);
+        let wish = EscrowWish { kind: Some(EscrowKind::Arbitrated), pay_unless_disputed };
+        let asks = Command::Bind { offering: published.offering, units: 2, wish, dry_run: true };
+        let Ok(Answer::Quoted { cost, .. }) = world.command("consumer", asks) else { panic!("no quote") };
+        let bound = world.bind_arbitrated("consumer", published.offering, 2, pay_unless_disputed).unwrap();
+        world.wait_phase("consumer", bound.request, Phase::Active);
+        let [escrow] = shown(&world).0.try_into().unwrap();
+        assert_eq!((escrow.what.as_str(), escrow.amount), ("escrow", Stroops::whole(4)));
+        assert_eq!(escrow.reserve, cost.reserve, "of the controller, too");
+        assert_eq!((escrow.beneficiary.as_deref(), escrow.may_be_collected), (Some(beneficiary), true));
+
+        world.called("consumer", bound.binding, true);
+        world.command("consumer", Command::Unbind(bound.request)).unwrap();
+        wait_escrow(&mut world, "consumer", &EscrowState::Paid);
+        let controller = world.trade("consumer").state.controller.unwrap().account;
+        let holds = world.ledger().account(controller).unwrap().balance;
+        let (locked, next) = shown(&world);
+        let [left] = locked.try_into().unwrap();
+        assert_eq!((left.what.as_str(), left.of, left.reserve), ("controller", escrow.of, holds));
+        assert_eq!((left.amount, left.beneficiary, left.may_be_collected), (Stroops::ZERO, None, false));
+        assert_eq!(left.returns_at, escrow.returns_at);
+        assert!(next.contains("the reserve") && next.contains("after T"), "{next}");
+        assert_eq!(WalletView::of(world.market("provider")).locked.len(), 1, "its bond alone");
+
+        run_to_the_end(&mut world);
+        assert_eq!(shown(&world), (Vec::new(), "nothing: it is settled".to_owned()));
+    }
 }

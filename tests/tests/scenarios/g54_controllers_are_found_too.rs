@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use tradepost::api::view::WalletView;
+use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::binding::phase::Phase;
 use tradepost_protocol::escrow::outcome::EscrowState;
 use tradepost_protocol::market::command::{Answer, Command};
@@ -23,12 +25,19 @@ fn take(world: &mut World) {
     assert_eq!(world.command("consumer", Command::Recover { take: true }), Ok(Answer::Recovering));
 }
 
+/// The reserves of controllers that the wallet shows as locked.
+fn shown(world: &World) -> Vec<Stroops> {
+    let locked = WalletView::of(world.market("consumer")).locked;
+    locked.into_iter().filter(|lock| lock.what == "controller").map(|lock| lock.reserve).collect()
+}
+
 fn run_to_gone(world: &mut World) {
     world.run_until("the controller to be gone", Duration::from_secs(240), |world| {
         world.is_up("consumer")
             && world.market("consumer").found_controllers().all(|found| found.state == FoundState::Gone)
     });
     assert_eq!(world.reserves("consumer"), 2, "no reserve stays locked");
+    assert_eq!(shown(world), [], "and none is shown");
 }
 
 /// A binding of two calls for four coins that is locked and never served.
@@ -50,10 +59,13 @@ fn g54_money_and_controller_come_back_from_the_key_alone() {
     let refund_at = world.trade("consumer").terms().unwrap().terms.refund_at();
     world.lose_disk("consumer");
     world.start("consumer");
+    look(&mut world);
+    assert_eq!(shown(&world), [], "it isn't on its way yet");
     take(&mut world);
     let found: Vec<_> = world.market("consumer").found_controllers().cloned().collect();
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].account, found[0].deadline), (state.account, refund_at), "the escrow says when");
+    assert_eq!(shown(&world), [found[0].reserve]);
     run_to_gone(&mut world);
     world.run_until("the refund", Duration::from_secs(20), |world| {
         world.market("consumer").found().iter().all(|found| matches!(found.state, FoundState::Taken(_)))

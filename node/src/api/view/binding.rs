@@ -180,7 +180,7 @@ impl BindingView {
             next_deadline: trade
                 .next_deadline()
                 .map(|(name, at)| DeadlineView { name: name.to_owned(), at: at.into() }),
-            next_action: next_action(trade, market.claims(trade)).to_owned(),
+            next_action: next_action(trade, market).to_owned(),
             transactions: TransactionsView { funding: state.funding, closing: state.closing },
             note: state.note.as_ref().map(|note| note.as_str().to_owned()),
             is_final: phase.is_final(),
@@ -237,13 +237,29 @@ fn division(state: &EscrowState) -> Option<SplitView> {
 
 /// What this node does next by itself, or what its owner can do. Where the escrow has arbiters, that depends on whom T
 /// favours, too.
-fn next_action(trade: &Trade, claims: Option<Split>) -> &'static str {
+fn next_action(trade: &Trade, market: &Market) -> &'static str {
     let (phase, side) = (trade.phase(), trade.state.side);
     let Some(terms) = trade.terms().filter(|terms| terms.terms.arbitrated().is_some()) else {
         return phase.next_action(side);
     };
+    if phase == Phase::Closed && market.reserves_locked(trade).controller > 0 {
+        return "nothing: it is settled; the reserve that was locked beside it comes back after T, once your node runs then";
+    }
+    let as_agreed = !matches!(trade.escrow(), EscrowState::Refused(_));
     let favoured = Side::by_timeout(terms.pay_unless_disputed);
+    next_under_arbiters((phase, as_agreed), side, favoured, market.claims(trade))
+}
+
+/// What a node does next by itself where the escrow, which is as agreed or not, has arbiters, or what its owner can do.
+fn next_under_arbiters(
+    (phase, as_agreed): (Phase, bool),
+    side: Side,
+    favoured: Side,
+    claims: Option<Split>,
+) -> &'static str {
     match (phase, side) {
+        (Phase::Refused, side) => refused(side, favoured),
+        (Phase::Timeout, side) if !as_agreed => refused_at_t(side, favoured),
         (Phase::Active, Side::Consumer) => {
             "use it: tradepost call; where it isn't what was agreed, `tradepost dispute open` before it is used up"
         }
@@ -273,6 +289,36 @@ fn next_action(trade: &Trade, claims: Option<Split>) -> &'static str {
         (Phase::Timeout, side) if side == favoured => "takes the money",
         (Phase::Timeout, _) => "nothing to do: the escrow is the other side's now",
         _ => phase.next_action(side),
+    }
+}
+
+/// What becomes of an escrow that isn't the one agreed, before T: both sides sign it back where they can.
+const fn refused(side: Side, favoured: Side) -> &'static str {
+    match (side, favoured) {
+        (Side::Provider, _) => {
+            "never starts the service: the escrow isn't the one agreed; signs it back to the consumer where that can be"
+        }
+        (Side::Consumer, Side::Consumer) => {
+            "both nodes sign the money back to you before T where that can be; else your node takes it back from T on"
+        }
+        (Side::Consumer, Side::Provider) => {
+            "both nodes sign the money back to you before T where that can be; from T on it is the provider's, whose node gives \
+             it back or leaves it where it is"
+        }
+    }
+}
+
+/// What becomes of it from T on.
+const fn refused_at_t(side: Side, favoured: Side) -> &'static str {
+    match (side, favoured) {
+        (Side::Consumer, Side::Consumer) => "takes the money back",
+        (Side::Consumer, Side::Provider) => {
+            "nothing to do: the provider's node gives the money back where it knows what the escrow holds, else leaves it there"
+        }
+        (Side::Provider, Side::Consumer) => "nothing to do: the escrow is the other side's now",
+        (Side::Provider, Side::Provider) => {
+            "gives the money back where it knows what the escrow holds, else leaves it there: it isn't the one agreed"
+        }
     }
 }
 
@@ -354,5 +400,25 @@ mod tests {
     fn whoever_has_to_decide_is_told_what_doing_nothing_means() {
         assert!(undecided(Side::Provider).ends_with("doing nothing pays at T"));
         assert!(undecided(Side::Consumer).contains("doing nothing brings the money back from T on"));
+    }
+
+    #[test]
+    fn of_an_escrow_with_arbiters_that_is_not_the_one_agreed_each_side_hears_who_gets_it_and_when() {
+        let next = |side, favoured| next_under_arbiters((Phase::Refused, false), side, favoured, None);
+        let at_t = |side, favoured| next_under_arbiters((Phase::Timeout, false), side, favoured, None);
+        for favoured in [Side::Consumer, Side::Provider] {
+            assert!(next(Side::Consumer, favoured).contains("sign the money back to you before T"), "{favoured:?}");
+            assert!(next(Side::Provider, favoured).contains("never starts the service"), "{favoured:?}");
+            assert!(next(Side::Provider, favoured).contains("signs it back"), "{favoured:?}");
+        }
+        let promises = "your node takes it back from T on";
+        assert!(next(Side::Consumer, Side::Consumer).contains(promises));
+        let silent = next(Side::Consumer, Side::Provider);
+        assert!(!silent.contains(promises) && silent.contains("from T on it is the provider's"), "{silent}");
+        assert_eq!(at_t(Side::Consumer, Side::Consumer), "takes the money back");
+        for side in [Side::Consumer, Side::Provider] {
+            assert!(at_t(side, Side::Provider).contains("gives the money back where"), "{side:?}");
+            assert!(at_t(side, Side::Provider).contains("leaves it there"), "it takes nothing that it doesn't know");
+        }
     }
 }

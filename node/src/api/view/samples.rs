@@ -297,6 +297,7 @@ pub(crate) fn wallet() -> WalletView {
             reserve: Stroops::new(15_000_000).unwrap_or_default(),
             returns_at: at(102),
             may_be_collected: true,
+            beneficiary: Some("consumer".into()),
         }],
         transactions: vec![TransactionView {
             hash: TxHash::from_bytes([11; 32]),

@@ -7,17 +7,21 @@ use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::phase::Side;
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::bond;
-use tradepost_protocol::escrow::outcome::EscrowState;
 use tradepost_protocol::escrow::timed;
 use tradepost_protocol::intent::queues::Submitter;
 use tradepost_protocol::intent::{Intent, IntentState, Purpose};
 use tradepost_protocol::market::command::TrustCost;
-use tradepost_protocol::market::{Market, Offer, OfferState};
+use tradepost_protocol::market::{LockedReserves, Market, Offer, OfferState};
 use tradepost_protocol::message::{BalanceId, TxHash};
-use tradepost_protocol::recover::{Found, FoundFor, FoundState};
+use tradepost_protocol::recover::{Found, FoundController, FoundFor, FoundState};
 use tradepost_protocol::stellar::reserve::LedgerParams;
 
 use super::Moment;
+
+/// Money in escrow, with the reserve beside it.
+const ESCROW: &str = "escrow";
+/// The reserve that an `arbitrated` escrow leaves until T.
+pub(crate) const CONTROLLER: &str = "controller";
 
 /// This node's account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,25 +59,30 @@ pub struct SubmitterView {
     pub busy: usize,
 }
 
-/// Money that is locked in a balance.
+/// Money that is locked outside the account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockedView {
-    /// bond or escrow.
+    /// bond, escrow or controller: what an `arbitrated` escrow leaves until T, or where it was found from the key alone.
     pub what: String,
-    /// The series or the binding that it is for.
+    /// The series or the binding that it is for; the account of a controller that was found.
     pub of: String,
-    /// The balance.
+    /// The balance; `null` for a controller.
     pub balance: Option<BalanceId>,
-    /// How much, in `asset`.
+    /// How much, in `asset`; nothing for a controller.
     pub amount: Stroops,
     /// That asset.
     pub asset: Asset,
-    /// What is locked as reserve beside it, native; it returns when the balance is gone.
+    /// What is locked as reserve beside it, native; it returns when the balance is gone, and what a controller holds of it once
+    /// the node runs after `returns_at`.
     pub reserve: Stroops,
-    /// From when on it can be taken back, which the node does by itself.
+    /// From when on it can be taken back, which the node does by itself; where `beneficiary` is the provider, from when on the
+    /// amount is the provider's, and only the reserve comes back. Of a controller that was found it may be later, while that is
+    /// being looked for.
     pub returns_at: Moment,
     /// Whether it may go to somebody else before.
     pub may_be_collected: bool,
+    /// provider or consumer: whose an escrow's amount is from `returns_at` on; `null` for anything else.
+    pub beneficiary: Option<String>,
 }
 
 /// A transaction on its way.
@@ -105,9 +114,10 @@ impl WalletView {
         let state = market.account();
         let spendable = state.and_then(|s| params.available(s).minus(committed)).unwrap_or_default();
         let bonds = market.offers().filter_map(|(_, offer)| bond_lock(offer, &params));
-        let escrows = market.trades().filter_map(|trade| escrow_lock(trade, &params));
+        let escrows = market.trades().filter_map(|trade| escrow_lock(trade, market.reserves_locked(trade), &params));
         let wanted = market.found().into_iter().filter(|found| found.state == FoundState::Wanted);
         let found = wanted.map(|found| found_lock(found, &params));
+        let controllers = market.found_controllers().filter_map(controller_lock);
         Self {
             account,
             exists: state.is_some(),
@@ -115,7 +125,7 @@ impl WalletView {
             spendable,
             reserved: state.map(|s| params.min_balance(s)).unwrap_or_default(),
             committed,
-            locked: bonds.chain(escrows).chain(found).collect(),
+            locked: bonds.chain(escrows).chain(found).chain(controllers).collect(),
             transactions: market.queue().map(|q| q.open().map(TransactionView::from).collect()).unwrap_or_default(),
             submitters: SubmitterView::standing(market),
         }
@@ -143,27 +153,47 @@ fn bond_lock(offer: &Offer, params: &LedgerParams) -> Option<LockedView> {
         reserve: params.reserves(bond::RESERVES),
         returns_at: offer.body().bond_release().into(),
         may_be_collected: false,
+        beneficiary: None,
     })
 }
 
-fn escrow_lock(trade: &Trade, params: &LedgerParams) -> Option<LockedView> {
-    let standing = matches!(trade.escrow(), EscrowState::Locked | EscrowState::Refused(_));
-    let terms = trade.terms().filter(|_| standing && trade.state.side == Side::Consumer)?;
+/// The escrow while it stands, then its controller until that is merged.
+fn escrow_lock(trade: &Trade, reserves: LockedReserves, params: &LedgerParams) -> Option<LockedView> {
+    let terms = trade.terms().filter(|_| reserves.all() > 0)?;
+    let stands = reserves.balance > 0;
+    let beneficiary = Side::by_timeout(terms.pay_unless_disputed).as_str();
     Some(LockedView {
-        what: "escrow".to_owned(),
+        what: if stands { ESCROW } else { CONTROLLER }.to_owned(),
         of: trade.binding()?.to_string(),
-        balance: trade.state.balance,
-        amount: terms.amount,
+        balance: trade.state.balance.filter(|_| stands),
+        amount: if stands { terms.amount } else { Stroops::ZERO },
         asset: terms.asset.clone(),
-        reserve: params.reserves(timed::RESERVES),
+        reserve: params.reserves(reserves.all()),
         returns_at: terms.terms.refund_at()?.into(),
-        may_be_collected: !trade.state.timed_out,
+        may_be_collected: stands && !trade.state.timed_out,
+        beneficiary: stands.then(|| beneficiary.to_owned()),
+    })
+}
+
+/// A controller that was found and is wanted back; one that can't come back isn't locked but lost.
+fn controller_lock(found: &FoundController) -> Option<LockedView> {
+    let comes_back = found.state == FoundState::Wanted && found.note.is_none();
+    comes_back.then(|| LockedView {
+        what: CONTROLLER.to_owned(),
+        of: found.account.to_string(),
+        balance: None,
+        amount: Stroops::ZERO,
+        asset: Asset::Native,
+        reserve: found.reserve,
+        returns_at: found.deadline.unwrap_or(found.tried).into(),
+        may_be_collected: false,
+        beneficiary: None,
     })
 }
 
 fn found_lock(found: &Found, params: &LedgerParams) -> LockedView {
     let (what, of, reserves) = match found.purpose {
-        FoundFor::Escrow { binding, .. } => ("escrow", binding.to_string(), timed::RESERVES),
+        FoundFor::Escrow { binding, .. } => (ESCROW, binding.to_string(), timed::RESERVES),
         FoundFor::Bond { series } => ("bond", series.to_string(), bond::RESERVES),
     };
     LockedView {
@@ -174,7 +204,8 @@ fn found_lock(found: &Found, params: &LedgerParams) -> LockedView {
         asset: found.asset.clone(),
         reserve: params.reserves(reserves),
         returns_at: found.due.into(),
-        may_be_collected: matches!(found.purpose, FoundFor::Escrow { .. }),
+        may_be_collected: what == ESCROW,
+        beneficiary: (what == ESCROW).then(|| Side::Consumer.as_str().to_owned()),
     }
 }
 

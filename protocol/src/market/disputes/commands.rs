@@ -15,6 +15,10 @@ use crate::message::MessageId;
 use crate::step::Step;
 use crate::time::Now;
 
+/// Why nobody signs for a division once there is an award.
+const TOO_LATE_TO_RELEASE: &str = "the dispute is awarded already: what is settled is the award, and it pays the arbiters, \
+    whatever a side would sign for now";
+
 impl Market {
     /// A user signs for a division.
     pub(in crate::market) fn release_command(
@@ -31,6 +35,9 @@ impl Market {
             let split = divided(amount, to_provider, dispute::other(own))?;
             let claims = market.claims(trade);
             if let Some(record) = &mut trade.state.dispute {
+                if record.state() == DisputeState::Awarded {
+                    return Err(CommandError::NotNow(TOO_LATE_TO_RELEASE.into()));
+                }
                 record.release(own, split, own, claims);
             }
             Ok(Answer::Released)

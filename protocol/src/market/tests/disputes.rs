@@ -307,3 +307,21 @@ fn who_can_no_longer_ask_the_arbiters_is_told_what_there_is_to_do() {
         assert!(said.contains(&format!("from T, {t}, on the money is {favoured}")), "{said}");
     }
 }
+
+#[test]
+fn nobody_signs_for_a_division_once_there_is_an_award() {
+    let (mut pair, request) = bound(1, false, [End::ConsumerGone, End::ConsumerGone]);
+    run_to(&mut pair, "dispute_by", 2);
+    // Nobody settles meanwhile.
+    pair.lose.extend([(PROVIDER, Kind::Cosign), (CONSUMER, Kind::Cosign)]);
+    award(&mut pair, ARBITER, 4);
+    pair.run(1);
+    for (node, to_provider) in [(CONSUMER, None), (CONSUMER, Some(Stroops::whole(5))), (PROVIDER, None)] {
+        let before = pair.only(node).state.dispute.clone();
+        let id = pair.command(node, Command::Release { request, to_provider });
+        let answer = pair.nodes[node].answers.remove(&id);
+        let says = |why: &str| why.contains("awarded already") && why.contains("pays the arbiters");
+        assert!(matches!(&answer, Some(Err(CommandError::NotNow(why))) if says(why)), "{answer:?}");
+        assert_eq!(pair.only(node).state.dispute, before, "and nothing of it is kept or told");
+    }
+}
