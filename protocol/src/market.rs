@@ -8,6 +8,7 @@
 //! Work that depends on time is level-triggered: [`event::Event::Tick`] and every closed ledger look all open things
 //! over, so that no timer can be lost by a restart.
 
+mod absence;
 mod approach;
 mod arbiter;
 mod commitments;

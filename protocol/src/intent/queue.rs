@@ -467,6 +467,16 @@ impl AccountQueue {
         }
     }
 
+    /// Whether a transaction's end would follow from what a ledger shows of the account, or that it doesn't show it.
+    pub fn would_decide(&self, state: Option<&AccountState>, at: LedgerPoint) -> bool {
+        let Some(state) = state else { return self.seen.is_some() };
+        self.is_shown_by(at)
+            && self.open.iter().any(|(&sequence, open)| match state.sequence >= sequence {
+                true => open.passed.is_none(),
+                false => at.close_time > open.intent.max_time,
+            })
+    }
+
     /// Takes the account's entry in, as a ledger showed it.
     pub fn account_seen(&mut self, state: AccountState, at: LedgerPoint) -> Step<QueueEffect> {
         if state.id != self.account || !self.is_shown_by(at) {

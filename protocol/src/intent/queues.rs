@@ -237,11 +237,18 @@ impl Queues {
         self.each(|queue| queue.status(hash, status.clone()))
     }
 
+    /// Whether a transaction's end would follow from what a ledger shows of one of the accounts.
+    pub fn would_decide(&self, account: AccountId, state: Option<&AccountState>, at: LedgerPoint) -> bool {
+        let its = self.submitters.iter().chain([&self.owner]).find(|line| line.queue.account() == account);
+        its.is_some_and(|line| line.queue.would_decide(state, at))
+    }
+
     /// Takes in which of the accounts that were asked for a ledger showed.
     pub fn accounts_seen(&mut self, asked: &[AccountId], seen: &[AccountState], at: LedgerPoint) -> Step<QueueEffect> {
         let mut step = Step::none();
         let state = |id: AccountId| seen.iter().find(|state| state.id == id);
-        if let Some(state) = state(self.owner.queue.account()) {
+        let owner = self.owner.queue.account();
+        if let Some(state) = state(owner).filter(|_| asked.contains(&owner)) {
             step.append(self.owner.queue.account_seen(state.clone(), at));
         }
         for line in self.submitters.iter_mut().filter(|line| asked.contains(&line.queue.account())) {

@@ -31,6 +31,8 @@ impl Market {
             Err(Some(why)) => return self.read_failed(ask, why, now, step),
             Err(None) => return,
         }
+        let counted = if agreed { asked.to_vec() } else { self.counted(&ask, at, asked, &entries, step) };
+        let asked = &counted[..];
         match ask {
             Ask::Account => self.accounts_read(at, asked, &entries, now, rng, step),
             Ask::Bonds(wanted) => self.bonds_read(&wanted, asked, &entries, now, step),

@@ -507,7 +507,7 @@ fn pages(escrows: impl Iterator<Item = Vec<Key>>) -> Vec<Vec<Key>> {
 }
 
 /// What to read of the ledger about a binding's escrow.
-fn escrow_keys(trade: &Trade) -> Vec<Key> {
+pub(super) fn escrow_keys(trade: &Trade) -> Vec<Key> {
     let controller = trade.state.controller.map(|controller| controller.account);
     let keys = trade.state.balance.zip(trade.escrow_terms()).map(|(balance, terms)| terms.keys(balance, controller));
     keys.unwrap_or_default()

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod absence;
 mod arbiter;
 mod assets;
 mod away;

@@ -58,8 +58,10 @@ impl Market {
             self.give_up_oldest(step);
         }
         let keys = vec![Key::Balance(looking.dispute.balance)];
+        // Whose case is turned down has lost the arbiters.
+        let ask = self.gated(Ask::Case(place.0, place.1), looking.agreement.body().amount);
         self.looking.insert(place, looking);
-        self.ask_once(Ask::Case(place.0, place.1), keys, step);
+        self.ask_once(ask, keys, step);
     }
 
     /// Gives up the oldest of the peer that has most.

@@ -127,6 +127,8 @@ pub(super) struct Pair {
     pub(super) behind: Option<(LedgerPoint, Vec<Entry>)>,
     /// Entries that this node can't read: they are there, and not as a thing that it knows.
     pub(super) unreadable: Vec<(usize, Key)>,
+    /// Entries that the first operator's endpoint hides from this node, and the second one's doesn't.
+    pub(super) hidden: Vec<(usize, Key)>,
     held: Vec<(usize, Event)>,
     effects: VecDeque<(usize, Effect)>,
     waiting: BTreeMap<u64, (usize, Kind, Call)>,
@@ -170,6 +172,7 @@ impl Pair {
             hold: Vec::new(),
             behind: None,
             unreadable: Vec::new(),
+            hidden: Vec::new(),
             held: Vec::new(),
             effects: VecDeque::new(),
             waiting: BTreeMap::new(),
@@ -250,6 +253,12 @@ impl Pair {
                 let (at, mut entries) = behind.unwrap_or(newest);
                 let readable = |key: &Key| !self.unreadable.contains(&(who, key.clone()));
                 entries.retain(|entry| readable(&entry.key()));
+                let shown = entries.len();
+                entries.retain(|entry| !self.hidden.contains(&(who, entry.key())));
+                if ask.gates_money() && entries.len() < shown {
+                    let why = "the endpoints don't come to the same answer".to_owned();
+                    return self.event(who, Event::ReadFailed { ask, why });
+                }
                 let asked = keys.into_iter().filter(readable).collect();
                 self.event(who, Event::Entries { ask, at, asked, entries });
             }
