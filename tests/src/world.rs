@@ -8,6 +8,7 @@
 mod arbitration;
 mod crash;
 mod effects;
+mod endpoint;
 mod faults;
 mod forging;
 mod giving;
@@ -49,7 +50,7 @@ use tradepost_protocol::timestamp::BatchFile;
 use tradepost_store::MemoryStore;
 
 use network::{Exchange, Gossip};
-use node::{Clock, Life, Node, Trap};
+use node::{Clock, Life, Node, RIGHT_PACE, Trap};
 
 pub use arbitration::{ARBITERS, arbiters_draft, arbitrated_draft};
 pub use crash::CrashPlan;
@@ -91,6 +92,7 @@ enum Happening {
     Replied(u64, network::Reply),
     GivenUp(u64),
     StartsAgain(usize),
+    FeesFall,
 }
 
 /// How the world's second endpoint does, run by another operator than the first one.
@@ -137,9 +139,12 @@ pub struct World {
     fault_rates: FaultRates,
     ledger_faults: u64,
     halted_until: u64,
+    surging_until: u64,
     forgetful_until: u64,
     sights: Option<Vec<Sight>>,
     second: SecondEndpoint,
+    one_word_limit: Option<Stroops>,
+    paces: Option<(u64, u64)>,
     escrow_reads: usize,
 }
 
@@ -174,9 +179,12 @@ impl World {
             fault_rates: FaultRates::default(),
             ledger_faults: 0,
             halted_until: 0,
+            surging_until: 0,
             forgetful_until: 0,
             sights: None,
             second: SecondEndpoint::default(),
+            one_word_limit: None,
+            paces: None,
             escrow_reads: 0,
         };
         world.schedule(CLOSE_EVERY, Happening::LedgerCloses);
@@ -201,6 +209,8 @@ impl World {
         policy: impl FnOnce(&mut Policy),
     ) {
         let mut node = Node::new(self.seed, name, Role::Trader, &self.ledger);
+        node.setup.policy.one_word_limit = self.one_word_limit;
+        node.pace = self.paces.map_or(RIGHT_PACE, |(least, most)| self.between(least, most));
         policy(&mut node.setup.policy);
         node.store = self.new_store();
         node.crash_plan = crash_plan;
@@ -275,7 +285,7 @@ impl World {
         assert!(node.life.is_none(), "{name} runs already");
         node.generation += 1;
         node.up_since = millis;
-        let mut clock = Clock::new(point, millis);
+        let mut clock = Clock::new(point, millis, node.pace);
         let (mut market, step) = Market::restore(node.setup.clone(), node.rows(), clock.now(millis))
             .unwrap_or_else(|e| panic!("{name} can't start from its store: {e}"));
         if let Some(role) = node.role.clone() {
@@ -313,6 +323,17 @@ impl World {
     pub fn set_one_word_limit(&mut self, name: &str, limit: Stroops) {
         let index = self.index(name);
         self.nodes[index].setup.policy.one_word_limit = Some(limit);
+    }
+
+    /// Lets whoever comes from now on ask two operators where more than this is at stake.
+    pub fn let_all_ask_two(&mut self, limit: Stroops) {
+        self.one_word_limit = Some(limit);
+    }
+
+    /// Lets the clock of whoever comes from now on be wrong: it tells that many thousandths of the time that passes, at least
+    /// and at most.
+    pub fn let_clocks_go_wrong(&mut self, paces: (u64, u64)) {
+        self.paces = Some(paces);
     }
 
     /// How often nodes have asked for the escrows of their bindings.
@@ -499,6 +520,7 @@ impl World {
             Happening::Replied(exchange, reply) => self.reply_arrives(exchange, reply),
             Happening::GivenUp(exchange) => self.exchange_fails(exchange, "no answer in time"),
             Happening::StartsAgain(index) => self.start_again(index),
+            Happening::FeesFall => self.fees_fall(),
         }
     }
 

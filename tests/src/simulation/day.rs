@@ -43,6 +43,12 @@ const CROOK: usize = 2;
 const CROOKED_ARBITER: usize = 6;
 /// In one world of so many the issuer may take back what it issues.
 const CLAWABLE_IN: u64 = 4;
+/// In one world of so many, everybody has the endpoints of two operators.
+const ASKS_TWO_IN: u64 = 2;
+/// How many thousandths of the time that passes a clock tells, at least and at most.
+const PACES: (u64, u64) = (970, 1_030);
+/// What others pay for each operation where the ledger is crowded, in stroops.
+const CROWDED_RATES: [i64; 3] = [150, 1_500, 60_000];
 /// So often those who don't know who took an escrow are started again.
 const STARTS: usize = 8;
 /// One of their answers in so many is the crook's.
@@ -132,6 +138,10 @@ impl Day {
         let issued = world.ledger().issued_asset();
         let mut judge = Judge::default();
         world.watch();
+        world.let_clocks_go_wrong(PACES);
+        if (seed >> 16).is_multiple_of(ASKS_TWO_IN) {
+            world.let_all_ask_two(Stroops::ZERO);
+        }
         let clawable = seed.is_multiple_of(CLAWABLE_IN);
         if clawable {
             world.let_issuer_claw_back();
@@ -319,12 +329,19 @@ impl Day {
             97 => self.somebody_decides(node),
             99 if self.clawable && self.pick(3) > 0 => self.issuer_claws_back(),
             99 => self.servers_forget(),
-            98 => {
-                let halt = self.between(1_500, 8_000);
-                self.world.halt_ledger(halt);
-            }
+            98 => self.ledger_is_slow(),
             _ => {}
         }
+    }
+
+    /// The ledger stands still, or others pay so much that it takes nothing cheaper.
+    fn ledger_is_slow(&mut self) {
+        let time = self.between(1_500, 8_000);
+        if self.pick(2) == 0 {
+            return self.world.halt_ledger(time);
+        }
+        let least_rate = CROWDED_RATES[self.pick(CROWDED_RATES.len())];
+        self.world.crowd_ledger(Stroops::new(least_rate).expect("positive"), time);
     }
 
     /// No server remembers; now and then for longer than a node looks for who took an escrow, and then an arbiter and a

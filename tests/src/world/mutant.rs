@@ -80,7 +80,7 @@ impl World {
 
     pub(super) fn maybe_lie(&self, (index, _): Address, ask: &Ask, entries: &mut [Entry]) {
         let Some(mutant @ (Mutant::AmountNotCompared | Mutant::WeightNotCompared)) = self.mutant else { return };
-        let Some(life) = self.nodes[index].life.as_ref().filter(|_| *ask == Ask::Escrows) else { return };
+        let Some(life) = self.nodes[index].life.as_ref().filter(|_| *ask.plain() == Ask::Escrows) else { return };
         for entry in entries {
             let mut trades = life.market.trades();
             match entry {

@@ -71,24 +71,29 @@ pub enum Role {
     Bootstrap,
 }
 
-/// The ledger's time as a node knows it: the newest close it heard of, and the time since.
+/// How many thousandths of the time that passes a right clock tells.
+pub(super) const RIGHT_PACE: u64 = 1_000;
+
+/// The ledger's time as a node knows it: the newest close it heard of, and the time since, by a clock that may go wrong.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
     close_millis: u64,
     heard_millis: u64,
     newest: u64,
+    pace: u64,
 }
 
 impl Clock {
-    pub(super) fn new(point: LedgerPoint, world_millis: u64) -> Self {
+    /// Tells so many thousandths of the time that passes.
+    pub(super) fn new(point: LedgerPoint, world_millis: u64, pace: u64) -> Self {
         let close_millis = point.close_time.secs() * 1_000;
-        Self { close_millis, heard_millis: world_millis, newest: close_millis }
+        Self { close_millis, heard_millis: world_millis, newest: close_millis, pace }
     }
 
     pub(super) fn heard(&mut self, point: LedgerPoint, world_millis: u64) {
         let close_millis = point.close_time.secs() * 1_000;
         if close_millis > self.close_millis {
-            *self = Self { close_millis, heard_millis: world_millis, newest: self.newest };
+            (self.close_millis, self.heard_millis) = (close_millis, world_millis);
         }
     }
 
@@ -99,7 +104,8 @@ impl Clock {
 
     /// Never goes backwards, however late the newest close was heard of.
     pub(super) fn now(&mut self, world_millis: u64) -> Now {
-        let told = self.close_millis + world_millis.saturating_sub(self.heard_millis);
+        let passed = world_millis.saturating_sub(self.heard_millis) * self.pace / RIGHT_PACE;
+        let told = self.close_millis + passed;
         self.newest = self.newest.max(told);
         Now::from_millis(self.newest)
     }
@@ -142,6 +148,8 @@ pub struct Node {
     pub(super) store: MemoryStore,
     pub(super) rng: ChaCha20Rng,
     pub(super) generation: u64,
+    /// How many thousandths of the time that passes its clock tells.
+    pub(super) pace: u64,
     pub(super) life: Option<Life>,
     pub(super) connected: bool,
     /// Since when it has been on the network, in milliseconds of the world; where it is off it, that says nothing.
@@ -208,6 +216,7 @@ impl Node {
             rng: ChaCha20Rng::from_seed(derive(seed, name, "rng")),
             generation: 0,
             life: None,
+            pace: RIGHT_PACE,
             connected: true,
             connected_since: 0,
             part: 0,
