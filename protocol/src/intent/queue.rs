@@ -8,7 +8,6 @@ use ed25519_dalek::SigningKey;
 use crate::account::AccountId;
 use crate::amount::Stroops;
 use crate::asset::Asset;
-use crate::frame::FrameError;
 use crate::intent::fees::{Offered, RAISED_EVERY};
 use crate::intent::queues::Due;
 use crate::intent::{Bump, Course, Intent, IntentOutcome, IntentState, MAX_RESULT_BYTES, Purpose};
@@ -18,11 +17,16 @@ use crate::stellar::entry::AccountState;
 use crate::stellar::envelope::{MAX_ENVELOPE_BYTES, SignedTransaction};
 use crate::stellar::reserve::LedgerParams;
 use crate::stellar::result::ResultView;
-use crate::stellar::transaction::{Bounds, Envelope, Unsigned};
-use crate::stellar::xdr::XdrError;
-use crate::stellar::{LedgerPoint, Memo, Operation};
+use crate::stellar::transaction::{Envelope, Unsigned};
+use crate::stellar::{LedgerPoint, Operation};
 use crate::step::{Space, Step};
-use crate::time::{Now, Timestamp};
+use crate::time::Now;
+
+mod asked;
+mod plan;
+
+pub use asked::{QueueEffect, SubmitAnswer, TxStatus};
+pub use plan::{Plan, SignError, Signed};
 
 /// After a server took a transaction, polls until it is sent again: servers drop what no ledger includes.
 const POLLS_UNTIL_RESUBMIT: u32 = 10;
@@ -36,152 +40,6 @@ pub enum Priority {
     Deadline,
     /// Everything else.
     Ordinary,
-}
-
-/// What an RPC server said to a submission.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SubmitAnswer {
-    /// It is in the server's queue. That is not inclusion.
-    Pending,
-    /// It is known there already.
-    Duplicate,
-    /// The server can't take it now.
-    TryAgainLater,
-    /// The ledger's node refused it.
-    Refused {
-        /// The `TransactionResult`.
-        result: Vec<u8>,
-    },
-}
-
-/// What an RPC server knows of a transaction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TxStatus {
-    /// It isn't in the ledgers that the server remembers.
-    NotFound {
-        /// The newest ledger that the server knows.
-        latest: LedgerPoint,
-        /// The oldest ledger that the server remembers.
-        oldest: u32,
-    },
-    /// It is in this ledger and took effect.
-    Success {
-        /// Which ledger.
-        at: LedgerPoint,
-        /// The `TransactionResult`.
-        result: Vec<u8>,
-    },
-    /// It is in this ledger and failed; fee and sequence number are used.
-    Failed {
-        /// Which ledger.
-        at: LedgerPoint,
-        /// The `TransactionResult`.
-        result: Vec<u8>,
-    },
-}
-
-/// What the queue asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum QueueEffect {
-    /// Submit it; answer with [`AccountQueue::submitted`].
-    Submit {
-        /// Its hash.
-        hash: TxHash,
-        /// Its bytes.
-        envelope: Vec<u8>,
-    },
-    /// Hand it to the counterparty; then [`AccountQueue::release`] it.
-    HandOver {
-        /// What it is for.
-        purpose: Purpose,
-        /// Its hash.
-        hash: TxHash,
-        /// Its bytes.
-        envelope: Vec<u8>,
-    },
-    /// Ask a server for its status; answer with [`AccountQueue::status`].
-    Ask {
-        /// Its hash.
-        hash: TxHash,
-    },
-    /// Read the account; answer with [`AccountQueue::account_seen`].
-    ReadAccount,
-    /// Say that the ledger's node refused it for now; it stays open until it is provably dead.
-    Refused {
-        /// What it is for.
-        purpose: Purpose,
-        /// The `TransactionResult`.
-        result: Vec<u8>,
-    },
-    /// It ended. Comes again after a restart until [`AccountQueue::forget`].
-    Finished {
-        /// What it was for.
-        purpose: Purpose,
-        /// The sequence number that it was signed for.
-        sequence: i64,
-        /// How.
-        outcome: IntentOutcome,
-    },
-}
-
-/// A transaction to be signed for a purpose.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// What it is for.
-    pub purpose: Purpose,
-    /// What it does.
-    pub operations: Vec<Operation>,
-    /// When it may be included.
-    pub bounds: Bounds,
-    /// What it says.
-    pub memo: Memo,
-    /// The most that it may cost, in stroops.
-    pub fee: u32,
-    /// Whether it is handed over instead of submitted, until [`AccountQueue::release`].
-    pub hold: bool,
-    /// The sequence number of the funding from which the key of an escrow's controller follows that signs it, too.
-    pub controller: Option<i64>,
-}
-
-/// A transaction that was signed outside of the queue, by others too.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signed {
-    /// What it is for.
-    pub purpose: Purpose,
-    /// The sequence number that it uses.
-    pub sequence: i64,
-    /// The envelope.
-    pub envelope: Envelope,
-    /// The latest close time of its ledger.
-    pub max_time: Timestamp,
-}
-
-/// Why a transaction was not signed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SignError {
-    /// Something else comes first, or the account isn't known yet.
-    #[error("it is not the turn of the {0}: wait until the account's open transaction has ended")]
-    NotItsTurn(Purpose),
-    /// A key of another account.
-    #[error("the key is {found}'s, the queue is {expected}'s")]
-    WrongKey {
-        /// The queue's account.
-        expected: AccountId,
-        /// The key's.
-        found: AccountId,
-    },
-    /// Its time is over already.
-    #[error("its time is over before it is signed")]
-    TooLate,
-    /// Larger than a transaction of ours may be.
-    #[error("a transaction of {0} bytes, at most {MAX_ENVELOPE_BYTES}")]
-    TooLarge(usize),
-    /// It can't be built.
-    #[error(transparent)]
-    Xdr(#[from] XdrError),
-    /// It can't be stored.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
 }
 
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use stellar_xdr::{TransactionResult, TransactionResultExt, TransactionResultResu
 use super::*;
 use crate::message::BindingId;
 use crate::stellar::entry::Thresholds;
+use crate::stellar::transaction::Bounds;
 use crate::stellar::{Memo, operation, xdr};
 use crate::step::{Batch, Commit, Write};
 use crate::time::Timestamp;
