@@ -12,6 +12,7 @@ pub mod dispute;
 pub mod evidence;
 pub mod frames;
 pub mod negotiation;
+pub mod offers;
 pub mod phase;
 pub mod precheck;
 pub mod seen;

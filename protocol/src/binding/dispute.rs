@@ -3,11 +3,12 @@
 
 use bincode::{Decode, Encode};
 
-use crate::account::{AccountId, ServingKey};
+use crate::account::ServingKey;
 use crate::amount::Stroops;
 use crate::binding::awards::Awards;
 use crate::binding::evidence::Chain;
 use crate::binding::frames::{Note, Receipt};
+use crate::binding::offers::Offers;
 use crate::binding::phase::Side;
 use crate::binding::session::Session;
 use crate::message::TxHash;
@@ -145,22 +146,12 @@ pub struct DisputeRecord {
     awards: Awards,
     decided: Option<Split>,
     kept: Vec<Vec<u8>>,
-    offered: Vec<Offered>,
+    /// The versions by which the other side may have settled.
+    pub offers: Offers,
     /// Where one's own chain of evidence stands.
     pub shown: Chain,
     /// What of all this its addressees have.
     pub heard: Heard,
-}
-
-/// A version of an award's settlement that the other side named: the division, and by what it submits it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
-pub struct Offered {
-    /// How the escrow is divided, before the arbiters' fees.
-    pub split: Split,
-    /// The account that submits it.
-    pub account: AccountId,
-    /// The sequence number that it uses.
-    pub sequence: i64,
 }
 
 /// What of a dispute its addressees have acknowledged.
@@ -172,7 +163,7 @@ pub struct Heard {
     pub opening: bool,
     /// What each arbiter has, in the agreement's order.
     pub arbiters: Vec<HeardByArbiter>,
-    /// This side's settlement that pays the arbiters, while one of them has to hear of it.
+    /// The settlement that pays the arbiters, while one of them has to hear of it.
     pub settlement: Option<TxHash>,
 }
 
@@ -208,8 +199,6 @@ impl HeardByArbiter {
 const MAX_KEPT: usize = 8;
 /// The most bytes of such a frame.
 const MAX_KEPT_BYTES: usize = 1_100;
-/// Versions of a settlement that are looked for, the newest.
-const MAX_OFFERED: usize = 32;
 
 impl DisputeRecord {
     /// For an escrow of this amount with so many arbiters.
@@ -225,7 +214,7 @@ impl DisputeRecord {
             awards: Awards::default(),
             decided: None,
             kept: Vec::new(),
-            offered: Vec::new(),
+            offers: Offers::default(),
             shown: Chain::default(),
             heard: Heard { arbiters: vec![HeardByArbiter::default(); arbiters], ..Heard::default() },
         }
@@ -330,28 +319,6 @@ impl DisputeRecord {
     /// Frames that the other side signed.
     pub fn kept(&self) -> &[Vec<u8>] {
         &self.kept
-    }
-
-    /// Takes in by what the other side settles an award; whether it is news.
-    pub fn offer(&mut self, offered: Offered) -> bool {
-        if self.offered.contains(&offered) || !offered.split.divides(self.amount) {
-            return false;
-        }
-        if self.offered.len() >= MAX_OFFERED {
-            self.offered.remove(0);
-        }
-        self.offered.push(offered);
-        true
-    }
-
-    /// The versions by which the other side may have settled.
-    pub fn offered(&self) -> &[Offered] {
-        &self.offered
-    }
-
-    /// They were looked for.
-    pub fn forget_offered(&mut self) {
-        self.offered.clear();
     }
 
     fn step(&mut self, event: DisputeEvent) -> bool {

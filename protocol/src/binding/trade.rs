@@ -69,8 +69,8 @@ pub struct TradeState {
     pub dispute: Option<DisputeRecord>,
     /// The account that the funding makes beside the balance, where the kind has one.
     pub controller: Option<Controlled>,
-    /// A balance by which the other side's settlement pays this side, not claimed yet: of the transaction that took the escrow,
-    /// or before that is known of the version that this side signed last.
+    /// A balance that pays this side, not claimed yet: by the transaction that took the escrow, or, where that isn't known, as a
+    /// version that was named would have paid it.
     pub owed: Option<BalanceId>,
     /// Whether the ledger showed that the asset's issuer may claw the escrow back.
     pub clawback: bool,
@@ -390,7 +390,7 @@ impl Trade {
     /// the controller that it funded, or a balance that the other side's settlement left for it.
     pub fn has_leftovers(&self) -> bool {
         let reserve = self.state.controller.is_some_and(|controller| !controller.gone);
-        let offered = self.state.dispute.as_ref().is_some_and(|record| !record.offered().is_empty());
+        let offered = self.state.dispute.as_ref().is_some_and(|record| !record.offers.is_empty());
         (self.state.owed.is_some() || offered) && self.has_left() || self.state.side == Side::Consumer && reserve
     }
 

@@ -13,11 +13,12 @@ use ed25519_dalek::{Signature, Signer, SigningKey};
 
 use crate::account::{AccountId, ServingKey};
 use crate::amount::Stroops;
+use crate::asset::Asset;
 use crate::binding::phase::Side;
 use crate::escrow::arbitrated::ArbitratedTerms;
 use crate::message::{BalanceId, TxHash};
 use crate::network_id::NetworkId;
-use crate::stellar::entry::BalanceClaimant;
+use crate::stellar::entry::{BalanceClaimant, BalanceState};
 use crate::stellar::predicate::Predicate;
 use crate::stellar::reserve::LedgerParams;
 use crate::stellar::transaction::{Bounds, Envelope, Unsigned};
@@ -102,6 +103,15 @@ pub struct PaidByBalance {
     pub amount: Stroops,
     /// Its id, known before anything is submitted.
     pub balance: BalanceId,
+}
+
+impl PaidByBalance {
+    /// Whether a balance on the ledger is as a settlement makes it: of this asset and amount, its payee's alone, at any time. A
+    /// number that was named may serve another transaction, whose balance has the same id.
+    pub fn is_as_made(&self, found: &BalanceState, asset: &Asset) -> bool {
+        let claimant = BalanceClaimant { account: self.payee, predicate: Predicate::Always };
+        (found.id, &found.asset, found.amount) == (self.balance, asset, self.amount) && found.claimants == [claimant]
+    }
 }
 
 /// One version of a settlement, before anyone has signed it.

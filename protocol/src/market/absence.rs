@@ -74,6 +74,10 @@ impl Market {
                 let others = self.trades.values().filter(its).flat_map(escrow_keys);
                 keys.extend(others.filter(|key| !ends.contains(key)));
             }
+            // Whether a fee may still come, its submitter's number and the escrow tell.
+            Ask::Leftovers(binding) if self.cases.contains_key(binding) => {
+                keys.extend(asked.iter().filter(|key| !ends.contains(key)).cloned());
+            }
             Ask::Leftovers(_) => keys.extend(asked.iter().filter(|key| matches!(key, Key::Trustline(..))).cloned()),
             _ => {}
         }

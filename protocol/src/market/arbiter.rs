@@ -15,9 +15,10 @@ pub use looking::Looking;
 
 use bincode::{Decode, Encode};
 
+use fees::Fee;
 use places::Place;
 
-use crate::account::{PeerId, ServingKey};
+use crate::account::{AccountId, PeerId, ServingKey};
 use crate::amount::Stroops;
 use crate::binding::agreement::{self, AgreedArbiter, Agreement};
 use crate::binding::awards::{Awards, MAX_DIVISIONS};
@@ -73,9 +74,8 @@ struct CaseFile {
     /// Up to which of its awards each party, then each fellow arbiter knows.
     award_heard: Vec<(ServingKey, u32)>,
     fellows: Awards,
-    /// The balances by which the versions of a settlement pay this arbiter, by the side that submits them; at most one of all
-    /// is ever there.
-    fees: [Vec<BalanceId>; 2],
+    /// The balances by which the versions of a settlement pay this arbiter, by the side that submits them.
+    fees: [Vec<Fee>; 2],
     /// The transactions that the parties say pay it, which aren't looked up yet.
     settlements: [Option<TxHash>; 2],
     /// The versions of a settlement that it signed, by the side that submits them.
@@ -86,9 +86,18 @@ struct CaseFile {
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub(super) struct Version {
     pub(super) id: MessageId,
+    pub(super) number: Number,
     pub(super) frame: Vec<u8>,
     /// Whether the other party has it.
     pub(super) heard: bool,
+}
+
+/// What a version is submitted by, and the escrow that it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Number {
+    pub(super) place: BalanceId,
+    pub(super) account: AccountId,
+    pub(super) sequence: i64,
 }
 
 /// An award as its arbiter gave it.

@@ -289,12 +289,15 @@ impl Market {
         }
     }
 
-    /// The transaction that took an escrow is known.
+    /// The transaction that took an escrow is known, and with it what it left for this side: no other version did.
     pub(super) fn took(&self, trade: &mut Trade, taking: &Taking) {
         trade.observe(Observation::Taken(taking.taken));
         let own = self.setup.keys.account_id();
         let ours = taking.paid.iter().find(|(account, _)| Some(*account) == own);
         trade.state.owed = ours.map(|(_, balance)| *balance);
+        if let Some(record) = trade.state.dispute.as_mut() {
+            record.offers.retain(|_| false);
+        }
     }
 
     /// Ledgers were searched for the transaction that took an escrow.
@@ -326,13 +329,12 @@ impl Market {
                 }
                 let taking = found.as_ref().zip(trade.escrow_terms()).and_then(|(envelope, terms)| {
                     let taking = terms.taking(balance, envelope, &network).ok().flatten()?;
-                    let transaction = SignedTransaction::read_included(envelope, &network).ok();
-                    // A provider names to the other side what it made itself.
-                    if trade.state.side == Side::Consumer {
-                        trade.state.closing = transaction.as_ref().map(SignedTransaction::hash);
-                    }
-                    if let Some(transaction) = transaction {
-                        market.settled_unseen(trade, &transaction);
+                    if let Ok(transaction) = SignedTransaction::read_included(envelope, &network) {
+                        // A provider names to the other side what it made itself.
+                        if trade.state.side == Side::Consumer {
+                            trade.state.closing = Some(transaction.hash());
+                        }
+                        Self::settled_by(trade, transaction.hash());
                     }
                     Some(taking)
                 });
@@ -351,12 +353,12 @@ impl Market {
         }
     }
 
-    /// A settlement of an award is found that this node may have made and didn't see included: its arbiters hear of it.
-    fn settled_unseen(&self, trade: &mut Trade, transaction: &SignedTransaction) {
-        let own = self.queue.as_ref().is_some_and(|queue| queue.accounts().contains(&transaction.source()));
+    /// The transaction that settled an award is known: its arbiters hear of it, whoever made it. One that signed another version
+    /// may know of none but those that never were.
+    pub(super) fn settled_by(trade: &mut Trade, transaction: TxHash) {
         let awarded = |record: &&mut DisputeRecord| record.settles().is_some_and(|settles| settles.awarded);
-        if let Some(record) = trade.state.dispute.as_mut().filter(awarded).filter(|_| own) {
-            record.heard.settlement = Some(transaction.hash());
+        if let Some(record) = trade.state.dispute.as_mut().filter(awarded) {
+            record.heard.settlement = Some(transaction);
         }
     }
 
@@ -442,11 +444,8 @@ impl Market {
                     if let Some(taking) = market.taking_of_own(trade, purpose) {
                         trade.closed_by(hash);
                         market.took(trade, &taking);
-                        let awarded = |record: &&mut DisputeRecord| record.settles().is_some_and(|s| s.awarded);
-                        if let (Purpose::Settle { .. }, Some(record)) =
-                            (purpose, trade.state.dispute.as_mut().filter(awarded))
-                        {
-                            record.heard.settlement = hash;
+                        if let (Purpose::Settle { .. }, Some(hash)) = (purpose, hash) {
+                            Self::settled_by(trade, hash);
                         }
                     }
                     None

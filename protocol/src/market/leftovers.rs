@@ -11,8 +11,9 @@ use crate::binding::phase::Side;
 use crate::binding::trade::Trade;
 use crate::escrow::controller::Unlock;
 use crate::escrow::outcome::{EscrowState, EscrowWatch};
-use crate::escrow::timed;
-use crate::intent::{IntentOutcome, Purpose};
+use crate::escrow::{taking, timed};
+use crate::intent::{Intent, IntentOutcome, Purpose};
+use crate::limits::MAX_KEYS_PER_READ;
 use crate::market::consumer;
 use crate::market::event::{Ask, Effect};
 use crate::market::moves::Move;
@@ -29,6 +30,9 @@ use crate::time::{Now, Timestamp};
 const QUICK_LOOKS: u32 = 8;
 /// Doublings at the most.
 const MAX_PAUSE_DOUBLINGS: u32 = 8;
+
+/// Balances that one read looks for, beside what else it asks.
+const KEYS_PER_LOOK: usize = MAX_KEYS_PER_READ - 3;
 
 /// Whoever holds its threshold together can spoil what gives a controller back, and gains nothing by it.
 pub(super) const SPOILT: &str =
@@ -73,20 +77,26 @@ impl Market {
         let mut keys: Vec<Key> = owed.map(Key::Balance).into_iter().collect();
         let offered = self.offered_keys(trade);
         keys.extend(offered.into_iter().filter(|key| owed.map(Key::Balance).as_ref() != Some(key)));
-        let own = self.setup.keys.account_id().filter(|_| !keys.is_empty());
-        keys.extend(own.and_then(|own| payees::key_of(own, terms.asset())));
-        if let Some(controller) = trade.state.controller.filter(|c| self.has_back(trade) && !c.gone) {
-            keys.push(Key::Account(controller.account));
-            let line = || Key::Trustline(controller.account, terms.asset().clone());
-            keys.extend((!terms.asset().is_native()).then(line));
+        let payable = || payees::key_of(self.setup.keys.account_id()?, terms.asset());
+        let (payable, mut reads) = (payable(), Vec::new());
+        for page in keys.chunks(KEYS_PER_LOOK) {
+            reads.push(page.iter().cloned().chain(payable.clone()).collect::<Vec<Key>>());
         }
-        if keys.is_empty() {
+        if let Some(controller) = trade.state.controller.filter(|c| self.has_back(trade) && !c.gone) {
+            let line = || Key::Trustline(controller.account, terms.asset().clone());
+            let keys = [Key::Account(controller.account)].into_iter().chain((!terms.asset().is_native()).then(line));
+            match reads.first_mut() {
+                Some(read) => read.extend(keys),
+                None => reads.push(keys.collect()),
+            }
+        }
+        if reads.is_empty() {
             return;
         }
         let pause = pause_after(self.setup.margins.heartbeat_every, trade.volatile.controller_looks);
         trade.volatile.controller_at = now.plus(pause);
         trade.volatile.controller_looks = trade.volatile.controller_looks.saturating_add(1);
-        step.then(Effect::Read { ask: Ask::Leftovers(binding), keys });
+        reads.into_iter().for_each(|keys| step.then(Effect::Read { ask: Ask::Leftovers(binding), keys }));
     }
 
     /// Whether a ledger shows what the taking of an escrow left: it is no older than the first one without the escrow, or T has
@@ -274,10 +284,16 @@ impl Market {
         if !matches!(outcome, IntentOutcome::Included { success: true, .. }) {
             return;
         }
+        let purpose = Purpose::Receive { binding };
+        let claims = |intent: &Intent| taking::claimed(&intent.envelope, &self.setup.network).unwrap_or_default();
+        let claimed = self.queue.as_ref().and_then(|queue| queue.intent(purpose)).map(claims).unwrap_or_default();
         self.left.remove(&binding);
-        let Some(request) = self.by_binding.get(&binding).copied() else { return self.fee_received(binding, step) };
-        self.with_trade(request, step, |_, trade, _| {
-            trade.state.owed = None;
+        let Some(request) = self.by_binding.get(&binding).copied() else {
+            return self.fee_received(binding, &claimed, step);
+        };
+        self.with_trade(request, step, |market, trade, _| {
+            market.offered_claimed(trade, &claimed);
+            trade.state.owed = trade.state.owed.filter(|owed| !claimed.contains(owed));
             trade.volatile.controller_at = now;
         });
     }

@@ -11,6 +11,7 @@ use crate::amount::Stroops;
 use crate::asset::Asset;
 use crate::binding::dispute::{self, DisputeRecord, Settles, Split};
 use crate::binding::frames::{Cosign, Cosigned, Note, Rejected};
+use crate::binding::offers::{MAX_OFFERED, Offered};
 use crate::binding::phase::Side;
 use crate::binding::trade::Trade;
 use crate::escrow::arbitrated::ArbitratedTerms;
@@ -346,6 +347,7 @@ impl Market {
     pub(super) fn cosign_received(
         &mut self,
         packed: Packed,
+        from: &PeerId,
         now: Now,
         step: &mut Step<Effect>,
     ) -> Result<Vec<u8>, Refusal> {
@@ -365,7 +367,7 @@ impl Market {
                 return market.frame(Rejected { key: ServingKey::of(&key), binding: cosign.binding, note }, &key);
             }
             if cosign.awarded
-                && let Some(answer) = market.version_offered(trade, &cosign)
+                && let Some(answer) = market.version_offered(trade, &cosign, from)
             {
                 return Some(answer);
             }
@@ -406,16 +408,13 @@ impl Market {
             (EscrowState::Locked, Some(record)) => Self::concede(record, own, split, claims)?,
             _ => return Ok(None),
         }
-        let settles = Settles { split, awarded: false };
-        let submitter = Submitter { side: other, account: cosign.account, sequence: cosign.sequence };
         let signed = self.cosigned(terms, place, other, cosign, key)?;
         // What this side gets by it, it finds there, whether anybody remembers the transaction or not.
-        let payee = payee(terms, own);
-        if let Ok(settlement) = self.settlement(terms, place, &settles, submitter) {
-            let paid = settlement.balances().iter().find(|paid| paid.payee == payee);
-            trade.state.owed = paid.map(|paid| paid.balance).filter(|_| self.setup.keys.account_id() == Some(payee));
+        let version = Offered { split, awarded: false, account: cosign.account, sequence: cosign.sequence };
+        match self.keep_signed(trade, version) {
+            true => Ok(Some(signed)),
+            false => Err(format!("{MAX_OFFERED} versions of a settlement are signed, and one of those can be sent")),
         }
-        Ok(Some(signed))
     }
 
     /// Whether this side signs for a division without arbiters; then both have given their word for it.

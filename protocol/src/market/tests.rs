@@ -11,6 +11,7 @@ mod engagement;
 mod funding;
 mod intake;
 mod ledger;
+mod named;
 mod pair;
 mod places;
 mod published;

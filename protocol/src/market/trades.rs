@@ -241,7 +241,7 @@ impl Market {
             Kind::Engage => self.engage_received(packed.open(&network)?.into_body(), now).map(Some),
             Kind::Fund => self.fund_received(packed.open(&network)?.into_body(), now, rng, step).map(Some),
             Kind::Released => self.released_received(packed, now, step).map(Some),
-            Kind::Cosign => self.cosign_received(packed, now, step).map(Some),
+            Kind::Cosign => self.cosign_received(packed, &peer, now, step).map(Some),
             Kind::Dispute => self.dispute_received((token, &peer), packed, now, step),
             Kind::Evidence => self.evidence_received(packed.open(&network)?.into_body(), now, step).map(Some),
             Kind::Award => self.award_received(packed.open(&network)?.into_body(), step).map(Some),

@@ -562,7 +562,7 @@ impl fmt::Display for Sort {
 
 /// Whether a settlement left a share for this side, or may have.
 fn is_owed(trade: &Trade) -> bool {
-    let offered = trade.state.dispute.as_ref().is_some_and(|record| !record.offered().is_empty());
+    let offered = trade.state.dispute.as_ref().is_some_and(|record| !record.offers.is_empty());
     trade.state.owed.is_some() || offered
 }
 

@@ -1,19 +1,22 @@
 //! An arbiter's signature under a settlement of what it awarded, and the fee that the settlement leaves for it.
 
+use bincode::{Decode, Encode};
 use rand_core::CryptoRng;
 
-use super::{Case, CaseFile, index};
+use super::{Case, CaseFile, Number, index};
 use crate::account::{AccountId, ServingKey};
-use crate::binding::agreement;
+use crate::binding::agreement::{self, AgreedArbiter};
 use crate::binding::dispute::{self, Settles};
 use crate::binding::frames::{Closing, Cosign, Cosigned};
+use crate::binding::offers::{MAX_OFFERED, TooMany};
 use crate::binding::phase::Side;
 use crate::escrow::arbitrated::ArbitratedTerms;
-use crate::escrow::settlement::Submitter;
+use crate::escrow::settlement::{PaidByBalance, Submitter};
 use crate::escrow::taking;
 use crate::escrow::terms::EscrowTerms;
 use crate::intent::Purpose;
 use crate::kind::Kind;
+use crate::limits::MAX_KEYS_PER_READ;
 use crate::market::Market;
 use crate::market::event::{Ask, Effect};
 use crate::market::leftovers::pause_after;
@@ -22,14 +25,15 @@ use crate::market::trades::CLOSING_TOLD_FOR;
 use crate::message::{BalanceId, BindingId, Packed, TxHash};
 use crate::refusal::{Reason, Refusal};
 use crate::stellar::LedgerPoint;
-use crate::stellar::entry::{BalanceState, Entry};
+use crate::stellar::entry::{AccountState, BalanceState, Entry};
+use crate::stellar::envelope::SignedTransaction;
 use crate::stellar::ledger_key::Key;
 use crate::step::Step;
 use crate::time::Now;
 
-/// Versions of a settlement by one side whose fees are looked for, the newest: a new one is needed where a sequence number
-/// went elsewhere.
-const MAX_VERSIONS: usize = 32;
+/// Why another version isn't signed.
+const TOO_MANY: &str = "32 versions of this side's settlement were named, and one of those can be signed; another one once the \
+    ledger shows that the number of one of them was used for something else";
 
 /// When a case's fee is looked for again; a restart begins anew.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,32 +42,91 @@ pub(super) struct Looks {
     next_at: Now,
 }
 
+/// A balance by which a version pays this arbiter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Fee {
+    balance: BalanceId,
+    number: Number,
+}
+
+impl Number {
+    /// Whether a ledger shows that its transaction was included, or never can be.
+    fn is_used(&self, entries: &[Entry]) -> bool {
+        let uses = |state: &AccountState| state.id == self.account && state.sequence >= self.sequence;
+        entries.iter().any(|entry| matches!(entry, Entry::Account(state) if uses(state)))
+    }
+}
+
 impl CaseFile {
     /// The balances by which this arbiter may be paid.
     pub(super) fn fees(&self) -> impl Iterator<Item = BalanceId> + Clone + '_ {
-        self.fees.iter().flatten().copied()
+        self.fees.iter().flatten().map(|fee| fee.balance)
     }
 
-    /// Looks for a fee that a settlement by this side leaves, from now on; whether that is news. Of too many versions the
-    /// oldest of the same side's is forgotten: what one side asks for costs the other one nothing.
-    fn look_for(&mut self, fee: BalanceId, side: Side) -> bool {
-        if self.fees().any(|known| known == fee) {
-            return false;
+    /// Looks for a fee that a settlement by this side leaves, from now on; whether that is news. Those that it looks for
+    /// already stay: whoever could have them forgotten could settle by one of them.
+    fn look_for(&mut self, fee: Fee, side: Side, most: usize) -> Result<bool, TooMany> {
+        if self.fees().any(|known| known == fee.balance) {
+            return Ok(false);
         }
-        let versions = &mut self.fees[index(side)];
-        if versions.len() >= MAX_VERSIONS {
-            versions.remove(0);
+        let fees = &mut self.fees[index(side)];
+        if fees.len() >= most {
+            return Err(TooMany);
         }
-        versions.push(fee);
-        true
+        fees.push(fee);
+        Ok(true)
+    }
+
+    /// Forgets what a ledger shows never to come: where a number was used and the fee isn't there, it never will be, and where
+    /// the escrow still is, its version didn't take it. From T on, nothing is settled any more.
+    fn forget_dead(&mut self, asked: &[Key], entries: &[Entry], is_fee: impl Fn(&BalanceState) -> bool, over: bool) {
+        let there = |id: BalanceId| {
+            entries.iter().find_map(|entry| match entry {
+                Entry::Balance(state) if state.id == id => Some(state),
+                _ => None,
+            })
+        };
+        let is_asked = |id: BalanceId| asked.contains(&Key::Balance(id));
+        let mut used = Vec::new();
+        for fees in &mut self.fees {
+            fees.retain(|fee| {
+                let is_used = fee.number.is_used(entries);
+                let is_dead = is_asked(fee.balance) && (over || is_used) && !there(fee.balance).is_some_and(&is_fee);
+                used.extend(Some(fee.number).filter(|_| is_dead && is_used));
+                !is_dead
+            });
+        }
+        for versions in &mut self.versions {
+            versions.retain(|version| there(version.number.place).is_none() || !used.contains(&version.number));
+        }
+    }
+
+    /// What to look at: the fees, and whether the numbers are used that their versions have.
+    fn fee_keys(&self) -> Vec<Key> {
+        let mut keys: Vec<Key> =
+            self.fees().chain(self.places().map(|place| place.balance)).map(Key::Balance).collect();
+        for fee in self.fees.iter().flatten() {
+            let key = Key::Account(fee.number.account);
+            if keys.len() < MAX_KEYS_PER_READ && !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        keys
     }
 }
 
 impl Case {
     fn is_collectable_by(&self, account: Option<AccountId>, key: Option<ServingKey>) -> bool {
-        let seat = self.terms().arbiters.iter().find(|arbiter| Some(arbiter.key) == key);
-        let open = self.file.fees().next().is_some() || self.file.settlements.iter().any(Option::is_some);
-        open && seat.is_some_and(|seat| Some(seat.account) == account)
+        self.seat(key).is_some_and(|seat| Some(seat.account) == account)
+    }
+
+    fn seat(&self, key: Option<ServingKey>) -> Option<&AgreedArbiter> {
+        self.terms().arbiters.iter().find(|arbiter| Some(arbiter.key) == key)
+    }
+
+    /// Whether there is something to look at: a fee that may come, or what a party says brought it.
+    fn has_looks(&self) -> bool {
+        self.file.fees().next().is_some() || self.file.settlements.iter().any(Option::is_some)
     }
 }
 
@@ -79,24 +142,20 @@ impl Market {
         let binding = cosign.binding;
         let Some(mut case) = self.cases.remove(&binding) else { return self.case_unknown(binding) };
         let before = case.file.clone();
-        let signed = self.sign_award(&mut case, &cosign, now, step);
+        let signed = self.sign_award(&mut case, (packed, &cosign), now, step);
         if case.side_of(cosign.key).is_some() {
             self.is_there(binding, cosign.key);
         }
-        if let (Ok(_), Some(side)) = (&signed, case.side_of(cosign.key)) {
-            // Where it leaves the other party nothing, that one has nothing to look for.
-            let settles = Settles { split: cosign.split, awarded: cosign.awarded };
-            let terms = agreement::escrow_terms(&case.agreement);
-            let division = terms.as_ref().and_then(|terms| division(terms.arbitrated()?, &settles));
-            if division.is_some_and(|division| !division.of(dispute::other(side)).is_zero()) {
-                case.keep_version(packed, side);
-            }
+        if let Err(Unsigned::TooMany) = signed {
+            // Room is made by what the ledger shows.
+            case.looks.next_at = case.looks.next_at.min(now.plus(self.setup.margins.heartbeat_every));
         }
         self.keep_if_changed(case, &before, step);
         let key = self.setup.keys.serving.as_ref().ok_or_else(unknown)?;
         let answer = match signed {
             Ok(cosigned) => self.frame(cosigned, key),
             Err(Unsigned::NotNow(why)) => self.case_not_now(binding, why),
+            Err(Unsigned::TooMany) => self.case_not_now(binding, TOO_MANY),
             Err(Unsigned::Refused(why)) => self.case_rejected(binding, &why),
             Err(Unsigned::Stranger) => return Err(Refusal::new(Reason::BadSignature, "not a party of the case")),
         };
@@ -106,7 +165,7 @@ impl Market {
     fn sign_award(
         &mut self,
         case: &mut Case,
-        cosign: &Cosign,
+        (packed, cosign): (&Packed, &Cosign),
         now: Now,
         step: &mut Step<Effect>,
     ) -> Result<Cosigned, Unsigned> {
@@ -126,14 +185,19 @@ impl Market {
         let cosigned = self.cosigned(&terms, place, side, cosign, key).map_err(Unsigned::Refused)?;
         // The others may sign it all the same, and pay this arbiter's fee by it.
         if let Some(fee) = self.fee_by(&terms, place, side, cosign)
-            && case.file.look_for(fee, side)
+            && case.file.look_for(fee, side, MAX_OFFERED)?
         {
             case.looks = Looks::default();
         }
-        match case.has_awarded(cosign.split) && cosign.awarded {
-            true => Ok(cosigned),
-            false => Err(Unsigned::NotNow("the arbiter didn't award that")),
+        if !case.has_awarded(cosign.split) || !cosign.awarded {
+            return Err(Unsigned::NotNow("the arbiter didn't award that"));
         }
+        // Where it leaves the other party nothing, that one has nothing to look for.
+        let settles = Settles { split: cosign.split, awarded: true };
+        if division(&terms, &settles).is_some_and(|division| !division.of(dispute::other(side)).is_zero()) {
+            case.keep_version(packed, cosign, side)?;
+        }
+        Ok(cosigned)
     }
 
     /// The balance by which this arbiter is paid in a version.
@@ -143,23 +207,27 @@ impl Market {
         place: (AccountId, BalanceId),
         side: Side,
         cosign: &Cosign,
-    ) -> Option<BalanceId> {
+    ) -> Option<Fee> {
         let settles = Settles { split: cosign.split, awarded: cosign.awarded };
         let submitter = Submitter { side, account: cosign.account, sequence: cosign.sequence };
         let settlement = self.settlement(terms, place, &settles, submitter).ok()?;
         let own = terms.arbiters().iter().find(|a| Some(a.key) == self.setup.keys.serving_key())?;
-        settlement.balances().iter().find(|paid| paid.payee == own.payee).map(|paid| paid.balance)
+        let paid = settlement.balances().iter().find(|paid| paid.payee == own.payee)?;
+        let number = Number { place: cosign.balance, account: cosign.account, sequence: cosign.sequence };
+        Some(Fee { balance: paid.balance, number })
     }
 
     /// Looks for the fees of signed awards, now and then.
     pub(in crate::market) fn watch_fees(&mut self, now: Now, step: &mut Step<Effect>) {
         let (account, key) = (self.setup.keys.account_id(), self.setup.keys.serving_key());
         let heartbeat = self.setup.margins.heartbeat_every;
-        let due = |case: &&mut Case| case.looks.next_at <= now && case.is_collectable_by(account, key);
+        let full = |case: &Case| case.file.fees.iter().any(|fees| fees.len() >= MAX_OFFERED);
+        let looks = |case: &Case| case.has_looks() && (case.is_collectable_by(account, key) || full(case));
+        let due = |case: &&mut Case| case.looks.next_at <= now && looks(case);
         for case in self.cases.values_mut().filter(due) {
             let pause = pause_after(heartbeat, case.looks.count);
             case.looks = Looks { count: case.looks.count.saturating_add(1), next_at: now.plus(pause) };
-            let keys: Vec<Key> = case.file.fees().map(Key::Balance).collect();
+            let keys = if case.file.fees().next().is_some() { case.file.fee_keys() } else { Vec::new() };
             if !keys.is_empty() {
                 step.then(Effect::Read { ask: Ask::Leftovers(case.binding()), keys });
             }
@@ -202,27 +270,33 @@ impl Market {
             let Some(mut case) = self.cases.remove(&binding) else { continue };
             let (before, own) = (case.file.clone(), self.setup.keys.account_id());
             // Which of the binding's balances it took, an arbiter may never have heard: what it pays this account, counts.
-            let claimed = taking::claimed(envelope, &self.setup.network).unwrap_or_default();
+            let network = self.setup.network;
+            let transaction = SignedTransaction::read_included(envelope, &network).ok();
+            let claimed = taking::claimed(envelope, &network).unwrap_or_default();
             let taking = agreement::escrow_terms(&case.agreement).and_then(|terms| {
-                let of = |balance: BalanceId| terms.taking(balance, envelope, &self.setup.network).ok().flatten();
+                let of = |balance| Some((balance, terms.taking(balance, envelope, &network).ok().flatten()?));
                 claimed.into_iter().find_map(of)
             });
-            let paid = taking.iter().flat_map(|taking| &taking.paid).find(|(account, _)| Some(*account) == own);
             let over = now.timestamp() >= case.timeout_at().plus(CLOSING_TOLD_FOR);
             let by = if case.file.settlements[0] == Some(hash) { Side::Provider } else { Side::Consumer };
             if !envelope.is_empty() || over {
                 case.file.settlements = case.file.settlements.map(|known| known.filter(|known| *known != hash));
             }
-            if let Some((_, fee)) = paid
-                && case.file.look_for(*fee, by)
-            {
-                case.looks = Looks::default();
+            for ((place, taking), transaction) in taking.iter().zip(&transaction) {
+                let (account, sequence) = (transaction.source(), transaction.sequence());
+                let number = Number { place: *place, account, sequence };
+                // What is on the ledger is found at once, or not at all, so it needs little room beside what may come.
+                for (_, balance) in taking.paid.iter().filter(|(account, _)| Some(*account) == own) {
+                    if case.file.look_for(Fee { balance: *balance, number }, by, 2 * MAX_OFFERED) == Ok(true) {
+                        case.looks = Looks::default();
+                    }
+                }
             }
             self.keep_if_changed(case, &before, step);
         }
     }
 
-    /// The fees of a case were looked for: one that is there is claimed; where none can come any more, that is the end.
+    /// The fees of a case were looked for: one that is there is claimed, as long as one may come.
     #[expect(clippy::too_many_arguments, reason = "the event's own fields, with time and randomness")]
     pub(in crate::market) fn fees_read(
         &mut self,
@@ -234,41 +308,49 @@ impl Market {
         rng: &mut dyn CryptoRng,
         step: &mut Step<Effect>,
     ) {
-        let Some(case) = self.cases.get(&binding) else { return };
-        let asked = |id: &BalanceId| asked.contains(&Key::Balance(*id));
-        let fees = case.file.fees().filter(asked);
-        // A number that a version named may have served another transaction, whose balance is somebody else's.
-        let own = self.setup.keys.account_id();
-        let is_own = |balance: &BalanceState| balance.claimants.iter().any(|claimant| Some(claimant.account) == own);
-        let is_there = |fee: &BalanceId| {
-            entries.iter().any(|entry| matches!(entry, Entry::Balance(b) if b.id == *fee && is_own(b)))
+        let Some(mut case) = self.cases.remove(&binding) else { return };
+        let (before, over) = (case.file.clone(), at.close_time >= case.timeout_at());
+        let (key, own) = (self.setup.keys.serving_key(), self.setup.keys.account_id());
+        // A number that a version named may have served another transaction, whose balance is another one.
+        let (seat, asset) = (case.seat(key).map(|seat| (seat.account, seat.fee)), case.terms().asset.clone());
+        let is_fee = |found: &BalanceState| {
+            let paid = seat.map(|(payee, amount)| PaidByBalance { payee, amount, balance: found.id });
+            paid.is_some_and(|paid| paid.is_as_made(found, &asset))
         };
-        let there = fees.clone().find(is_there);
-        let all_asked = fees.count() == case.file.fees().count();
-        let over = at.close_time >= case.timeout_at();
-        let purpose = Purpose::Receive { binding };
-        match there {
-            // Versions for two cases may have had the same sequence number, and so the same balance: it is claimed once.
-            Some(fee) if self.left.iter().any(|(other, taken)| *other != binding && *taken == fee) => {}
-            // What a server that is behind shows may be claimed already.
-            Some(_) if !self.knows_all_of(at) => {}
-            Some(fee) => {
-                self.left.insert(binding, fee);
-                self.want(purpose);
-                self.tend_queue(now, rng, step);
-            }
-            None if over && all_asked && self.is_unsigned(purpose) => self.fee_received(binding, step),
-            None => {}
+        case.file.forget_dead(asked, entries, is_fee, over);
+        let is_there = |fee: &BalanceId| {
+            entries.iter().any(|entry| matches!(entry, Entry::Balance(found) if found.id == *fee && is_fee(found)))
+        };
+        // Versions for two cases may have had the same sequence number, and so the same balance: it is claimed once.
+        let is_free = |fee: &BalanceId| self.left.iter().all(|(other, taken)| *other == binding || taken != fee);
+        let there =
+            case.file.fees().filter(|_| case.is_collectable_by(own, key)).find(|fee| is_there(fee) && is_free(fee));
+        let gone = |taken: &BalanceId| case.file.fees().all(|fee| fee != *taken);
+        if self.left.get(&binding).is_some_and(gone) && self.is_unsigned(Purpose::Receive { binding }) {
+            self.left.remove(&binding);
+        }
+        self.keep_if_changed(case, &before, step);
+        // What a server that is behind shows may be claimed already.
+        if let Some(fee) = there.filter(|_| self.knows_all_of(at)) {
+            self.left.insert(binding, fee);
+            self.want(Purpose::Receive { binding });
+            self.tend_queue(now, rng, step);
         }
     }
 
-    /// A case's fee is in this account, or none will come.
-    pub(in crate::market) fn fee_received(&mut self, binding: BindingId, step: &mut Step<Effect>) {
-        if let Some(mut case) = self.cases.remove(&binding) {
-            case.file.fees = [Vec::new(), Vec::new()];
-            self.left.remove(&binding);
-            self.keep_case(case, step);
-        }
+    /// A case's fee is in this account. What else bears a number that was named may have been put there to hide it: it is
+    /// looked for until none can come.
+    pub(in crate::market) fn fee_received(
+        &mut self,
+        binding: BindingId,
+        claimed: &[BalanceId],
+        step: &mut Step<Effect>,
+    ) {
+        let Some(mut case) = self.cases.remove(&binding) else { return };
+        let before = case.file.clone();
+        case.file.fees.iter_mut().for_each(|fees| fees.retain(|fee| !claimed.contains(&fee.balance)));
+        case.looks = Looks::default();
+        self.keep_if_changed(case, &before, step);
     }
 }
 
@@ -276,8 +358,16 @@ impl Market {
 enum Unsigned {
     /// Not now, or not any more.
     NotNow(&'static str),
+    /// So many are signed that one would be forgotten.
+    TooMany,
     /// It can't be.
     Refused(String),
     /// Nobody who may ask.
     Stranger,
+}
+
+impl From<TooMany> for Unsigned {
+    fn from(_: TooMany) -> Self {
+        Self::TooMany
+    }
 }

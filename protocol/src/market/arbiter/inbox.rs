@@ -72,6 +72,12 @@ impl Case {
         Self { agreement, ..self.clone() }
     }
 
+    /// How many balances it looks for that may be fees.
+    #[cfg(test)]
+    pub(in crate::market) fn file_fees(&self) -> usize {
+        self.file.fees().count()
+    }
+
     /// Whether it takes up a place.
     pub(super) fn is_open(&self, now: Now) -> bool {
         !self.is_over(now) && !self.is_gone

@@ -121,6 +121,7 @@ impl Market {
                 match terms.taking(balance, envelope, &market.setup.network) {
                     Ok(Some(taking)) => {
                         trade.state.closing_seen = true;
+                        Self::settled_by(trade, hash);
                         market.took(trade, &taking);
                     }
                     Ok(None) | Err(_) => trade.state.closing = None,
