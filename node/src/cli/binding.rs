@@ -186,9 +186,9 @@ fn bought(view: &BindingView, money: &str) -> String {
                 .as_ref()
                 .map_or_else(|| show::coins(split.to_provider), |asset| show::money(split.to_provider, asset));
             format!(
-                "The session ends. Of {price}, your node would give {part} for what it saw, and signs for no more by itself. You \
-                 bought a package, so the provider may ask the arbiters for the whole of it. `tradepost binding release` pays \
-                 the whole, with --to-provider a part. {silence}"
+                "The session ends. Of {price}, your node agrees to {part} for what it saw, where the provider signs for the \
+                 same, and to no more by itself. You bought a package, so the provider may ask the arbiters for the whole of it. \
+                 `tradepost binding release` pays the whole, with --to-provider a part. {silence}"
             )
         }
         None => format!(
@@ -353,11 +353,8 @@ pub(super) mod tests {
                 ends("active", Some(20), false),
                 ["signs for the provider to have the whole 20 HEXA", "`tradepost dispute open` first"],
             ),
-            (ends("active", Some(3), false), ["would give 3 HEXA for what it saw", "Silence means the consumer"]),
-            (
-                ends("active", Some(3), true),
-                ["signs for no more by itself", "asks the arbiters for the rest by itself"],
-            ),
+            (ends("active", Some(3), false), ["agrees to 3 HEXA for what it saw", "Silence means the consumer"]),
+            (ends("active", Some(3), true), ["to no more by itself", "asks the arbiters for the rest by itself"]),
             (ends("starting", Some(0), false), ["before the service ran", "gives all of it back"]),
             (ends("active", None, true), ["doesn't pay 20 HEXA by itself", "silence means the provider"]),
         ] {
