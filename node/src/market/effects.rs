@@ -36,8 +36,10 @@ use crate::timestamps::Timestamps;
 
 /// Reads of the ledger under way, count.
 const MAX_READS: usize = 32;
-/// Submissions and questions for a transaction's status under way, count; apart from reads, which they must not wait for.
-const MAX_TRANSACTIONS: usize = 32;
+/// Submissions under way, count; apart from all questions, which they must not wait for.
+const MAX_SUBMISSIONS: usize = 32;
+/// Questions for a transaction's status under way, count; apart from reads.
+const MAX_STATUSES: usize = 32;
 /// Frames whose answer is waited for, count, and of one peer: a heartbeat a second for ten seconds, and the trade's own.
 const FRAMES: (usize, usize) = (1_024, 16);
 /// Pages of ids and of messages that are waited for, count, and of one peer: a page of ids leads to eight fetches and the
@@ -66,7 +68,8 @@ pub(crate) struct Outside {
     services: BTreeMap<String, ServiceConfig>,
     publishes: mpsc::Sender<(Kind, Bytes)>,
     reads: Arc<Semaphore>,
-    transactions: Arc<Semaphore>,
+    submissions: Arc<Semaphore>,
+    statuses: Arc<Semaphore>,
     frames: InFlight,
     fetches: InFlight,
     pages: BTreeMap<PeerId, u32>,
@@ -99,7 +102,8 @@ impl Outside {
             services,
             publishes,
             reads: Arc::new(Semaphore::new(MAX_READS)),
-            transactions: Arc::new(Semaphore::new(MAX_TRANSACTIONS)),
+            submissions: Arc::new(Semaphore::new(MAX_SUBMISSIONS)),
+            statuses: Arc::new(Semaphore::new(MAX_STATUSES)),
             frames: InFlight::new(FRAMES),
             fetches: InFlight::new(FETCHES),
             pages: BTreeMap::new(),
@@ -182,7 +186,7 @@ impl Outside {
     }
 
     fn submit(&self, hash: TxHash, envelope: Vec<u8>) -> Option<Event> {
-        let Some(permit) = self.permit(&self.transactions) else {
+        let Some(permit) = self.permit(&self.submissions) else {
             return Some(Event::Submitted { hash, answer: SubmitAnswer::TryAgainLater });
         };
         let ledger = Arc::clone(&self.ledger);
@@ -243,7 +247,7 @@ impl Outside {
 
     /// Without an answer, the market asks again by itself.
     fn ask_status(&self, hash: TxHash) -> Option<Event> {
-        let permit = self.permit(&self.transactions)?;
+        let permit = self.permit(&self.statuses)?;
         let ledger = Arc::clone(&self.ledger);
         self.answer_later(permit, async move {
             match ledger.status(hash).await {

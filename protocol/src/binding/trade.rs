@@ -182,6 +182,8 @@ pub struct Volatile {
     pub unseen_until: Now,
     /// When a ledger last showed the escrow.
     pub seen_at: Now,
+    /// When the ledger is asked again for the transaction that is said to have closed the escrow.
+    pub closing_at: Now,
     /// When signatures for a settlement are asked for again.
     pub settle_at: Now,
     /// How often they were asked for in vain.

@@ -65,8 +65,7 @@ impl Market {
             self.tell_user(trade.request_id(), Err(error), step);
         }
         self.drive_use(trade, now, step);
-        if let Some(hash) = trade.state.closing.filter(|_| !trade.state.closing_seen && Self::may_send(trade, now)) {
-            trade.volatile.retry_at = now.plus(self.setup.margins.heartbeat_every);
+        if trade.asks_for_closing() && now >= trade.volatile.closing_at {
             let told_at = trade.volatile.heard_at.timestamp();
             let refund_at = trade.terms().and_then(|a| a.terms.refund_at());
             let over = refund_at.map(|t| t.max(told_at).plus(self.setup.margins.grace));
@@ -74,7 +73,7 @@ impl Market {
                 // By now the ledger would have shown it: the provider named a transaction that isn't there.
                 trade.state.closing = None;
             } else {
-                step.then(Effect::AskStatus { hash });
+                self.ask_for_closing(trade, now, step);
             }
         }
         self.want_refund(trade, now, step);

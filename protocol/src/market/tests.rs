@@ -4,6 +4,7 @@ mod absence;
 mod arbiter;
 mod assets;
 mod away;
+mod closing;
 mod community;
 mod disputes;
 mod endings;

@@ -246,8 +246,12 @@ impl Market {
         let mut case = self.cases.remove(&closing.binding).ok_or_else(unknown)?;
         let (before, side) = (case.file.clone(), case.side_of(closing.key));
         if let Some(side) = side.filter(|_| now.timestamp() < case.timeout_at().plus(CLOSING_TOLD_FOR)) {
-            case.file.settlements[index(side)] = Some(closing.transaction);
-            case.looks = Looks::default();
+            let known = case.file.settlements[index(side)].replace(closing.transaction);
+            if known != Some(closing.transaction) {
+                // However many it names, the ledger is asked once in a heartbeat.
+                let next_at = case.looks.next_at.min(now.plus(self.setup.margins.heartbeat_every));
+                case.looks = Looks { count: 0, next_at };
+            }
         }
         self.keep_if_changed(case, &before, step);
         if side.is_none() {

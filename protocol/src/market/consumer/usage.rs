@@ -63,12 +63,25 @@ impl Market {
             }
             Word::Closing(_) if trade.escrow_terms().is_none() || trade.state.balance.is_none() => false,
             Word::Closing(closing) => {
+                let known = trade.state.closing_seen || trade.state.closing == Some(closing.transaction);
+                // One at a time, however many it names.
+                if !known && now < trade.volatile.closing_at {
+                    return false;
+                }
                 if !trade.state.closing_seen {
                     trade.state.closing = Some(closing.transaction);
-                    step.then(Effect::AskStatus { hash: closing.transaction });
+                    self.ask_for_closing(trade, now, step);
                 }
                 true
             }
+        }
+    }
+
+    /// Asks the ledger for the transaction that is said to have closed the escrow, once in a heartbeat.
+    pub(super) fn ask_for_closing(&self, trade: &mut Trade, now: Now, step: &mut Step<Effect>) {
+        if let Some(hash) = trade.state.closing.filter(|_| now >= trade.volatile.closing_at) {
+            trade.volatile.closing_at = now.plus(self.setup.margins.heartbeat_every);
+            step.then(Effect::AskStatus { hash });
         }
     }
 
