@@ -117,7 +117,7 @@ kinds! {
     Evidence = 71, "evidence", Frame, 20_480, gossiped: false;
     /// What an arbiter decides.
     Award = 72, "award", Frame, 1_024, gossiped: false;
-    /// What an arbiter has of a case, where a party takes it to have more.
+    /// What an arbiter has of a case, where a party takes it to have more, and the other way round.
     Held = 73, "held", Frame, 256, gossiped: false;
     /// An account asks a help exchange's agent to sign the transaction by which it joins.
     Join = 80, "join", Frame, 6_144, gossiped: false;

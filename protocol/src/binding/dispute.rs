@@ -40,7 +40,7 @@ pub enum DisputeEvent {
     Agree,
     /// A party asks the arbiters, in time.
     Open,
-    /// A majority of the arbiters has given the same award.
+    /// A majority of the arbiters has given the same award, and a side had asked them.
     Award,
     /// `award_by` passed.
     AwardByPassed,
@@ -53,15 +53,16 @@ impl DisputeState {
     /// The table: the next state, or `None` where the event changes nothing here.
     ///
     /// Who agreed may still go back on it by silence, so a release doesn't keep the other side from the arbiters. An
-    /// award stands, whoever protests; it can come late, for only the ledger's T ends the matter.
+    /// award stands, whoever protests; it can come late, for only the ledger's T ends the matter. What nobody asked the
+    /// arbiters for is none.
     pub const fn on(self, event: DisputeEvent) -> Option<Self> {
         use DisputeEvent::*;
         match (self, event) {
             (Self::None | Self::Opened | Self::Lapsed, Agree) => Some(Self::Released),
             (Self::None | Self::Released, Open) => Some(Self::Opened),
-            (Self::None | Self::Released | Self::Opened | Self::Lapsed, Award) => Some(Self::Awarded),
+            (Self::Released | Self::Opened | Self::Lapsed, Award) => Some(Self::Awarded),
             (Self::Opened, AwardByPassed) => Some(Self::Lapsed),
-            (Self::Released, Agree | AwardByPassed) | (Self::None, AwardByPassed) => None,
+            (Self::Released, Agree | AwardByPassed) | (Self::None, Award | AwardByPassed) => None,
             (Self::Opened | Self::Lapsed, Open) | (Self::Lapsed, AwardByPassed) => None,
             (Self::Awarded, Agree | Open | Award | AwardByPassed) => None,
         }
@@ -261,6 +262,7 @@ impl DisputeRecord {
         let opened = opening.claim.divides(self.amount) && self.step(DisputeEvent::Open);
         if opened {
             self.opening.get_or_insert(opening);
+            self.weigh();
         }
         opened
     }
@@ -286,16 +288,21 @@ impl DisputeRecord {
     }
 
     /// An arbiter of the binding decided; whether that is news. A majority for one division is an award, and stands; where
-    /// changes crossed, which one does may still turn out ([`Awards::standing`]).
+    /// changes crossed, which one does may still turn out ([`Awards::standing`]). It is kept, and counts only once this side
+    /// knows that one of the two asked the arbiters: nobody else makes them judges of this money.
     pub fn decide(&mut self, decision: Decision) -> bool {
-        if !decision.split.divides(self.amount) || !self.awards.hear(decision) {
-            return false;
+        let news = decision.split.divides(self.amount) && self.awards.hear(decision);
+        if news {
+            self.weigh();
         }
-        self.decided = self.awards.standing(usize::from(self.majority));
+        news
+    }
+
+    fn weigh(&mut self) {
+        self.decided = self.opening.and_then(|_| self.awards.standing(usize::from(self.majority)));
         if self.decided.is_some() {
             self.step(DisputeEvent::Award);
         }
-        true
     }
 
     /// Whether a division is one of what this escrow holds.
@@ -406,7 +413,7 @@ mod tests {
 
     /// Each state with what each event makes of it; events that change nothing are left out.
     const TABLE: &str = "\
-None: Agree → Released, Open → Opened, Award → Awarded
+None: Agree → Released, Open → Opened
 Released: Open → Opened, Award → Awarded
 Opened: Agree → Released, Award → Awarded, AwardByPassed → Lapsed
 Awarded:
@@ -455,6 +462,7 @@ Lapsed: Agree → Released, Award → Awarded
     #[test]
     fn an_arbiter_counts_once_and_its_newest_word_rules() {
         let mut record = DisputeRecord::new(AMOUNT, 3);
+        assert!(record.open(opening(Side::Consumer)));
         assert!(record.decide(decision(1, 1, 15)));
         assert!(!record.decide(decision(1, 1, 15)), "twice");
         assert!(record.decide(decision(1, 2, 5)));
@@ -472,6 +480,7 @@ Lapsed: Agree → Released, Award → Awarded
         let crossed = [decision(1, 1, 20), decision(2, 1, 0), decision(1, 2, 0), decision(2, 2, 20)];
         let settles = |order: [usize; 4]| {
             let mut record = DisputeRecord::new(AMOUNT, 3);
+            record.open(opening(Side::Consumer));
             for i in order {
                 record.decide(crossed[i].clone());
             }
@@ -479,6 +488,29 @@ Lapsed: Agree → Released, Award → Awarded
         };
         let stands = (DisputeState::Awarded, Some(Settles { split: split(20), awarded: true }));
         assert_eq!([settles([0, 1, 2, 3]), settles([1, 0, 3, 2]), settles([0, 3, 1, 2])], [stands; 3]);
+    }
+
+    #[test]
+    fn what_arbiters_say_of_an_escrow_counts_once_a_side_asked_them_and_never_before() {
+        let award = Some(Settles { split: split(5), awarded: true });
+        for arbiters in [1usize, 3, 9] {
+            for by in [Side::Provider, Side::Consumer] {
+                let mut record = DisputeRecord::new(AMOUNT, arbiters);
+                for n in 0..arbiters {
+                    assert!(record.decide(decision(n as u8, 1, 5)));
+                    assert_eq!((record.state(), record.settles()), (DisputeState::None, None), "{n} of {arbiters}");
+                }
+                let mut agreed = record.clone();
+                assert!(agreed.release(Side::Consumer, split(20), Side::Provider, Some(split(20))));
+                agreed.decide(decision(0, 2, 5));
+                assert_eq!(agreed.settles(), Some(Settles { split: split(20), awarded: false }));
+                assert_eq!(agreed.state(), DisputeState::Released);
+                for mut record in [record, agreed] {
+                    assert!(record.open(opening(by)));
+                    assert_eq!((record.state(), record.settles()), (DisputeState::Awarded, award));
+                }
+            }
+        }
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Case {
     agreement: Signed<Agreement>,
     file: CaseFile,
     looks: fees::Looks,
+    /// Which party said last that it doesn't know who asked this arbiter, for it was restored from a backup.
+    lacks_opening: [bool; 2],
     /// Whether the ledger showed its escrow no more: somebody took it.
     is_gone: bool,
 }
@@ -198,7 +200,7 @@ impl Case {
         let dispute = frames::from_stream(network, &file.dispute).and_then(|packed| packed.open::<Dispute>(network));
         let dispute = dispute.map_err(|e| broken(e.to_string()))?.into_body();
         let agreement = read_agreement(network, &dispute).map_err(|e| broken(e.to_string()))?;
-        Ok(Self { agreement, file, looks: fees::Looks::default(), is_gone: false })
+        Ok(Self { agreement, file, looks: fees::Looks::default(), lacks_opening: [false; 2], is_gone: false })
     }
 }
 
@@ -344,7 +346,10 @@ impl Market {
                 versions: [Vec::new(), Vec::new()],
             };
             self.make_room(agreement.body(), now, step);
-            self.keep_case(Case { agreement, file, looks: fees::Looks::default(), is_gone: false }, step);
+            self.keep_case(
+                Case { agreement, file, looks: fees::Looks::default(), lacks_opening: [false; 2], is_gone: false },
+                step,
+            );
             self.case_ack(binding, Kind::Dispute)
         } else {
             self.case_rejected(binding, "the escrow that it is about is not on the ledger")
@@ -485,15 +490,27 @@ impl Market {
     /// Somebody has what a case's arbiter said, or not yet.
     pub(super) fn case_word_answered(
         &mut self,
-        binding: BindingId,
-        to: ServingKey,
-        word: DisputeWord,
+        (binding, to, word): (BindingId, ServingKey, DisputeWord),
         heard: bool,
+        answer: &[u8],
         step: &mut Step<Effect>,
     ) {
         let Some(mut case) = self.cases.remove(&binding) else { return };
+        let party = case.side_of(to);
         match word {
-            DisputeWord::Opening if heard => case.file.opening_heard = true,
+            DisputeWord::Opening if heard => {
+                let Some(party) = party else { return drop(self.cases.insert(binding, case)) };
+                case.lacks_opening[index(party)] = false;
+                if party == case.file.opened_by || core::mem::replace(&mut case.file.opening_heard, true) {
+                    return drop(self.cases.insert(binding, case));
+                }
+            }
+            DisputeWord::Award(_) if !heard => {
+                if let Some(party) = party.filter(|_| self.is_without_opening(answer, to, binding)) {
+                    case.lacks_opening[index(party)] = true;
+                }
+                return drop(self.cases.insert(binding, case));
+            }
             DisputeWord::Version(id) if heard => case.version_heard(id),
             DisputeWord::Award(number) if heard => {
                 let known = &mut case.file.award_heard;
@@ -566,9 +583,11 @@ impl Case {
         let terms = self.terms();
         let parties = [(terms.serving_key, &terms.provider_peer), (terms.consumer_key, &terms.consumer_peer)];
         let mut words = Vec::new();
-        if !self.file.opening_heard {
-            let (key, peer) = parties[1 - index(self.file.opened_by)];
-            words.push((key, peer.clone(), DisputeWord::Opening));
+        let other = 1 - index(self.file.opened_by);
+        for (party, (key, peer)) in parties.into_iter().enumerate() {
+            if self.lacks_opening[party] || (party == other && !self.file.opening_heard) {
+                words.push((key, peer.clone(), DisputeWord::Opening));
+            }
         }
         // In the order in which they were given, each once the one before it is known.
         let next = |key: ServingKey| {

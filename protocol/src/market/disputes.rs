@@ -384,7 +384,7 @@ impl Market {
         let answer = result.clone().unwrap_or_default();
         let (heard, refused) = self.word_acknowledged(call, result, now);
         if self.cases.contains_key(&binding) {
-            return self.case_word_answered(binding, to, word, heard, step);
+            return self.case_word_answered((binding, to, word), heard, &answer, step);
         }
         let Some(request) = self.by_binding.get(&binding).copied() else { return };
         self.with_trade(request, step, |market, trade, _| {
@@ -436,26 +436,35 @@ impl Market {
         answer.flatten().ok_or_else(no_dispute)
     }
 
-    /// The other party asks the arbiters; its own word, whoever brings it.
+    /// A party asks the arbiters; its own word, whoever brings it. This side's comes back to it where its arbiter has it and
+    /// this node, restored from a backup, has it no more. In time is what was said before `dispute_by`; it may be heard until
+    /// T, for whoever was away has to know that the arbiters were asked before their award is one.
     pub(super) fn dispute_received_by_party(
         &mut self,
         dispute: Dispute,
         now: Now,
         step: &mut Step<Effect>,
     ) -> Result<Vec<u8>, Refusal> {
-        let request = self.trade_of(dispute.binding, dispute.key)?;
+        let own = self.by_binding.get(&dispute.binding).and_then(|request| self.trades.get(request));
+        let own = own.filter(|trade| self.own_key(trade).as_ref().map(ServingKey::of) == Some(dispute.key));
+        let is_own = own.is_some();
+        let request = match own {
+            Some(trade) => trade.request_id(),
+            None => self.trade_of(dispute.binding, dispute.key)?,
+        };
         let answer = self.with_trade(request, step, |market, trade, step| {
             let (deadlines, amount) = (trade.terms()?.terms.arbitrated().copied()?, trade.terms()?.amount);
-            let by = dispute::other(trade.state.side);
+            let by = if is_own { trade.state.side } else { dispute::other(trade.state.side) };
+            let timed_out = trade.state.timed_out || now.timestamp() >= deadlines.timeout_at();
             let record = trade.state.dispute.as_mut()?;
             let opening = Opening { by, at: dispute.at, claim: dispute.claim };
-            let in_time = now.timestamp() < deadlines.award_by() && dispute.at < deadlines.dispute_by();
+            let in_time = !timed_out && dispute.at < deadlines.dispute_by();
             let known = record.opening().is_some();
             let taken = known || (in_time && record.open(opening));
             if !taken {
                 return market.not_now(trade);
             }
-            if now.timestamp() < deadlines.dispute_by() {
+            if !is_own && now.timestamp() < deadlines.dispute_by() {
                 let (by, at) = (trade.state.side, now.timestamp());
                 let claim = market.claims(trade).unwrap_or(Split::all_to(by, amount));
                 if let Some(record) = &mut trade.state.dispute {
@@ -465,13 +474,16 @@ impl Market {
             if trade.state.balance != Some(dispute.balance) {
                 trade.state.note = Some(frames::Note::new(OTHER_BALANCE));
             }
-            market.show_what_is_known(trade, now, step);
+            if now.timestamp() < deadlines.award_by() {
+                market.show_what_is_known(trade, now, step);
+            }
             market.ack(trade, Kind::Dispute)
         });
         answer.flatten().ok_or_else(no_dispute)
     }
 
-    /// An arbiter of one of this node's bindings decided.
+    /// An arbiter of one of this node's bindings decided. Whoever hears that before it knows that the arbiters were asked says
+    /// so: its arbiter then tells it who asked first, and the award again.
     pub(super) fn award_received(&mut self, award: Award, step: &mut Step<Effect>) -> Result<Vec<u8>, Refusal> {
         let request = self.by_binding.get(&award.binding).copied();
         let Some(request) = request else { return self.fellow_award(award, step) };
@@ -483,7 +495,8 @@ impl Market {
                 return market.not_now(trade);
             }
             record.decide(decision);
-            market.ack(trade, Kind::Award)
+            let asked = record.opening().is_some();
+            if asked { market.ack(trade, Kind::Award) } else { market.lacks_opening(trade) }
         });
         answer.flatten().ok_or_else(|| Refusal::new(Reason::BadSignature, "not one of the binding's arbiters"))
     }

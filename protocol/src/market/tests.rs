@@ -21,5 +21,6 @@ mod settling;
 mod shares;
 mod stamps;
 mod twin;
+mod unasked;
 mod unreadable;
 mod wallet;

@@ -7,7 +7,7 @@ use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 
 use stellar_xdr::{CreateClaimableBalanceOp, OperationBody, SetOptionsOp, Signer, SignerKey};
-use tradepost_protocol::account::AccountId;
+use tradepost_protocol::account::{AccountId, ServingKey};
 use tradepost_protocol::amount::Unit;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::message::{BalanceId, BindingId, MessageId};
@@ -56,6 +56,8 @@ pub struct Deal {
     pub beneficiary: AccountId,
     /// Who decides, and what any award pays each; none under `timed`.
     pub arbiters: Vec<(AccountId, i64)>,
+    /// The keys with which provider and consumer speak.
+    pub parties: [ServingKey; 2],
     /// Who moves the controller, with which weight.
     pub signers: BTreeMap<[u8; 32], u32>,
 }

@@ -12,6 +12,7 @@ use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::agreement::{Agreement, binding_id};
 use tradepost_protocol::binding::dispute::Split;
+use tradepost_protocol::binding::frames::Dispute;
 use tradepost_protocol::binding::phase::{Phase, Side};
 use tradepost_protocol::binding::trade::Trade;
 use tradepost_protocol::escrow::outcome::EscrowState;
@@ -53,6 +54,8 @@ pub struct Judge {
     used: BTreeMap<MessageId, Used>,
     /// Bindings whose owners gave their word themselves.
     given: BTreeSet<MessageId>,
+    /// Bindings whose arbiters one of the two sides asked.
+    asked: BTreeSet<BindingId>,
     /// What arbiters were told to award, and to whom of them.
     awards: Vec<(BindingId, &'static str, Stroops)>,
     /// What honest arbiters have awarded of bindings whose T is still to come.
@@ -163,6 +166,13 @@ impl Judge {
         self.awards.push((binding, arbiter, to_provider));
     }
 
+    /// Somebody with a cheat's keys says to somebody that it asks the arbiters: that is a side's word where the key is its.
+    pub fn dispute_said(&mut self, dispute: &Dispute) {
+        if self.accounts.deals.get(&dispute.binding).is_some_and(|deal| deal.parties.contains(&dispute.key)) {
+            self.asked.insert(dispute.binding);
+        }
+    }
+
     /// How many escrows of each sort between nodes there were: by kind, arbiters and asset.
     pub fn sorts(&self) -> BTreeMap<Sort, usize> {
         let mut sorts = BTreeMap::new();
@@ -188,6 +198,7 @@ impl Judge {
                 Sight::Closed { point, included } => self.closed(world, point, &included)?,
                 Sight::Moved { before: Some(before), after, node, request, at } => {
                     self.session_moved(node, request, &after, at);
+                    self.asked.extend(after.asked);
                     let moved = self.transitions.take(&before, &after);
                     moved.map_err(|why| format!("{}, binding {request}: {why}", self.nodes[node].0))?;
                 }
@@ -228,6 +239,7 @@ impl Judge {
             refund_at: body.terms.refund_at(),
             beneficiary: body.timeout_beneficiary(),
             arbiters: body.arbiters.iter().map(|a| (a.account, a.fee.get())).collect(),
+            parties: [body.serving_key, body.consumer_key],
             signers: signers(body),
         });
         self.series.insert(binding, body.series);
@@ -271,6 +283,11 @@ impl Judge {
             if !earned || escrow.locked != deal.price {
                 return Err(at(format!("binding {} was collected and never served", escrow.binding)));
             }
+        }
+        // Whoever listed an arbiter made it the judge of what is brought before it, and of nothing else.
+        let unasked = self.accounts.escrows().find(|e| e.awarded && !self.asked.contains(&e.binding));
+        if let Some(escrow) = unasked {
+            return Err(at(format!("binding {} was settled by an award for which neither side asked", escrow.binding)));
         }
         if world.newest_ledger() != point {
             return Ok(());

@@ -37,7 +37,6 @@ const FUNDED_FIRST: &str = "a node looks at no balance whose funding it didn't s
 const RARE: &[(&str, &str)] = &[
     ("dispute lapsed", "dispute awarded"),
     ("dispute lapsed", "dispute released"),
-    ("dispute none", "dispute awarded"),
     ("dispute released", "dispute awarded"),
     ("escrow intended", "escrow clawed back"),
     ("escrow intended", "escrow refunded"),
@@ -213,7 +212,7 @@ mod tests {
     use super::*;
 
     fn standing(negotiation: Negotiation, session: Session, escrow: EscrowState) -> Standing {
-        Standing { negotiation, escrow, session, dispute: DisputeState::None }
+        Standing { negotiation, escrow, session, dispute: DisputeState::None, asked: None }
     }
 
     #[test]

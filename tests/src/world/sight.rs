@@ -25,14 +25,19 @@ pub struct Standing {
     pub session: Session,
     /// Where the dispute about its money is.
     pub dispute: DisputeState,
+    /// The binding, where this side asked its arbiters itself, and not only because it heard that the other one did.
+    pub asked: Option<BindingId>,
 }
 
 impl Standing {
     /// Where a binding stands.
     pub fn of(trade: &Trade) -> Self {
         let (negotiation, escrow, session) = (trade.state.negotiation, trade.escrow().clone(), trade.state.session);
-        let dispute = trade.state.dispute.as_ref().map_or(DisputeState::None, DisputeRecord::state);
-        Self { negotiation, escrow, session, dispute }
+        let record = trade.state.dispute.as_ref();
+        let dispute = record.map_or(DisputeState::None, DisputeRecord::state);
+        let claim = record.and_then(|record| record.claimed_by(trade.state.side));
+        let asked = claim.and_then(|_| trade.binding());
+        Self { negotiation, escrow, session, dispute, asked }
     }
 }
 

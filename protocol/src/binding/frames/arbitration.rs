@@ -91,14 +91,14 @@ frames! {
         /// Why.
         note: Note,
     }
-    /// What an arbiter has of a case, where a party takes it to have more: whoever was restored from a backup lacks what came
-    /// after it, and is sent that again.
+    /// What an arbiter has of a case, where a party takes it to have more, or a party that is told of an award: whoever was
+    /// restored from a backup lacks what came after it, and is sent that again.
     Held {
         /// The binding.
         binding: BindingId,
         /// Whether it has the case.
         opened: bool,
-        /// How many items of the asker's evidence it has.
+        /// How many items of the asker's evidence an arbiter has.
         items: u32,
     }
 }

@@ -31,6 +31,12 @@ impl Market {
         self.frame(Held { key: ServingKey::of(key), binding, opened, items }, key)
     }
 
+    /// Whether a party answers that it doesn't know that this arbiter was asked.
+    pub(super) fn is_without_opening(&self, answer: &[u8], party: ServingKey, binding: BindingId) -> bool {
+        let held = self.open_answer::<Held>(answer);
+        held.is_some_and(|held| (held.key, held.binding, held.opened) == (party, binding, false))
+    }
+
     /// That this arbiter has no such case.
     pub(super) fn case_unknown(&self, binding: BindingId) -> Result<Vec<u8>, Refusal> {
         let unknown = || Refusal::new(Reason::UnknownSeries, "no case about this binding is here");

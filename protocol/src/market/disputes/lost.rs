@@ -2,6 +2,8 @@
 //!
 //! Nobody asks by a frame of its own: an item of evidence that the arbiter has already is acknowledged once more, and one that it
 //! should have and hasn't is answered by what it has.
+//!
+//! In the same words a party that was restored says that it doesn't know of the dispute in which it is told an award.
 
 use rand_core::CryptoRng;
 
@@ -49,6 +51,12 @@ impl Market {
                 self.tell_one(binding, arbiter.key, arbiter.peer.clone(), word, bytes, step);
             }
         }
+    }
+
+    /// That this party doesn't know yet that the arbiters were asked.
+    pub(super) fn lacks_opening(&self, trade: &Trade) -> Option<Vec<u8>> {
+        let key = self.own_key(trade)?;
+        self.frame(Held { key: ServingKey::of(&key), binding: trade.binding()?, opened: false, items: 0 }, &key)
     }
 
     /// Keeps what an arbiter's answer says of what it has: its first acknowledgement, and what it lacks.

@@ -13,7 +13,7 @@ use stellar_xdr::{SignerKey, Uint256};
 use tradepost_protocol::account::AccountId;
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::binding::dispute::DisputeState;
-use tradepost_protocol::binding::frames::{self, Award};
+use tradepost_protocol::binding::frames::{self, Award, Dispute};
 use tradepost_protocol::binding::phase::Side;
 use tradepost_protocol::binding::session::Session;
 use tradepost_protocol::binding::trade::Trade;
@@ -128,10 +128,20 @@ impl Day {
     /// What a crook says of its own is its word.
     fn note_word(&mut self, crook: usize, facts: &Facts, frame: &[u8]) {
         self.judge.release_typed_by_crook(facts.request_id, self.world.account(NODES[crook]));
-        let award = frames::from_stream(&facts.network, frame).and_then(|packed| packed.open::<Award>(&facts.network));
-        if let Ok(award) = award {
-            let award = award.body();
-            self.judge.award_typed(award.binding, NODES[crook], award.split.to_provider);
+        let Ok(packed) = frames::from_stream(&facts.network, frame) else { return };
+        match packed.kind() {
+            Kind::Award => {
+                if let Ok(award) = packed.open::<Award>(&facts.network) {
+                    let award = award.body();
+                    self.judge.award_typed(award.binding, NODES[crook], award.split.to_provider);
+                }
+            }
+            Kind::Dispute => {
+                if let Ok(dispute) = packed.open::<Dispute>(&facts.network) {
+                    self.judge.dispute_said(dispute.body());
+                }
+            }
+            _ => {}
         }
     }
 

@@ -86,6 +86,7 @@ impl Day {
         let bytes = decoy.agreement.packed().bytes().to_vec();
         let dispute = Dispute { key, binding, at, claim, balance, agreement: bytes, receipt: None };
         let Ok(frame) = Signed::sign(dispute, &network, &self.cheat.signing) else { return };
+        self.judge.dispute_said(frame.body());
         for arbiter in &decoy.agreement.body().arbiters {
             let node = NODES.iter().find(|name| self.world.account(name) == arbiter.account);
             if let Some(node) = node {
