@@ -151,6 +151,8 @@ pub struct DisputeRecord {
     pub offers: Offers,
     /// Where one's own chain of evidence stands.
     pub shown: Chain,
+    /// Whether the node itself showed what it knows after the session had ended: only then is that all.
+    pub shown_end: bool,
     /// What of all this its addressees have.
     pub heard: Heard,
 }
@@ -217,6 +219,7 @@ impl DisputeRecord {
             kept: Vec::new(),
             offers: Offers::default(),
             shown: Chain::default(),
+            shown_end: false,
             heard: Heard { arbiters: vec![HeardByArbiter::default(); arbiters], ..Heard::default() },
         }
     }

@@ -184,6 +184,8 @@ pub struct Volatile {
     pub seen_at: Now,
     /// When the ledger is asked again for the transaction that is said to have closed the escrow.
     pub closing_at: Now,
+    /// When the arbiters are shown the session's end, whether the other side has acknowledged it by then or not.
+    pub end_shown_at: Option<Now>,
     /// When signatures for a settlement are asked for again.
     pub settle_at: Now,
     /// How often they were asked for in vain.

@@ -2,13 +2,14 @@
 
 mod commands;
 mod lost;
+mod showing;
 
 use rand_core::CryptoRng;
 
 use crate::account::{PeerId, ServingKey};
 use crate::amount::Stroops;
 use crate::binding::dispute::{self, Decision, DisputeState, Opening, Split};
-use crate::binding::evidence::{self, Attachment, Chain};
+use crate::binding::evidence::{self, Chain};
 use crate::binding::frames::{self, Ack, Award, Closing, Dispute, Evidence, Rejected, Released, SealedEvidence};
 use crate::binding::negotiation::Negotiation;
 use crate::binding::phase::Side;
@@ -17,14 +18,12 @@ use crate::binding::session::{Session, SessionEvent};
 use crate::binding::trade::Trade;
 use crate::escrow::outcome::EscrowState;
 use crate::kind::Kind;
-use crate::limits::MAX_EVIDENCE_ITEMS;
 use crate::market::Market;
-use crate::market::command::CommandError;
 use crate::market::event::{Call, Effect};
 use crate::market::trades::CLOSING_TOLD_FOR;
 use crate::message::{BindingId, MessageId, Packed, TxHash};
 use crate::refusal::{Reason, Refusal};
-use crate::step::{Space, Step};
+use crate::step::Step;
 use crate::time::Now;
 
 /// The pause before a word is repeated that wasn't answered grows to the heartbeat's interval times two to this.
@@ -142,6 +141,9 @@ impl Market {
         if let Some(record) = trade.state.dispute.as_mut().filter(|_| time >= deadlines.award_by()) {
             record.award_by_passed();
         }
+        if time < deadlines.award_by() {
+            self.show_the_end(trade, now, step);
+        }
         self.tell_of_dispute(trade, now, rng, step);
     }
 
@@ -165,49 +167,6 @@ impl Market {
             self.show_what_is_known(trade, now, step);
         }
         opened
-    }
-
-    /// The first item of evidence is the node's own: what it saw, and what the other side signed.
-    fn show_what_is_known(&mut self, trade: &mut Trade, now: Now, step: &mut Step<Effect>) {
-        let Some(record) = trade.state.dispute.as_ref().filter(|record| record.shown.next == 0) else { return };
-        let attachment = |bytes: &Vec<u8>| {
-            let kind = bytes.first().copied().and_then(Kind::from_number);
-            let name = kind.map_or("frame", Kind::name);
-            Attachment { name: format!("{name}, signed by the other side"), bytes: bytes.clone() }
-        };
-        let attachments = record.kept().iter().map(attachment).collect();
-        let text = what_is_known(trade);
-        if let Err(error) = self.show(trade, text, attachments, now, step) {
-            trade.state.note = Some(frames::Note::new(error.to_string()));
-        }
-    }
-
-    /// Adds an item to this side's evidence.
-    pub(super) fn show(
-        &mut self,
-        trade: &mut Trade,
-        text: String,
-        attachments: Vec<Attachment>,
-        now: Now,
-        step: &mut Step<Effect>,
-    ) -> Result<u32, CommandError> {
-        let (Some(binding), Some(record)) = (trade.binding(), trade.state.dispute.as_mut()) else {
-            return Err(CommandError::NotNow("the binding's escrow has no arbiters".into()));
-        };
-        if record.shown.next >= MAX_EVIDENCE_ITEMS {
-            return Err(CommandError::NotNow(format!(
-                "all {MAX_EVIDENCE_ITEMS} items of evidence are shown already, and the arbiters decide by those; `tradepost \
-                 binding release` still offers the other side a division"
-            )));
-        }
-        let Chain { next: number, last: previous } = record.shown;
-        let item = evidence::Evidence { number, previous, at: now.timestamp(), text, attachments };
-        let bytes = item.to_bytes().map_err(|e| CommandError::NotNow(e.to_string()))?;
-        record.shown = record.shown.with(&bytes);
-        let key = Chain::key(binding, trade.state.side, number);
-        step.batch().put(Space::Evidence, key.clone(), bytes.clone());
-        self.evidence.insert(key, bytes);
-        Ok(number)
     }
 
     /// What each addressee must hear next.
@@ -518,25 +477,4 @@ impl Market {
 
 fn no_dispute() -> Refusal {
     Refusal::new(Reason::UnknownSeries, "there is no dispute to be had about this binding here")
-}
-
-/// What this node knows of a binding, for people.
-fn what_is_known(trade: &Trade) -> String {
-    let side = trade.state.side.as_str();
-    let ended = trade.state.session.end().map_or("the session has not ended", |end| end.as_str());
-    let since = trade.state.active_since.map_or("it never became active".to_owned(), |at| format!("active since {at}"));
-    let units = trade.request.body().units;
-    let note = trade.state.note.as_ref().map_or(String::new(), |note| format!("; {note}"));
-    let used = match trade.state.side {
-        Side::Provider => format!("{} of {units} units used", trade.state.used),
-        Side::Consumer => {
-            let seen = &trade.state.seen;
-            format!(
-                "of {units} units it saw {} calls answered, {} failed, {} s",
-                seen.answered, seen.failed, seen.seconds
-            )
-        }
-    };
-    let balance = trade.state.balance.map_or_else(|| "none".to_owned(), |balance| balance.to_string());
-    format!("By the {side}'s node: {ended}; {since}; {used}; the escrow is balance {balance}{note}.")
 }

@@ -19,6 +19,7 @@ mod published;
 mod seen;
 mod settling;
 mod shares;
+mod showing;
 mod stamps;
 mod twin;
 mod unasked;

@@ -64,7 +64,7 @@ impl Market {
                 return Err(CommandError::NotNow(why_not_opened(trade)));
             }
             if !text.is_empty() {
-                market.show(trade, text, Vec::new(), now, step)?;
+                market.show_for_owner(trade, (text, Vec::new()), now, step)?;
             }
             Ok(Answer::Disputed)
         });
@@ -88,7 +88,7 @@ impl Market {
                     "nobody has asked the arbiters yet: `tradepost dispute open` does".into(),
                 ));
             }
-            market.show(trade, text, attachments, now, step).map(Answer::Shown)
+            market.show_for_owner(trade, (text, attachments), now, step).map(Answer::Shown)
         });
         self.drive(request, now, rng, step);
         Self::answer(step, id, done);
