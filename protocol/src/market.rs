@@ -499,6 +499,7 @@ impl Market {
         }
         for trade in self.trades.values_mut() {
             trade.volatile.heard_at = now;
+            trade.volatile.in_touch = false;
         }
         self.look_again(now);
     }

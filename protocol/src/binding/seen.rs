@@ -19,6 +19,8 @@ pub struct Seen {
     pub failed: u64,
     /// Seconds for which the service ran, by this node's clock.
     pub seconds: u64,
+    /// Whether the provider said that this node was gone and this node knows better: the two had just heard each other.
+    pub was_there: bool,
 }
 
 /// What was sold: so many units, for one amount.
@@ -53,7 +55,7 @@ impl Seen {
         let everything = Split::all_to(Side::Provider, amount);
         match end {
             // That it was away is the provider's word, and what was served meanwhile nobody here saw.
-            End::ConsumerGone => return None,
+            End::ConsumerGone if !self.was_there => return None,
             end if !end.earned() => return Some(nothing),
             _ if self.answered == 0 && self.failed > 0 => return Some(nothing),
             _ => {}
@@ -76,7 +78,7 @@ impl Seen {
         };
         match end {
             // The provider says that there is nothing left to come: then what came is all that it may keep.
-            End::UnitsUsed | End::Done => price_of_counted(),
+            End::UnitsUsed | End::Done | End::ConsumerGone => price_of_counted(),
             // Whether a package could have been used, one of which nothing came doesn't show.
             _ if self.failed > 0 || counted == 0 => None,
             _ if unit == Unit::Second => price_of_counted(),
@@ -95,7 +97,7 @@ mod tests {
 
     /// What the provider gets of ten coins for ten units, in coins; `None` where the owner decides.
     fn concedes(unit: Unit, end: End, (answered, failed, seconds): (u64, u64, u64)) -> Option<i64> {
-        let seen = Seen { answered, failed, seconds };
+        let seen = Seen { answered, failed, seconds, was_there: false };
         let split = seen.claim(end, Package { unit, units: 10, amount: AMOUNT }, 2)?;
         assert!(split.divides(AMOUNT));
         Some(split.to_provider.get() / Stroops::PER_COIN)
@@ -167,8 +169,19 @@ mod tests {
     }
 
     #[test]
+    fn a_word_that_it_was_gone_ends_it_for_whoever_was_there_as_if_all_was_used() {
+        for unit in [Unit::Call, Unit::Second, Unit::MiB, Unit::Job, Unit::Item] {
+            for (answered, failed, seconds) in [(0, 0, 0), (3, 0, 4), (3, 4, 4), (0, 2, 0), (10, 0, 10)] {
+                let seen = Seen { answered, failed, seconds, was_there: true };
+                let claim = |end| seen.claim(end, Package { unit, units: 10, amount: AMOUNT }, 2);
+                assert_eq!(claim(End::ConsumerGone), claim(End::UnitsUsed), "{unit:?} {seen:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_share_is_rounded_against_the_provider_and_never_overflows() {
-        let seen = Seen { answered: u64::MAX / 2, failed: 0, seconds: 0 };
+        let seen = Seen { answered: u64::MAX / 2, ..Seen::default() };
         let amount = Stroops::new(i64::MAX).unwrap();
         let split = seen.claim(End::UnitsUsed, Package { unit: Unit::Call, units: u64::MAX, amount }, 0).unwrap();
         assert_eq!(split.to_provider.get(), i64::MAX / 2);

@@ -154,6 +154,8 @@ pub struct Trade {
 pub struct Volatile {
     /// When the other side was last heard.
     pub heard_at: Now,
+    /// Whether it was heard since this node runs, and so heard this one, too.
+    pub in_touch: bool,
     /// When the last heartbeat went out.
     pub beat_at: Now,
     /// Its random bytes.

@@ -7,7 +7,6 @@ mod showing;
 use rand_core::CryptoRng;
 
 use crate::account::{PeerId, ServingKey};
-use crate::amount::Stroops;
 use crate::binding::dispute::{self, Decision, DisputeState, Opening, Split};
 use crate::binding::evidence::{self, Chain};
 use crate::binding::frames::{self, Ack, Award, Closing, Dispute, Evidence, Rejected, Released, SealedEvidence};
@@ -125,7 +124,6 @@ impl Market {
         if !stands || trade.state.timed_out || trade.state.negotiation != Negotiation::Agreed {
             return;
         }
-        let amount = trade.terms().map_or(Stroops::ZERO, |a| a.amount);
         let (own, claims) = (trade.state.side, self.claims(trade));
         if let (Some(record), Some(claim)) = (&mut trade.state.dispute, claims)
             && claim.share(own).is_zero()
@@ -135,8 +133,9 @@ impl Market {
         }
         let lead = deadlines.dispute_by().minus(self.setup.margins.dispute_lead);
         let time = now.timestamp();
-        if time >= lead && time < deadlines.dispute_by() && Self::must_open(trade, claims) {
-            self.open_dispute(trade, claims.unwrap_or(Split::all_to(own, amount)), now, step);
+        let due = time >= lead && time < deadlines.dispute_by();
+        if let Some(claim) = Self::must_ask_for(trade, claims).filter(|_| due) {
+            self.open_dispute(trade, claim, now, step);
         }
         if let Some(record) = trade.state.dispute.as_mut().filter(|_| time >= deadlines.award_by()) {
             record.award_by_passed();
@@ -147,16 +146,14 @@ impl Market {
         self.tell_of_dispute(trade, now, rng, step);
     }
 
-    /// Whether this side loses at T what it holds to be its own.
-    fn must_open(trade: &Trade, claims: Option<Split>) -> bool {
-        let own = trade.state.side;
+    /// What this side has to ask the arbiters for, where it would lose that at T: what its node holds to be right, or, where the
+    /// node can't tell, what its owner signed for and nobody has settled.
+    fn must_ask_for(trade: &Trade, claims: Option<Split>) -> Option<Split> {
+        let (own, record) = (trade.state.side, trade.state.dispute.as_ref()?);
         let favoured = Side::by_timeout(trade.terms().is_some_and(|a| a.pay_unless_disputed));
-        let quiet = trade
-            .state
-            .dispute
-            .as_ref()
-            .is_some_and(|record| matches!(record.state(), DisputeState::None | DisputeState::Released));
-        favoured != own && quiet && claims.is_some_and(|claim| !claim.share(own).is_zero())
+        let quiet = matches!(record.state(), DisputeState::None | DisputeState::Released);
+        let claim = claims.or(record.released(own))?;
+        (favoured != own && quiet && !claim.share(own).is_zero()).then_some(claim)
     }
 
     /// Asks the arbiters, and shows them what this node knows.

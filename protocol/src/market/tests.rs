@@ -10,6 +10,7 @@ mod disputes;
 mod endings;
 mod engagement;
 mod funding;
+mod gone;
 mod intake;
 mod ledger;
 mod named;

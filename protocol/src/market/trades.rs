@@ -304,6 +304,7 @@ impl Market {
     /// A sign of life of the other side.
     pub(super) fn heard(&mut self, trade: &mut Trade, now: Now, step: &mut Step<Effect>) {
         trade.volatile.heard_at = now;
+        trade.volatile.in_touch = true;
         self.move_session(trade, SessionEvent::Heartbeat, "", step);
     }
 

@@ -123,5 +123,5 @@ mod tests {
         assert_eq!(hex::encode(hash), GOLDEN);
     }
 
-    const GOLDEN: &str = "0a0be7ff43fd0521be886bcadb0fd600f7c3da2034f8986ad76de3684e33e474";
+    const GOLDEN: &str = "b0f0a45de83a6b5db571ca5288a55ed70452cceb1b10ad6e1fa223b3c93e265f";
 }

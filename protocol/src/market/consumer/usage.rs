@@ -59,7 +59,11 @@ impl Market {
                 };
                 trade.state.used = trade.state.used.max(delivered.used.min(trade.request.body().units));
                 trade.seen_until(now);
-                self.provider_ends(trade, event, delivered.end, "", step)
+                let gone = event == SessionEvent::ConsumerSilent && trade.state.session.end().is_none();
+                let was_there = gone && self.was_there(trade, now);
+                let ended = self.provider_ends(trade, event, delivered.end, "", step);
+                trade.state.seen.was_there |= ended && was_there;
+                ended
             }
             Word::Closing(_) if trade.escrow_terms().is_none() || trade.state.balance.is_none() => false,
             Word::Closing(closing) => {
@@ -97,6 +101,12 @@ impl Market {
         trade.state.session == Session::Ended(end)
     }
 
+    /// Whether this node was there all the grace time before now, as the provider knows: whoever hears the other one is heard
+    /// by its answer. A node that was started since, and not heard, can't tell.
+    fn was_there(&self, trade: &Trade, now: Now) -> bool {
+        trade.volatile.in_touch && now.since(trade.volatile.heard_at) <= self.setup.margins.grace
+    }
+
     /// Access details arrived: the service can be used.
     fn started(&mut self, trade: &mut Trade, sealed: &[u8], now: Now) -> bool {
         let Some(account) = self.setup.keys.account.as_ref() else { return false };
@@ -113,6 +123,7 @@ impl Market {
             return false;
         }
         trade.state.access = Some(access);
+        trade.volatile.in_touch |= trade.state.active_since.is_none();
         trade.state.active_since.get_or_insert(now.timestamp());
         true
     }

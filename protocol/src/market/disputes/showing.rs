@@ -114,8 +114,9 @@ fn what_is_known(trade: &Trade) -> String {
         Side::Provider => format!("{} of {units} units used", trade.state.used),
         Side::Consumer => {
             let seen = &trade.state.seen;
+            let there = if seen.was_there { "; it was there when the other side said that it was gone" } else { "" };
             format!(
-                "of {units} units it saw {} calls answered, {} failed, {} s",
+                "of {units} units it saw {} calls answered, {} failed, {} s{there}",
                 seen.answered, seen.failed, seen.seconds
             )
         }

@@ -35,7 +35,7 @@ fn active_of(draft: OfferingDraft, pay_unless_disputed: bool) -> (Pair, MessageI
 }
 
 /// The provider says that it's over, whatever its own node knows.
-fn says(pair: &mut Pair, end: End) {
+pub(super) fn says(pair: &mut Pair, end: End) {
     let key = pair.nodes[PROVIDER].setup.keys.serving.clone().unwrap();
     let binding = pair.only(PROVIDER).binding().unwrap();
     let delivered = Delivered { key: ServingKey::of(&key), binding, end, used: 10 };
@@ -44,7 +44,7 @@ fn says(pair: &mut Pair, end: End) {
     pair.event(CONSUMER, Event::Direct { token: Token(0), peer, bytes });
 }
 
-fn calls(pair: &mut Pair, answered: usize, failed: usize) {
+pub(super) fn calls(pair: &mut Pair, answered: usize, failed: usize) {
     let binding = pair.only(CONSUMER).binding().unwrap();
     for failed in [vec![false; answered], vec![true; failed]].concat() {
         pair.command(CONSUMER, Command::CallDone { binding, failed });

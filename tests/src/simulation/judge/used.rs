@@ -76,9 +76,8 @@ impl Used {
         let (all, units) = (i128::from(deal.price.stroops), i128::from(deal.units));
         let part = |counted: u64| all * i128::from(counted.min(deal.units)) / units.max(1);
         match (deal.unit, end) {
-            // That it was away is the provider's word.
-            (_, End::ConsumerGone) => 0,
-            (Unit::Call, End::Done | End::UnitsUsed) => part(self.answered),
+            // Where the provider says that it was away and it wasn't, it gives what it used.
+            (Unit::Call, End::Done | End::UnitsUsed | End::ConsumerGone) => part(self.answered),
             // A package is there to be used until its end, and whoever used it knows that it worked.
             (Unit::Call, _) if self.answered > 0 => all,
             (Unit::Second, _) if seconds > 0 => {
