@@ -11,7 +11,7 @@ use tradepost_protocol::account::{AccountId, ServingKey};
 use tradepost_protocol::amount::Stroops;
 use tradepost_protocol::asset::Asset;
 use tradepost_protocol::binding::agreement::{Agreement, binding_id};
-use tradepost_protocol::binding::dispute::Split;
+use tradepost_protocol::binding::dispute::{DisputeState, Split};
 use tradepost_protocol::binding::frames::Dispute;
 use tradepost_protocol::binding::phase::{Phase, Side};
 use tradepost_protocol::binding::trade::Trade;
@@ -198,7 +198,14 @@ impl Judge {
                 Sight::Closed { point, included } => self.closed(world, point, &included)?,
                 Sight::Moved { before: Some(before), after, node, request, at } => {
                     self.session_moved(node, request, &after, at);
-                    self.asked.extend(after.asked);
+                    self.asked.extend(after.binding.filter(|_| after.asked));
+                    let unasked = after.binding.filter(|binding| !self.asked.contains(binding));
+                    if let Some(binding) = unasked.filter(|_| after.dispute == DisputeState::Awarded) {
+                        return Err(format!(
+                            "{} takes binding {binding} for awarded, and nobody asked",
+                            self.nodes[node].0
+                        ));
+                    }
                     let moved = self.transitions.take(&before, &after);
                     moved.map_err(|why| format!("{}, binding {request}: {why}", self.nodes[node].0))?;
                 }

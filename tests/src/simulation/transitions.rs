@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     fn standing(negotiation: Negotiation, session: Session, escrow: EscrowState) -> Standing {
-        Standing { negotiation, escrow, session, dispute: DisputeState::None, asked: None }
+        Standing { negotiation, escrow, session, dispute: DisputeState::None, binding: None, asked: false }
     }
 
     #[test]

@@ -25,8 +25,10 @@ pub struct Standing {
     pub session: Session,
     /// Where the dispute about its money is.
     pub dispute: DisputeState,
-    /// The binding, where this side asked its arbiters itself, and not only because it heard that the other one did.
-    pub asked: Option<BindingId>,
+    /// What was agreed on.
+    pub binding: Option<BindingId>,
+    /// Whether this side asked its arbiters itself, and not only because it heard that the other one did.
+    pub asked: bool,
 }
 
 impl Standing {
@@ -36,8 +38,7 @@ impl Standing {
         let record = trade.state.dispute.as_ref();
         let dispute = record.map_or(DisputeState::None, DisputeRecord::state);
         let claim = record.and_then(|record| record.claimed_by(trade.state.side));
-        let asked = claim.and_then(|_| trade.binding());
-        Self { negotiation, escrow, session, dispute, asked }
+        Self { negotiation, escrow, session, dispute, binding: trade.binding(), asked: claim.is_some() }
     }
 }
 
