@@ -1,6 +1,8 @@
 //! Opening a store: locks, checks, and the replay of the journal.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
+use std::hash::{DefaultHasher, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use crate::error::StoreError;
 use crate::group::{Counts, Stage, position_bytes, position_of};
 use crate::journal::record::Place;
 use crate::journal::{Journal, sync_parent};
-use crate::keyspace::{FORMAT_KEY, NETWORK_KEY, POSITION_KEY, disk_key, space_of};
+use crate::keyspace::{FORMAT_KEY, NETWORK_KEY, POSITION_KEY, disk_key, parts, space_of};
 use crate::view::View;
 use crate::writer::{Writer, new_journal_path};
 
@@ -89,11 +91,15 @@ fn check_identity(database: &Database, dir: &Path, network: NetworkId) -> Result
 fn replay(journal: &mut Journal, database: &mut Database) -> Result<Counts, StoreError> {
     let applied = database.get(&POSITION_KEY)?.and_then(|bytes| position_of(&bytes));
     let start = journal.place();
-    let rebuild = applied.is_none_or(|at| at.generation < start.generation);
-    let from = if rebuild { start } else { applied.unwrap_or(start) };
+    let mut rebuild = applied.is_none_or(|at| at.generation < start.generation);
+    let mut from = if rebuild { start } else { applied.unwrap_or(start) };
     let mut reached = from == start;
-    journal.read(|end, _| {
+    let mut money = Digests::default();
+    journal.read(|end, batches| {
         reached |= end == from;
+        if end <= from {
+            money.take_in(&batches);
+        }
         Ok(())
     })?;
     if !reached {
@@ -101,6 +107,10 @@ fn replay(journal: &mut Journal, database: &mut Database) -> Result<Counts, Stor
         return Err(StoreError::JournalBehind { path: journal.path().to_owned(), generation, offset });
     }
     journal.settle()?;
+    if !rebuild && !money.are_of(database)? {
+        tracing::warn!("the database has lost something that it said it had applied");
+        (rebuild, from) = (true, start);
+    }
 
     let mut counts = count_keys(database)?;
     if rebuild {
@@ -130,6 +140,44 @@ fn replay(journal: &mut Journal, database: &mut Database) -> Result<Counts, Stor
         ),
     }
     Ok(counts)
+}
+
+/// What the money spaces hold by the journal, value by value a digest, for comparison within this process.
+#[derive(Debug, Default)]
+struct Digests(BTreeMap<Vec<u8>, u64>);
+
+impl Digests {
+    fn of(value: &[u8]) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(value);
+        hasher.finish()
+    }
+
+    fn take_in(&mut self, batches: &[Batch]) {
+        let writes = batches.iter().flat_map(Batch::writes).map(parts);
+        for (space, key, value) in writes.filter(|(space, ..)| space.holds_money()) {
+            match value {
+                Some(value) => self.0.insert(disk_key(space, key), Self::of(value)),
+                None => self.0.remove(&disk_key(space, key)),
+            };
+        }
+    }
+
+    /// Whether sled holds just that. Of a file that was cut short it may bring back one page older than another, and so the
+    /// position without what was applied before it.
+    fn are_of(&self, database: &Database) -> Result<bool, StoreError> {
+        let mut rows = 0;
+        for space in Space::ALL.iter().copied().filter(|space| space.holds_money()) {
+            for row in database.tree.scan_prefix(disk_key(space, &[])) {
+                let (key, value) = row.map_err(StoreError::database("reading"))?;
+                if self.0.get(&key[..]) != Some(&Self::of(&value)) {
+                    return Ok(false);
+                }
+                rows += 1;
+            }
+        }
+        Ok(rows == self.0.len())
+    }
 }
 
 /// How many keys each space has. They are counted whenever the store is opened, and not kept beside the rows: of a file that

@@ -6,7 +6,7 @@ use std::io::{Seek, SeekFrom, Write as _};
 use super::*;
 use crate::database::Database;
 use crate::journal::record::{HEADER_BYTES, Header};
-use crate::keyspace::{FORMAT_KEY, NETWORK_KEY};
+use crate::keyspace::{FORMAT_KEY, NETWORK_KEY, disk_key};
 
 /// A store with three bindings in three records, and sled as it was after the first.
 struct ThreeRecords {
@@ -172,6 +172,36 @@ fn a_database_cut_short_loses_no_money() {
             cut.lose_database();
         }
         assert_eq!(money(&all(&cut.open())), expected, "cut to {part}/8");
+    }
+}
+
+#[test]
+fn a_database_that_lost_a_row_it_had_applied_or_has_an_older_one_is_filled_again_from_the_journal() {
+    let home = Home::new();
+    let store = home.open();
+    for value in ["old", "new"] {
+        store.commit(put(Space::Binding, "a", value)).unwrap();
+    }
+    store.commit(put(Space::Binding, "b", "kept")).unwrap();
+    let mut deleted = put(Space::Intent, "done", "v");
+    deleted.delete(Space::Intent, "done");
+    store.commit(deleted).unwrap();
+    let expected = all(&store);
+    drop(store);
+    let rows = [(Space::Binding, "a", None), (Space::Binding, "a", Some("old")), (Space::Intent, "done", Some("v"))];
+    for (space, key, value) in rows {
+        let home = home.copy();
+        let database = Database::open(&home.sled()).unwrap();
+        match value {
+            Some(value) => drop(database.tree.insert(disk_key(space, key.as_bytes()), value).unwrap()),
+            None => drop(database.tree.remove(disk_key(space, key.as_bytes())).unwrap()),
+        }
+        drop(database);
+        let store = home.open();
+        assert_eq!(all(&store), expected, "{space:?} {key} {value:?}");
+        assert_eq!(store.count(Space::Binding), 2);
+        drop(store);
+        assert_eq!(all(&home.open()), expected);
     }
 }
 
