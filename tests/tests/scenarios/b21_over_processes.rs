@@ -134,6 +134,26 @@ async fn b21_after_the_award_neither_the_loser_nor_the_arbiter_changes_anything(
 }
 
 #[tokio::test]
+async fn b21_an_arbiters_silence_means_the_timeout_beneficiary_and_pays_no_fee() {
+    let court = Court::open(NODE, TERMS, 1, &[]).await;
+    let market = &court.market;
+    let (seller, buyer) = (market.on_the_ledger(market.seller_account).await, market.buyer_on_the_ledger().await);
+    let arbiter = market.on_the_ledger(court.accounts[0]).await;
+    let binding = market.bind(4).await;
+    active(market, &binding).await;
+    court.dispute(&market.buyer, &binding, "Nothing came.").await;
+    let asked = |list: &DisputeList| list.items.iter().any(|d| d.shown.consumer >= 2).then_some(());
+    told(court.arbiters[0].until("the arbiter is asked", SOON, "/v1/disputes", asked).await);
+    pass_t(&market.nodes, &TERMS, Deciding::UNHURRIED).await;
+    ends(&court, &binding, "refunded").await;
+    gained(&court, &seller, 0).await;
+    let after = gained(&court, &arbiter, 0).await;
+    assert_eq!(after.balance, arbiter.balance, "it claims nothing, and pays for nothing");
+    let buyer = gained(&court, &buyer, 0).await;
+    assert_eq!((buyer.sub_entries, buyer.sponsoring), (0, 0), "and not a stroop of reserve stays locked");
+}
+
+#[tokio::test]
 async fn b21_with_an_arbiter_that_only_the_seller_lists_nothing_is_agreed_and_nothing_locked() {
     let court = Court::open_of_the_sellers(NODE, TERMS).await;
     let market = &court.market;

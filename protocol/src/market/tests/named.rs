@@ -5,6 +5,7 @@ use super::disputes::{award, bound, run_to};
 use super::engagement::{ARBITER, account};
 use super::pair::{CONSUMER, PROVIDER, Pair};
 use super::settling::{answer, balance, opened, split};
+use super::shares::six_agreed_on;
 use crate::account::{AccountId, ServingKey};
 use crate::amount::Stroops;
 use crate::asset::Asset;
@@ -145,14 +146,7 @@ fn a_decoy_under_a_number_that_was_named_hides_no_share() {
 
 #[test]
 fn a_share_of_which_two_versions_were_signed_is_found_whichever_was_sent() {
-    let (mut pair, request) = bound(1, false, [End::UnitsUsed, End::ConsumerGone]);
-    pair.lose.push((PROVIDER, Kind::Closing));
-    let six = Some(Stroops::whole(6));
-    pair.command(CONSUMER, Command::Release { request, to_provider: six });
-    pair.command(PROVIDER, Command::Release { request, to_provider: six });
-    while !pair.nodes[PROVIDER].sent.contains(&Kind::Cosign) {
-        pair.run(1);
-    }
+    let (mut pair, request) = six_agreed_on();
     let (other, key) = version(&pair, false, NAMED[0]);
     assert!(opened::<Cosigned>(&answer(&mut pair, CONSUMER, PROVIDER, other, &key)).is_some());
     pair.kill(CONSUMER);

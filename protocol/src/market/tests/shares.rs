@@ -13,6 +13,7 @@ use crate::intent::Purpose;
 use crate::kind::Kind;
 use crate::market::command::Command;
 use crate::market::event::{Ask, Effect, Event};
+use crate::message::MessageId;
 use crate::stellar::LedgerPoint;
 use crate::stellar::entry::{BalanceClaimant, BalanceState, Entry};
 use crate::stellar::ledger_key::Key;
@@ -52,8 +53,8 @@ fn a_share_is_claimed_where_the_transaction_is_known_before_the_ledger_shows_the
     assert_eq!(pair.trade(CONSUMER, request).state.owed, None);
 }
 
-#[test]
-fn a_share_that_was_agreed_on_is_found_where_nobody_remembers_the_transaction() {
+/// Both sides have signed for six coins of ten, and the provider has asked for the signature; by what it settles it tells nobody.
+pub(super) fn six_agreed_on() -> (Pair, MessageId) {
     let (mut pair, request) = bound(1, false, [End::UnitsUsed, End::ConsumerGone]);
     pair.lose.push((PROVIDER, Kind::Closing));
     let six = Some(Stroops::whole(6));
@@ -62,6 +63,12 @@ fn a_share_that_was_agreed_on_is_found_where_nobody_remembers_the_transaction() 
     while !pair.nodes[PROVIDER].sent.contains(&Kind::Cosign) {
         pair.run(1);
     }
+    (pair, request)
+}
+
+#[test]
+fn a_share_that_was_agreed_on_is_found_where_nobody_remembers_the_transaction() {
+    let (mut pair, request) = six_agreed_on();
     pair.kill(CONSUMER);
     pair.run(6);
     assert!(matches!(pair.trade(PROVIDER, request).escrow(), EscrowState::Split { .. }));
